@@ -1,0 +1,90 @@
+//! Identities. Each is a type of its own, so that a track can never be taken for a session.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The name of a room, which is also the name of the stream a WHIP publisher brings to it.
+///
+/// 1 to 128 characters out of `A-Z a-z 0-9 - _ . ~` (the unreserved characters of RFC 3986 section 2.3),
+/// so that it stands in a URL path as it is; `.` and `..` are refused because URL parsers fold them away.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomName(String);
+
+/// Why a text is not a [`RoomName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RoomNameError {
+    /// Empty, or longer than 128 characters.
+    #[error("a name has 1 to 128 characters")]
+    Length,
+    /// A character that a URL path would change.
+    #[error("a name is made of letters, digits and - _ . ~")]
+    Character,
+}
+
+impl RoomName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoomName {
+    type Err = RoomNameError;
+
+    fn from_str(text: &str) -> Result<Self, RoomNameError> {
+        if text.is_empty() || text.len() > 128 {
+            return Err(RoomNameError::Length);
+        }
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+        if !text.bytes().all(plain) || text == "." || text == ".." {
+            return Err(RoomNameError::Character);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One participant's peer connection. Unique in this process for its whole life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// Something published: one microphone, camera or screen. Unique in this process for its whole life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u64);
+
+/// The index of a media thread. It is written into ICE user fragments (see [`crate::net::demux`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct WorkerId(pub u8);
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+impl fmt::Display for TrackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_names_survive_a_url_unchanged() {
+        for good in ["a", "my-stream_1.hd~", &"x".repeat(128)] {
+            assert_eq!(good.parse::<RoomName>().map(|n| n.to_string()).as_deref(), Ok(good));
+        }
+        for bad in ["", ".", "..", "a b", "a/b", "ä", "a%20b", &"x".repeat(129)] {
+            assert!(bad.parse::<RoomName>().is_err(), "{bad:?} was accepted");
+        }
+    }
+}

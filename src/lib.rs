@@ -1,0 +1,2 @@
+//! Sluice, a selective forwarding media server.
+pub mod ids;
