@@ -38,7 +38,6 @@ pub struct Handle {
     pub announced: Vec<SocketAddr>,
     commands: mpsc::UnboundedSender<Command>,
     snapshots: watch::Receiver<Snapshot>,
-    ended: oneshot::Receiver<()>,
 }
 
 impl Pool {
@@ -77,13 +76,14 @@ impl Pool {
     }
 
     /// Ends all sessions and threads; waits for them at most `patience`.
-    pub async fn stop(self, patience: Duration) {
+    pub async fn stop(&self, patience: Duration) {
         for handle in &self.workers {
             let _ = handle.commands.send(Command::Stop);
         }
         let all = async {
-            for handle in self.workers {
-                let _ = handle.ended.await;
+            for handle in &self.workers {
+                // The thread drops its end of the queue when it is done.
+                handle.commands.closed().await;
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
@@ -96,7 +96,6 @@ async fn spawn(id: WorkerId, config: WorkerConfig, events: mpsc::UnboundedSender
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let (ready, started) = oneshot::channel();
-    let (end, ended) = oneshot::channel();
     thread::Builder::new().name(format!("media-{}", id.0)).spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
             Ok(runtime) => runtime,
@@ -114,10 +113,9 @@ async fn spawn(id: WorkerId, config: WorkerConfig, events: mpsc::UnboundedSender
                 Err(error) => drop(ready.send(Err(error))),
             }
         });
-        let _ = end.send(());
     })?;
     let announced = started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
-    Ok(Handle { id, announced, commands, snapshots, ended })
+    Ok(Handle { id, announced, commands, snapshots })
 }
 
 fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap)> {
