@@ -1,2 +1,5 @@
 //! Sluice, a selective forwarding media server.
 pub mod ids;
+pub mod net;
+pub mod turn;
+pub mod wire;
