@@ -1,4 +1,7 @@
-//! Pure packet knowledge: reading and writing bytes, no state, no I/O.
+//! Floor 1: pure knowledge of packets. Bytes in, meaning out; no sockets, no clocks, no state of a session.
+//!
+//! Every function here reads what strangers send, so nothing may panic: lengths are checked, slices are
+//! taken with `get`, numbers are converted with `try_from`.
 #![cfg_attr(
     not(test),
     deny(
