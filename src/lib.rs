@@ -1,2 +1,4 @@
 //! Sluice, a selective forwarding media server.
+pub mod config;
 pub mod ids;
+pub mod units;
