@@ -1,7 +1,7 @@
 //! The command line: `sluice` runs the server, `sluice check-config` checks its configuration.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
     }
     match load(&settings) {
         Ok(loaded) if check_only => {
-            println!("configuration is valid\n{}", loaded.listing().trim_end());
+            // A reader that has seen enough, as in `check-config | head`, is no error.
+            let _ = write!(std::io::stdout(), "configuration is valid\n{}", loaded.listing());
             ExitCode::SUCCESS
         }
         Ok(loaded) => serve(&loaded.config),
@@ -62,9 +63,7 @@ fn main() -> ExitCode {
 
 fn load(settings: &Settings) -> Result<Loaded, config::Error> {
     let variable = std::env::var_os(config::file::VARIABLE);
-    let directory = PathBuf::from(".");
-    let file =
-        config::file::find(settings.config.as_deref(), variable.as_deref().map(OsStr::new), &directory)?;
+    let file = config::file::find(settings.config.as_deref(), variable.as_deref(), Path::new("."))?;
     config::load(file.as_ref(), std::env::vars_os(), &settings.set)
 }
 

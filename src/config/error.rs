@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Where a value was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a value was set. The order is that of the sources, lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// A line of the configuration file; lines count from 1.
     File {

@@ -130,8 +130,8 @@ struct List<'a, T>(&'a mut Vec<T>, usize);
 
 impl<T: Scalar> Field for List<'_, T> {
     fn takes(&self) -> String {
-        let amount = if self.1 == 0 { "a list, each" } else { "a list that is not empty, each" };
-        format!("{amount} {}", T::TAKES)
+        let amount = if self.1 == 0 { String::new() } else { format!(" of at least {}", self.1) };
+        format!("a list{amount}, each item {}", T::TAKES)
     }
 
     fn set(&mut self, _entry: Option<&str>, value: Value<'_>) -> Result<(), Refusal> {
@@ -242,7 +242,7 @@ impl Value<'_> {
             Value::Toml(DeValue::Array(items)) => {
                 items.iter().map(|item| Value::Toml(item.get_ref())).collect()
             }
-            single => vec![*single],
+            Value::Toml(_) => vec![*self],
         }
     }
 

@@ -102,9 +102,11 @@ pub static KEYS: &[Key] = &[
          For instance: stream_keys = { stage = \"a-long-random-text\", \"*\" = \"another-random-text\" }",
         |c| stream_keys(&mut c.auth.stream_keys),
     ),
-    Key::new("worker.count", "The number of media threads. This version runs exactly one.", |c| {
-        number(&mut c.worker.count, 1..=256, "threads")
-    }),
+    Key::new(
+        "worker.count",
+        "The number of media threads. This version runs one: anything but 1 is refused for now.",
+        |c| number(&mut c.worker.count, 1..=256, "threads"),
+    ),
     Key::new(
         "limits.sessions",
         "Publishers and viewers at one time. Who comes when the server is full is told to come later.",
@@ -116,10 +118,18 @@ pub static KEYS: &[Key] = &[
     Key::new("log.format", "Lines for people, or JSON objects for log collectors.", |c| {
         one(&mut c.log.format)
     }),
-    Key::new("tls.cert", "A PEM file with the certificate, followed by its chain.", |c| {
-        optional(&mut c.tls.cert)
-    }),
-    Key::new("tls.key", "A PEM file with the private key of the certificate.", |c| optional(&mut c.tls.key)),
+    Key::new(
+        "tls.cert",
+        "A PEM file with the certificate, followed by its chain.\n\
+         A relative path starts at the working directory.",
+        |c| optional(&mut c.tls.cert),
+    ),
+    Key::new(
+        "tls.key",
+        "A PEM file with the private key of the certificate.\n\
+         A relative path starts at the working directory.",
+        |c| optional(&mut c.tls.key),
+    ),
 ];
 
 /// Socket buffers: a burst of a few frames at least, and below what a C `int` holds after the kernel doubles it.

@@ -1,6 +1,6 @@
 //! Sources on top of each other: defaults, file, environment, `--set`. All errors are collected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::ops::Range;
@@ -71,7 +71,8 @@ impl Loaded {
             for key in KEYS.iter().filter(|key| key.parts().0 == section.name) {
                 let _ = write!(text, "{} = {}", key.parts().1, key.show(&self.config));
                 if let Some(origins) = self.origins.get(key.name) {
-                    let origins: Vec<String> = origins.iter().map(Origin::to_string).collect();
+                    let origins: BTreeSet<&Origin> = origins.iter().collect();
+                    let origins: Vec<String> = origins.into_iter().map(Origin::to_string).collect();
                     let _ = write!(text, "  # {}", origins.join(", "));
                 }
                 text.push('\n');
@@ -86,8 +87,8 @@ struct Loading {
     config: Config,
     origins: Origins,
     problems: Vec<Problem>,
-    /// The file is no TOML: what it says is unknown, so nothing is judged that depends on it.
-    file_is_broken: bool,
+    /// A part of the file could not be understood, so nothing is judged that may depend on it.
+    file_is_unclear: bool,
 }
 
 impl Loading {
@@ -96,23 +97,24 @@ impl Loading {
         let origin =
             |span: Range<usize>| Origin::File { name: file.name.clone(), line: line_of(&file.text, span) };
         for error in &errors {
+            self.file_is_unclear = true;
             // Only the message: the full display quotes the line, which may hold a secret.
-            let sentence = format!("this is not TOML: {}", error.message());
+            let message = error.message().trim_end_matches(", expected nothing");
+            let sentence = format!("this is not TOML: {message}");
             self.report(Some(origin(error.span().unwrap_or_default())), None, sentence);
         }
+        // One mistake often makes several errors on its line; the first is the telling one.
+        self.problems.dedup_by(|next, first| next.origin == first.origin);
         if errors.is_empty() {
             for (section, body) in document.get_ref() {
                 self.read_section(&origin, section.get_ref(), section.span(), body.get_ref());
             }
-        } else {
-            self.file_is_broken = true;
         }
         // The parser sorts by name; people read by line.
         self.problems.sort_by_key(|problem| match problem.origin {
             Some(Origin::File { line, .. }) => line,
             _ => 0,
         });
-        self.problems.dedup_by(|a, b| a.origin == b.origin && self.file_is_broken);
     }
 
     fn read_section(
@@ -139,7 +141,7 @@ impl Loading {
             };
             self.report(Some(origin(span)), None, format!("unknown section `[{section}]`; {hint}"));
             // What stands in it may have been meant for any key.
-            self.file_is_broken = true;
+            self.file_is_unclear = true;
             return;
         }
         for (name, value) in body {
@@ -172,12 +174,11 @@ impl Loading {
         let known = [parts.next(), parts.next()].into_iter().flatten().map(str::to_ascii_lowercase);
         let path: Vec<String> = known.chain(parts.next().map(str::to_owned)).collect();
         let path = path.join(".");
-        match value {
-            Some(value) => self.assign(origin, &path, Value::Text(value)),
-            None => {
-                let key = keys::find(&path).map(|(key, _)| key.name);
-                self.report(Some(origin), key, "the value is not UTF-8".to_owned());
-            }
+        if let Some(value) = value {
+            self.assign(origin, &path, Value::Text(value));
+        } else {
+            let key = keys::find(&path).map(|(key, _)| key.name);
+            self.report(Some(origin), key, "the value is not UTF-8".to_owned());
         }
     }
 
@@ -240,7 +241,7 @@ impl Loading {
     }
 
     fn finish(mut self) -> Result<Loaded, Error> {
-        if !self.file_is_broken {
+        if !self.file_is_unclear {
             let faulty: Vec<&str> = self.problems.iter().filter_map(|problem| problem.key).collect();
             let broken = check::run(&self.config, &self.origins, &faulty);
             self.problems.extend(broken);
