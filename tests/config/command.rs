@@ -66,7 +66,10 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn check_config_lists_what_is_in_effect_without_secrets() {
     let directory = Directory::new("valid");
-    directory.write("sluice.toml", &format!("[auth.stream_keys]\nlive = \"{SECRET}\"\n\"*\" = \"{SECRET}\""));
+    directory.write(
+        "sluice.toml",
+        &format!("limits.sessions = 5\n[auth.stream_keys]\nlive = \"{SECRET}\"\n\"*\" = \"{SECRET}\""),
+    );
     let arguments = ["--set", "log.format=json", "check-config", "--set", "auth.open=true"];
     let output = sluice(&directory, &[("SLUICE__LIMITS__SESSIONS", "7")], &arguments);
     let listing = text(&output.stdout);
@@ -74,7 +77,7 @@ fn check_config_lists_what_is_in_effect_without_secrets() {
     let start = "configuration is valid\n\n[http]\nlisten = \"127.0.0.1:8080\"\n";
     assert!(listing.starts_with(start), "{listing}");
     for line in [
-        "stream_keys = { \"*\" = \"***\", live = \"***\" }  # sluice.toml:2, sluice.toml:3",
+        "stream_keys = { \"*\" = \"***\", live = \"***\" }  # sluice.toml:3, sluice.toml:4",
         "sessions = 7  # environment SLUICE__LIMITS__SESSIONS",
         "format = \"json\"  # --set log.format",
         "open = true  # --set auth.open",

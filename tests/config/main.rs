@@ -218,6 +218,10 @@ fn wrong_types_in_a_file_tell_what_was_found_and_what_is_taken() {
             "sluice.toml:1: `limits.sessions` takes a whole number of sessions from 1 to 100000; found";
         refused(file(&format!("limits.sessions = {value}")), &[&format!("{sentence} {found}")]);
     }
+    for (key, value) in [("limits.sessions", "\"5\""), ("auth.open", "\"true\""), ("tls.cert", "true")] {
+        let error = file(&format!("{key} = {value}")).expect_err(key);
+        assert!(error.ends_with(&format!("; found {value}")), "a value of another type passes: {error}");
+    }
     refused(
         file("media.listen = []"),
         &[
