@@ -3,7 +3,7 @@
 //!
 //! In reading order: the sections (here), [`keys`] (the one list of keys, which drives everything else),
 //! `field` (how a value is written), [`load()`](load()) (sources on top of each other), `check` (what must fit
-//! together), [`file`] (which file). `config/sluice.toml` is the reference for users; a test keeps it equal to
+//! together), [`mod@file`] (which file). `config/sluice.toml` is the reference for users; a test keeps it equal to
 //! the list of keys.
 
 mod check;
