@@ -1,6 +1,18 @@
-//! What media is made of: kinds, codecs, and the variants of a codec that tell who can decode what.
+//! Units, and what media is made of: kinds, codecs, and the variants of a codec that tell who can decode what.
 
 use std::fmt;
+
+/// An amount of memory in bytes, as the operating system takes it for socket buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u32);
+
+impl ByteSize {
+    /// The amount as the standard library counts memory.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// Audio or video. A camera and a screen are both video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
