@@ -179,11 +179,11 @@ function banner(text) {
   byId('banner').classList.toggle('shown', text !== '');
 }
 
-/** "84 ms · 720p · 30 fps · 2.4 Mb/s", as much of it as is known and fits. */
+/** "Latency 84 ms · 720p · 30 fps · 2.4 Mb/s", as much of it as is known and fits. */
 function showLine() {
   const { latencyMs, height, fps, bitrate } = session.stats;
   const parts = [];
-  if (latencyMs !== null) parts.push(formatMs(latencyMs));
+  if (latencyMs !== null) parts.push(innerWidth > 640 ? `Latency ${formatMs(latencyMs)}` : formatMs(latencyMs));
   if (innerWidth > 640) {
     if (height) parts.push(`${height}p`, `${Math.round(fps)} fps`);
     if (bitrate) parts.push(formatBitrate(bitrate));
