@@ -8,3 +8,6 @@ pub mod turn;
 pub mod sfu;
 pub mod worker;
 pub mod room;
+pub mod signal;
+pub mod metrics;
+pub mod server;
