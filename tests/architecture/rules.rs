@@ -7,7 +7,7 @@ use crate::source::{Source, find_words};
 
 /// One place that breaks a rule.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fault {
+pub(crate) struct Fault {
     pub path: String,
     pub line: usize,
     /// What is wrong there.
@@ -42,10 +42,10 @@ const FLOORS: &[&[&str]] = &[
 const SFU: &[&str] = &["forward", "egress", "session"];
 
 /// A module that may import a neighbour of its own floor, the neighbour, and the reason.
-pub type Exception = (&'static str, &'static str, &'static str);
+pub(crate) type Exception = (&'static str, &'static str, &'static str);
 
 /// Imports go down only, and no module of one floor imports another of it.
-pub fn floors(sources: &[Source], exceptions: &[Exception]) -> Vec<Fault> {
+pub(crate) fn floors(sources: &[Source], exceptions: &[Exception]) -> Vec<Fault> {
     let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
     let mut faults = Vec::new();
     for source in sources {
@@ -78,7 +78,7 @@ pub fn floors(sources: &[Source], exceptions: &[Exception]) -> Vec<Fault> {
 }
 
 /// Inside `sfu`, `forward` lies below `egress`, and `egress` below `session`.
-pub fn sfu_order(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn sfu_order(sources: &[Source]) -> Vec<Fault> {
     let rank = |path: &[String]| {
         let inside = path.first().is_some_and(|top| top == "sfu");
         path.get(1).filter(|_| inside).and_then(|name| SFU.iter().position(|room| room == name))
@@ -101,7 +101,7 @@ pub fn sfu_order(sources: &[Source]) -> Vec<Fault> {
 }
 
 /// No circles among files. Test code does not count: a module's tests may use whatever stands beside it.
-pub fn circles(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn circles(sources: &[Source]) -> Vec<Fault> {
     let files: BTreeMap<&[String], &Source> = sources
         .iter()
         .map(|source| (source.module.as_slice(), source))
@@ -236,7 +236,7 @@ const RESERVED: &[Reserved] = &[
 ];
 
 /// Words of `src` that stand where they may not.
-pub fn reserved_words(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn reserved_words(sources: &[Source]) -> Vec<Fault> {
     let under = |path: &str, place: &&str| {
         path == *place || path.strip_prefix(place).is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
     };
@@ -258,7 +258,7 @@ pub fn reserved_words(sources: &[Source]) -> Vec<Fault> {
 }
 
 /// Code that waits by the clock.
-pub fn sleeps(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn sleeps(sources: &[Source]) -> Vec<Fault> {
     let why = "A sleep is a guess about a machine's speed. Wait for the event itself.";
     let places = sources
         .iter()
@@ -267,7 +267,7 @@ pub fn sleeps(sources: &[Source]) -> Vec<Fault> {
 }
 
 /// What marks unfinished work, in code or in comments.
-pub fn unfinished(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn unfinished(sources: &[Source]) -> Vec<Fault> {
     let why = "Nothing unfinished is kept in the tree. Do it, or open an issue.";
     let mut faults = Vec::new();
     for source in sources {
@@ -284,12 +284,12 @@ pub fn unfinished(sources: &[Source]) -> Vec<Fault> {
 }
 
 /// Longest file, tests not counted.
-pub const FILE_LINES: usize = 600;
+pub(crate) const FILE_LINES: usize = 600;
 /// Longest function, from `fn` to its closing brace.
-pub const FUNCTION_LINES: usize = 60;
+pub(crate) const FUNCTION_LINES: usize = 60;
 
 /// Files and functions that one cannot hold in mind.
-pub fn length(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn length(sources: &[Source]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for source in sources {
         let lines = source.lines_without_tests();
@@ -326,7 +326,7 @@ const HEADS: &[(&str, &[&str])] = &[
 ];
 
 /// The media floors deny what could panic on a packet.
-pub fn lint_heads(sources: &[Source]) -> Vec<Fault> {
+pub(crate) fn lint_heads(sources: &[Source]) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (path, lines) in HEADS {
         for source in sources.iter().filter(|source| source.path == *path) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// One source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Path below the scanned folder, with `/` between its parts: `sfu/session/mod.rs`.
     pub path: String,
     /// The module this file is: `sfu/session/mod.rs` is `[sfu, session]`, `lib.rs` is `[]`.
@@ -20,7 +20,7 @@ pub struct Source {
 
 /// A path that code names, resolved to its full module path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub(crate) struct Named {
     /// Segments behind `crate::`.
     pub target: Vec<String>,
     /// Offset in the code.
@@ -30,7 +30,7 @@ pub struct Named {
 }
 
 /// A function with a body.
-pub struct Function {
+pub(crate) struct Function {
     pub name: String,
     pub at: usize,
     /// Lines from `fn` to the closing brace, both counted.
@@ -38,7 +38,7 @@ pub struct Function {
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let (code, comments) = split(text);
         let mut module: Vec<String> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
         if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
@@ -53,27 +53,27 @@ impl Source {
     }
 
     /// The line, counted from 1, of an offset.
-    pub fn line(&self, at: usize) -> usize {
+    pub(crate) fn line(&self, at: usize) -> usize {
         1 + self.code[..at].matches('\n').count()
     }
 
-    pub fn is_test(&self, at: usize) -> bool {
+    pub(crate) fn is_test(&self, at: usize) -> bool {
         self.tests.iter().any(|range| range.contains(&at))
     }
 
     /// Lines that are neither tests nor a test module's declaration.
-    pub fn lines_without_tests(&self) -> usize {
+    pub(crate) fn lines_without_tests(&self) -> usize {
         let tests: usize = self.tests.iter().map(|range| self.code[range.clone()].lines().count()).sum();
         self.code.lines().count().saturating_sub(tests)
     }
 
     /// Where `phrase` stands in the code as whole words.
-    pub fn find(&self, phrase: &str) -> Vec<usize> {
+    pub(crate) fn find(&self, phrase: &str) -> Vec<usize> {
         find_words(&self.code, phrase)
     }
 
     /// All functions that have a body, closures not counted.
-    pub fn functions(&self) -> Vec<Function> {
+    pub(crate) fn functions(&self) -> Vec<Function> {
         let mut all = Vec::new();
         for at in self.find("fn") {
             let name = leading_word(self.code[at + 2..].trim_start());
@@ -91,7 +91,7 @@ impl Source {
     }
 
     /// Every path that begins with `crate`, `self`, `super` or the name of a child module declared here.
-    pub fn names(&self) -> Vec<Named> {
+    pub(crate) fn names(&self) -> Vec<Named> {
         let inline = inline_modules(&self.code);
         let children: BTreeSet<String> = declared_modules(&self.code);
         let passed_on = passed_on(&self.code);
@@ -259,7 +259,7 @@ fn item_end(code: &str, at: usize) -> Option<usize> {
 }
 
 /// Offsets at which `phrase` stands with no letter, digit or underscore on either side.
-pub fn find_words(text: &str, phrase: &str) -> Vec<usize> {
+pub(crate) fn find_words(text: &str, phrase: &str) -> Vec<usize> {
     let part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(phrase)
         .map(|(at, _)| at)
