@@ -1,2 +1,3 @@
 //! Sluice, a selective forwarding media server.
+pub mod health;
 pub mod ids;
