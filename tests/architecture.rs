@@ -123,6 +123,8 @@ mod the_guard_itself {
 
     #[test]
     fn allows_imports_that_go_down_or_stay_inside() {
+        let config = sources(&[("config/mod.rs", "use crate::units::Bitrate;")]);
+        assert_eq!(told(&rules::floors(&config, &[])), [""; 0]);
         let text = "//! See [`crate::server`].\nuse crate::ids::RoomName;\nuse crate::net::demux;\n\
                     pub(in crate::sfu) struct A;\n/* crate::sfu::Core */\n\
                     const S: &str = \"crate::sfu::Core\";\nconst R: &str = r#\"a \" crate::sfu::Core\"#;\n\
@@ -234,6 +236,7 @@ mod the_guard_itself {
             ("metrics/exporter.rs", "use prometheus::Registry;"),
             ("sfu/core.rs", "/// Never calls `Instant::now()` or tokio.\nfn deserialize() {}"),
             ("sfu/core.rs", "#[cfg(test)]\nmod tests {\n    fn start() -> Instant { Instant::now() }\n}"),
+            ("sfu/core_tests.rs", "fn start() -> Instant { Instant::now() }"),
             ("sfu/core/tests.rs", "fn start() -> Instant { Instant::now() }"),
             ("wired.rs", "use std::net::UdpSocket;"),
         ] {
@@ -298,10 +301,21 @@ mod the_guard_itself {
 
     #[test]
     fn sees_a_media_floor_without_its_lints() {
-        assert_eq!(rules::lint_heads(&sources(&[("wire/mod.rs", "//! Packets.\npub mod rtp;")])).len(), 2);
-        assert_eq!(rules::lint_heads(&sources(&[("sfu/mod.rs", "pub mod core;")])).len(), 1);
-        let head =
-            "//! W.\n#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
-        assert_eq!(rules::lint_heads(&sources(&[("worker/mod.rs", head)])).len(), 0);
+        assert_eq!(rules::lint_heads(&sources(&[("wire/mod.rs", "//! Packets.\npub mod rtp;")])).len(), 5);
+        assert_eq!(
+            rules::lint_heads(&sources(&[("sfu/mod.rs", "#![warn(clippy::panic)]\npub mod core;")])).len(),
+            3
+        );
+        let head = "//! W.\n#![cfg_attr(\n    not(test),\n    deny(clippy::unwrap_used, clippy::expect_used,\n    \
+                    clippy::panic)\n)]\npub mod pool;";
+        assert_eq!(told(&rules::lint_heads(&sources(&[("worker/mod.rs", head)]))), [""; 0]);
+        let partly = "#![deny(clippy::unwrap_used)]\n#![deny(clippy::panic_in_result_fn)]";
+        assert_eq!(
+            told(&rules::lint_heads(&sources(&[("worker/mod.rs", partly)]))),
+            [
+                "worker/mod.rs:1 does not deny `clippy::expect_used` at its head",
+                "worker/mod.rs:1 does not deny `clippy::panic` at its head"
+            ]
+        );
     }
 }

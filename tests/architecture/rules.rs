@@ -26,16 +26,17 @@ fn fault(source: &Source, at: usize, what: String, why: &'static str) -> Fault {
     Fault { path: source.path.clone(), line: source.line(at), what, why }
 }
 
-/// The top-level modules, lowest floor first.
-const FLOORS: &[&[&str]] = &[
-    &["ids", "units", "config"],
-    &["wire"],
-    &["net", "turn"],
-    &["sfu"],
-    &["worker"],
-    &["room"],
-    &["signal", "metrics", "web", "health"],
-    &["server", "main", "lib"],
+/// The top-level modules, lowest first, each row with the number of its floor. A row imports from the rows above it.
+const FLOORS: &[(u8, &[&str])] = &[
+    (0, &["ids", "units"]),
+    (0, &["config"]),
+    (1, &["wire"]),
+    (2, &["net", "turn"]),
+    (3, &["sfu"]),
+    (4, &["worker"]),
+    (5, &["room"]),
+    (6, &["signal", "metrics", "web", "health"]),
+    (7, &["server", "main", "lib"]),
 ];
 
 /// The rooms of `sfu` that stand on top of each other, lowest first.
@@ -46,7 +47,7 @@ pub(crate) type Exception = (&'static str, &'static str, &'static str);
 
 /// Imports go down only, and no module of one floor imports another of it.
 pub(crate) fn floors(sources: &[Source], exceptions: &[Exception]) -> Vec<Fault> {
-    let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
+    let floor = |module: &str| FLOORS.iter().position(|(_, modules)| modules.contains(&module));
     let mut faults = Vec::new();
     for source in sources {
         let here = top(source);
@@ -67,7 +68,10 @@ pub(crate) fn floors(sources: &[Source], exceptions: &[Exception]) -> Vec<Fault>
                 faults.push(fault(
                     source,
                     named.at,
-                    format!("`{here}` (floor {own}) imports `{there}` (floor {other})"),
+                    format!(
+                        "`{here}` (floor {}) imports `{there}` (floor {})",
+                        FLOORS[own].0, FLOORS[other].0
+                    ),
                     "Imports go down only, so that each floor can be read and tested without those above. \
                      Pass a value or a trait in from above, or move the shared type down.",
                 ));
@@ -311,33 +315,37 @@ pub(crate) fn length(sources: &[Source]) -> Vec<Fault> {
     faults
 }
 
-const NO_PANIC: &str =
-    "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]";
-const NO_SURPRISE: &str =
-    "#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]";
+/// What panics on purpose or by carelessness.
+const PANICS: &[&str] = &["clippy::unwrap_used", "clippy::expect_used", "clippy::panic"];
+/// What panics or loses bits on a length that a stranger chose.
+const SURPRISES: &[&str] = &["clippy::indexing_slicing", "clippy::cast_possible_truncation"];
 
-/// Lines that must stand at the head of a module's `mod.rs`.
-const HEADS: &[(&str, &[&str])] = &[
-    ("wire/mod.rs", &[NO_PANIC, NO_SURPRISE]),
-    ("net/mod.rs", &[NO_PANIC, NO_SURPRISE]),
-    ("turn/mod.rs", &[NO_PANIC, NO_SURPRISE]),
-    ("sfu/mod.rs", &[NO_PANIC]),
-    ("worker/mod.rs", &[NO_PANIC]),
+/// Lints that must be denied at the head of a module, outside of its tests.
+const HEADS: &[(&str, &[&[&str]])] = &[
+    ("wire/mod.rs", &[PANICS, SURPRISES]),
+    ("net/mod.rs", &[PANICS, SURPRISES]),
+    ("turn/mod.rs", &[PANICS, SURPRISES]),
+    ("sfu/mod.rs", &[PANICS]),
+    ("worker/mod.rs", &[PANICS]),
 ];
 
 /// The media floors deny what could panic on a packet.
 pub(crate) fn lint_heads(sources: &[Source]) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (path, lines) in HEADS {
+    for (path, groups) in HEADS {
         for source in sources.iter().filter(|source| source.path == *path) {
-            for line in lines.iter().filter(|line| !source.code.lines().any(|l| l == **line)) {
-                faults.push(fault(
-                    source,
-                    0,
-                    format!("does not say `{line}`"),
-                    "A packet from outside must never panic a media thread: these lints find what could.",
-                ));
-            }
+            let heads = source.code.match_indices("#![").map(|(at, _)| &source.code[at..]);
+            let denied: Vec<&str> = heads
+                .filter_map(|head| head.split_once(']').map(|(head, _)| head))
+                .filter(|head| head.starts_with("#![deny(") || head.starts_with("#![cfg_attr("))
+                .filter(|head| head.contains("deny("))
+                .collect();
+            let missing = |lint: &&&str| !denied.iter().any(|head| !find_words(head, lint).is_empty());
+            faults.extend(groups.iter().copied().flatten().filter(missing).map(|lint| {
+                let why =
+                    "A packet from outside must never panic a media thread: these lints find what could.";
+                fault(source, 0, format!("does not deny `{lint}` at its head"), why)
+            }));
         }
     }
     faults

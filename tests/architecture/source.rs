@@ -44,7 +44,7 @@ impl Source {
         if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
             module.pop();
         }
-        let tests = if module.last().is_some_and(|name| name == "tests") {
+        let tests = if module.last().is_some_and(|name| name == "tests" || name.ends_with("_tests")) {
             std::iter::once(0..code.len()).collect()
         } else {
             test_items(&code)
