@@ -1,4 +1,5 @@
 //! Sluice, a selective forwarding media server.
+pub mod health;
 pub mod ids;
 pub mod units;
 pub mod config;
