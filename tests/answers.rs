@@ -32,27 +32,24 @@ fn answer_as(offer: &str, role: Role) -> Result<Answered, OfferError> {
     answer(offer, role, new, &endpoint(), Instant::now())
 }
 
-/// The captured offers: name, text. Captures with candidates or notes behind the SDP are cut there.
-fn fixtures() -> Vec<(String, String)> {
-    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/offers"));
+/// The captured offers of one folder: name, text.
+fn fixtures(folder: &str) -> Vec<(String, String)> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/offers")).join(folder);
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the fixtures are there") {
+    for entry in std::fs::read_dir(path).expect("the fixtures are there") {
         let path = entry.expect("readable").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
-        let text = std::fs::read_to_string(&path).expect("readable");
-        if let Some(start) = text.find("v=0").filter(|_| name != "README.md" && !name.ends_with("caps.txt")) {
-            let end = text[start..].find("\n--").map_or(text.len(), |end| start + end);
-            found.push((name, text[start..end].trim_end().to_owned() + "\r\n"));
+        if path.extension().is_some_and(|extension| extension == "sdp") {
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+            found.push((name, std::fs::read_to_string(&path).expect("readable")));
         }
     }
     found.sort();
-    assert!(found.len() > 20, "only {} fixtures found", found.len());
     found
 }
 
-/// WHEP captures are recvonly; everything else publishes.
-fn role_of(offer: &str) -> Role {
-    if offer.contains("a=recvonly") { Role::Watch } else { Role::Publish }
+fn fixture(folder: &str, wanted: &str) -> String {
+    let found = fixtures(folder).into_iter().find(|(name, _)| name == wanted);
+    found.unwrap_or_else(|| panic!("no fixture {folder}/{wanted}.sdp")).1
 }
 
 fn pairs<'s, 'a>(offer: &'s Sdp<'a>, answer: &'s Sdp<'a>) -> impl Iterator<Item = (&'s Section<'a>, &'s Section<'a>)> {
@@ -65,26 +62,50 @@ fn live<'s, 'a>(answer: &'s Sdp<'a>) -> impl Iterator<Item = &'s Section<'a>> {
 }
 
 #[test]
-fn every_captured_offer_is_answered_as_its_client_needs() {
-    for (name, offer) in fixtures() {
-        let role = role_of(&offer);
-        let answered = match answer_as(&offer, role) {
-            Ok(answered) => answered,
-            // A browser that only opened a data channel publishes nothing.
-            Err(OfferError::NothingToDo(_)) if name.contains("-dc") => continue,
-            Err(error) => panic!("{name}: {error}"),
-        };
-        let (offered, text) = (Sdp::parse(&offer).expect("fixture"), &answered.answer);
-        let sdp = Sdp::parse(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
-        check_shape(&name, &offered, &sdp, text);
-        check_transport(&name, &offered, &sdp);
-        check_codecs(&name, &offered, &sdp);
-        check_candidates(&name, &sdp, text);
-        if role == Role::Watch {
-            check_viewer(&name, &sdp);
-        } else {
-            check_publisher(&name, &offered, &sdp);
-        }
+fn every_captured_publisher_is_answered_as_it_needs() {
+    let offers = fixtures("publish");
+    assert!(offers.len() > 25, "only {} fixtures", offers.len());
+    for (name, offer) in offers {
+        check_answer(&name, &offer, Role::Publish);
+    }
+}
+
+#[test]
+fn every_captured_player_is_answered_as_it_needs() {
+    let offers = fixtures("play");
+    assert!(offers.len() > 5, "only {} fixtures", offers.len());
+    for (name, offer) in offers {
+        check_answer(&name, &offer, Role::Watch);
+    }
+}
+
+#[test]
+fn an_offer_with_a_stopped_section_is_answered() {
+    for name in ["chromium-reoffer-after-stop", "firefox-reoffer-after-stop"] {
+        check_answer(name, &fixture("session", name), Role::Publish);
+    }
+}
+
+#[test]
+fn a_data_channel_alone_is_not_publishing() {
+    for name in ["chromium-data-channel", "firefox-data-channel"] {
+        let refused = answer_as(&fixture("session", name), Role::Publish).err();
+        assert_eq!(refused, Some(OfferError::NothingToDo("sends")), "{name}");
+    }
+}
+
+fn check_answer(name: &str, offer: &str, role: Role) {
+    let answered = answer_as(offer, role).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (offered, text) = (Sdp::parse(offer).expect("fixture"), &answered.answer);
+    let sdp = Sdp::parse(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+    check_shape(name, &offered, &sdp, text);
+    check_transport(name, &offered, &sdp);
+    check_codecs(name, &offered, &sdp);
+    check_candidates(name, &sdp, text);
+    if role == Role::Watch {
+        check_viewer(name, &sdp);
+    } else {
+        check_publisher(name, &offered, &sdp);
     }
 }
 
@@ -204,18 +225,18 @@ fn check_publisher(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
 
 #[test]
 fn publishers_are_known_by_their_first_codec() {
-    let of = |file: &str| {
-        let offer = fixtures().into_iter().find(|(name, _)| name == file).expect("a fixture").1;
+    let of = |name: &str| {
+        let offer = fixture("publish", name);
         let tracks = answer_as(&offer, Role::Publish).expect("answered").tracks;
         tracks.into_iter().map(|track| (track.kind, track.format.codec)).collect::<Vec<_>>()
     };
-    assert_eq!(of("obs-offer.sdp"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::H264)]);
-    assert_eq!(of("obs-av1-offer.sdp"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::Av1)]);
-    assert_eq!(of("firefox-vp9.sdp")[0], (MediaKind::Video, Codec::Vp9));
+    assert_eq!(of("obs-h264"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::H264)]);
+    assert_eq!(of("obs-av1"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::Av1)]);
+    assert_eq!(of("firefox-vp9")[0], (MediaKind::Video, Codec::Vp9));
 }
 
 fn obs() -> String {
-    fixtures().into_iter().find(|(name, _)| name == "obs-offer.sdp").expect("a fixture").1
+    fixture("publish", "obs-h264")
 }
 
 #[test]
