@@ -16,11 +16,12 @@ use crate::wire::sdp::{Sdp, Section};
 pub(super) fn rewrite(answer: &Sdp<'_>, offer: &Offer<'_>, role: Role, candidates: &[SocketAddr]) -> String {
     let mut text = String::from("v=0\r\n");
     for line in &answer.session.0 {
-        if line.starts_with("a=msid-semantic") {
-            text.push_str("a=msid-semantic: WMS *\r\n");
-        } else {
-            let _ = write!(text, "{line}\r\n");
-        }
+        let _ = match line.split_once(' ') {
+            Some(("a=msid-semantic:", _)) => write!(text, "a=msid-semantic: WMS *\r\n"),
+            // No need to tell everybody which library of which version is at work.
+            Some((origin, rest)) if origin.starts_with("o=") => write!(text, "o=- {rest}\r\n"),
+            _ => write!(text, "{line}\r\n"),
+        };
     }
     let mut candidates_written = false;
     for (section, offered) in answer.sections.iter().zip(&offer.sdp.sections) {

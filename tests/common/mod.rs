@@ -1,0 +1,311 @@
+//! A world in virtual time: one forwarding core, and clients that are str0m peers, joined by perfect wires.
+//!
+//! str0m draws random numbers of its own, so that runs are not equal bit by bit; what is asserted are outcomes.
+#![allow(dead_code, reason = "each test uses its own part of the world")]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sluice::ids::{SessionId, TrackId, WorkerId};
+use sluice::net::addresses::AddressMap;
+use sluice::net::datagram::{Datagram, SendBatch};
+use sluice::net::demux::{Route, Ufrag};
+use sluice::sfu::session::dtls::Identity;
+use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
+use sluice::sfu::session::offer::Role;
+use sluice::sfu::{Core, CoreEvent};
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::format::Codec;
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, SeqNo};
+use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
+
+/// One step of time.
+pub const STEP: Duration = Duration::from_millis(5);
+
+/// A participant's own end.
+pub struct Client {
+    pub rtc: Rtc,
+    pub address: SocketAddr,
+    pub audio: Mid,
+    pub video: Mid,
+    pub connected: bool,
+    pub closed: bool,
+    /// Received media, in the order of arrival.
+    pub received: Vec<RtpPacket>,
+    pub keyframe_requests: usize,
+    /// Silenced clients neither send nor receive: the network is gone.
+    pub silent: bool,
+    /// Datagrams to the client that get lost: those whose running number this says yes to.
+    pub loses: fn(usize) -> bool,
+    arrived: usize,
+    outgoing: Vec<Vec<u8>>,
+    pending: Option<SdpPendingOffer>,
+    sequence: u64,
+}
+
+/// The world.
+pub struct World {
+    pub core: Core,
+    pub now: Instant,
+    pub clients: Vec<Client>,
+    pub events: Vec<CoreEvent>,
+    endpoint: Endpoint,
+    batch: SendBatch,
+    sessions: u64,
+}
+
+pub fn server_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 3478))
+}
+
+impl World {
+    pub fn new() -> Self {
+        let candidates = vec![server_address()];
+        let map = AddressMap::new(candidates.clone(), &[server_address().ip()]);
+        let identity = Identity::generate().expect("a certificate");
+        Self {
+            core: Core::new(map),
+            now: Instant::now(),
+            clients: Vec::new(),
+            events: Vec::new(),
+            endpoint: Endpoint { identity, candidates },
+            batch: SendBatch::new(),
+            sessions: 0,
+        }
+    }
+
+    /// A client that offers one audio and one video section with these video codecs. Returns its place and what was
+    /// answered, with the session already taken over by the core.
+    pub fn join(&mut self, role: Role, video: &[Codec]) -> (usize, Joined) {
+        let place = self.clients.len();
+        let (mut client, offer) = Client::new(self.now, place, role, video);
+        let answered = self.answer(&offer, role);
+        client.accept(&answered.answer);
+        self.clients.push(client);
+        let joined = Joined {
+            session: answered.session.id,
+            tracks: answered.tracks.iter().map(|track| track.id).collect(),
+            slots: answered.slots.len(),
+        };
+        self.core.join(self.now, answered.session);
+        (place, joined)
+    }
+
+    fn answer(&mut self, offer: &str, role: Role) -> Answered {
+        self.sessions += 1;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.sessions.to_be_bytes());
+        let new = NewSession {
+            id: SessionId(self.sessions),
+            ufrag: Ufrag::mint(WorkerId(0), random),
+            password: format!("{:0>24}", self.sessions),
+            first_track: TrackId(self.sessions * 64),
+            seed: self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        answer(offer, role, new, &self.endpoint, self.now).expect("a good offer")
+    }
+
+    /// Binds all tracks of a publisher to the slots of a viewer, in order.
+    pub fn watch(&mut self, viewer: &Joined, publisher: &Joined) {
+        for slot in 0..viewer.slots {
+            self.core.bind(viewer.session, slot, publisher.tracks.get(slot).copied());
+        }
+    }
+
+    /// Lets `time` pass.
+    pub fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += STEP;
+            self.step();
+        }
+    }
+
+    /// Lets time pass until `done`, at most 20 s.
+    pub fn run_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = self.now + Duration::from_secs(20);
+        while !done(self) {
+            assert!(self.now < end, "after 20 s still not: {what}");
+            self.now += STEP;
+            self.step();
+        }
+    }
+
+    /// One turn of everything.
+    pub fn step(&mut self) {
+        for place in 0..self.clients.len() {
+            let client = &mut self.clients[place];
+            client.drive(self.now);
+            let (source, datagrams) = (client.address, std::mem::take(&mut client.outgoing));
+            for payload in datagrams {
+                self.to_core(source, &payload);
+            }
+        }
+        self.core.drive(self.now, &mut self.batch);
+        self.core.forward(self.now, &mut self.batch);
+        self.events.extend(self.core.take_events());
+        self.deliver();
+    }
+
+    fn to_core(&mut self, source: SocketAddr, payload: &[u8]) {
+        let datagram = Datagram { source, local: server_address(), payload };
+        if let Route::Session(id) = self.core.demux().route(&datagram) {
+            self.core.receive(self.now, id, &datagram, &mut self.batch);
+        }
+    }
+
+    /// Takes to clients what the core wants sent.
+    pub fn deliver(&mut self) {
+        let batch = std::mem::take(&mut self.batch);
+        let by_address: HashMap<SocketAddr, usize> =
+            self.clients.iter().enumerate().map(|(place, client)| (client.address, place)).collect();
+        for outgoing in batch.iter() {
+            assert_eq!(outgoing.local, server_address(), "sent from the address it was received on");
+            if let Some(place) = by_address.get(&outgoing.destination) {
+                self.clients[*place].receive(self.now, outgoing.payload);
+            }
+        }
+        self.batch = batch;
+        self.batch.clear();
+    }
+
+    /// Ends a session from the server's side.
+    pub fn leave(&mut self, joined: &Joined) {
+        self.core.leave(self.now, joined.session, &mut self.batch);
+        self.deliver();
+        self.events.extend(self.core.take_events());
+    }
+
+    /// A publisher and a viewer that watches it, both connected.
+    pub fn publisher_and_viewer(codec: Codec) -> (Self, Joined, Joined) {
+        let mut world = Self::new();
+        let (_, publisher) = world.join(Role::Publish, &[codec]);
+        let (_, viewer) = world.join(Role::Watch, &[codec]);
+        world.watch(&viewer, &publisher);
+        world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+        (world, publisher, viewer)
+    }
+}
+
+/// What a join came to.
+#[derive(Debug, Clone)]
+pub struct Joined {
+    pub session: SessionId,
+    pub tracks: Vec<TrackId>,
+    pub slots: usize,
+}
+
+impl Client {
+    fn new(now: Instant, place: usize, role: Role, video: &[Codec]) -> (Self, String) {
+        let mut config = RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false);
+        for codec in video {
+            config = match codec {
+                Codec::Vp8 => config.enable_vp8(true),
+                Codec::Vp9 => config.enable_vp9(true),
+                Codec::H264 => config.enable_h264(true),
+                Codec::Av1 => config.enable_av1(true),
+                other => panic!("no {other:?} here"),
+            };
+        }
+        let mut rtc = config.build(now);
+        let [high, low] = u16::try_from(place).expect("few clients").to_be_bytes();
+        let address = SocketAddr::from(([10, 0, high, low], 50_000));
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        let direction = if role == Role::Publish { Direction::SendOnly } else { Direction::RecvOnly };
+        let mut change = rtc.sdp_api();
+        let audio = change.add_media(MediaKind::Audio, direction, None, None, None);
+        let video = change.add_media(MediaKind::Video, direction, None, None, None);
+        let (offer, pending) = change.apply().expect("something to offer");
+        let client = Self {
+            rtc,
+            address,
+            audio,
+            video,
+            connected: false,
+            closed: false,
+            received: Vec::new(),
+            keyframe_requests: 0,
+            silent: false,
+            loses: |_| false,
+            arrived: 0,
+            outgoing: Vec::new(),
+            pending: Some(pending),
+            sequence: 1_000,
+        };
+        (client, offer.to_sdp_string())
+    }
+
+    fn accept(&mut self, answer: &str) {
+        let answer = SdpAnswer::from_sdp_string(answer).expect("a valid answer");
+        let pending = self.pending.take().expect("an offer is open");
+        self.rtc.sdp_api().accept_answer(pending, answer).expect("an acceptable answer");
+    }
+
+    fn receive(&mut self, now: Instant, payload: &[u8]) {
+        self.arrived += 1;
+        if self.silent || (self.loses)(self.arrived) {
+            return;
+        }
+        let receive =
+            Receive::new(Protocol::Udp, server_address(), self.address, payload).expect("the server sends no garbage");
+        self.rtc.handle_input(Input::Receive(now, receive)).expect("no error");
+        self.poll();
+    }
+
+    fn drive(&mut self, now: Instant) {
+        if self.silent {
+            return;
+        }
+        self.rtc.handle_input(Input::Timeout(now)).expect("no error");
+        self.poll();
+    }
+
+    fn poll(&mut self) {
+        loop {
+            match self.rtc.poll_output().expect("no error") {
+                Output::Timeout(_) => break,
+                Output::Transmit(transmit) => self.outgoing.push(transmit.contents.to_vec()),
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::Closed) => self.closed = true,
+                Output::Event(Event::RtpPacket(packet)) => self.received.push(packet),
+                Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests += 1,
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    /// Writes a media packet; it leaves with the next step.
+    pub fn send(&mut self, now: Instant, mid: Mid, timestamp: u32, marker: bool, payload: &[u8]) {
+        self.sequence += 1;
+        let pt = self.payload_type(mid);
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
+        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload).marker(marker).nackable(true);
+        stream.write_rtp(rtp);
+    }
+
+    fn payload_type(&self, mid: Mid) -> Pt {
+        self.rtc.media(mid).and_then(|media| media.remote_pts().first().copied()).expect("negotiated")
+    }
+
+    /// Asks for a key frame, as a decoder does that lost its reference.
+    pub fn request_keyframe(&mut self) {
+        let ssrc = self.received.iter().rev().find(|packet| packet.header.payload_type != self.opus()).expect("video");
+        let ssrc = ssrc.header.ssrc;
+        let mut direct = self.rtc.direct_api();
+        direct.stream_rx(&ssrc).expect("received").request_keyframe(KeyframeRequestKind::Pli);
+    }
+
+    fn opus(&self) -> Pt {
+        let found = self.rtc.codec_config().find(|params| params.spec().codec == Codec::Opus);
+        found.expect("always there").pt()
+    }
+
+    /// The received packets of one section.
+    pub fn received_video(&self) -> Vec<&RtpPacket> {
+        self.received.iter().filter(|packet| packet.header.payload_type != self.opus()).collect()
+    }
+}

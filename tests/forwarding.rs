@@ -1,0 +1,202 @@
+//! What subscribers receive, whatever publishers and networks do.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Joined, STEP, World};
+use sluice::sfu::CoreEvent;
+use sluice::sfu::session::EndReason;
+use sluice::sfu::session::offer::Role;
+use sluice::units::{self, MediaKind};
+use str0m::format::Codec;
+use str0m::rtp::RtpPacket;
+
+const FRAME: Duration = Duration::from_millis(35);
+
+/// A VP8 frame in one packet: 15 bit picture id, TL0PICIDX, and a number by which it is known again.
+fn vp8(keyframe: bool, picture_id: u16, number: u8) -> Vec<u8> {
+    let [high, low] = picture_id.to_be_bytes();
+    let mut payload = vec![0x90, 0xe0, 0x80 | high, low, 7, 0x20, u8::from(!keyframe)];
+    payload.resize(200, number);
+    payload
+}
+
+fn number(packet: &RtpPacket) -> u8 {
+    *packet.payload.last().expect("not empty")
+}
+
+fn picture_id(packet: &RtpPacket) -> u16 {
+    u16::from_be_bytes([packet.payload[2] & 0x7f, packet.payload[3]])
+}
+
+/// Publishes `frames` from the client at `place`; the first is a key frame.
+fn publish(world: &mut World, place: usize, frames: std::ops::Range<u8>, first_picture_id: u16) {
+    let first = frames.start;
+    for frame in frames {
+        let (now, client) = (world.now, &mut world.clients[place]);
+        let video = client.video;
+        let picture = first_picture_id + u16::from(frame - first);
+        client.send(now, video, u32::from(frame) * 3_150, true, &vp8(frame == first, picture, frame));
+        world.run(FRAME);
+    }
+}
+
+fn numbers(world: &World, place: usize) -> Vec<u8> {
+    world.clients[place].received_video().into_iter().map(number).collect()
+}
+
+fn ended(world: &World, joined: &Joined) -> Option<EndReason> {
+    world.events.iter().find_map(|event| match event {
+        CoreEvent::Ended(id, reason) if *id == joined.session => Some(*reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_viewer_gets_every_packet_in_order() {
+    let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..60, 0);
+    assert_eq!(numbers(&world, 1), (0..60).collect::<Vec<_>>());
+    let counters = world.core.counters();
+    assert_eq!((counters.media_packets_in, counters.media_packets_out), (60, 60));
+    assert_eq!((counters.unknown_media, counters.malformed, counters.unplayable), (0, 0, 0));
+}
+
+#[test]
+fn sound_reaches_the_viewer_too() {
+    let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
+    for step in 0..20u32 {
+        let (now, client) = (world.now, &mut world.clients[0]);
+        let audio = client.audio;
+        client.send(now, audio, step * 960, false, &[0xfc, 0xff, 0xfe]);
+        world.run(Duration::from_millis(20));
+    }
+    assert_eq!(world.clients[1].received.len(), 20);
+}
+
+#[test]
+fn a_late_viewer_begins_with_a_key_frame_that_was_asked_for_once() {
+    let (mut world, publisher, _) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..10, 0);
+    let before = world.clients[0].keyframe_requests;
+    let late: Vec<_> = (0..5).map(|_| world.join(Role::Watch, &[Codec::Vp8])).collect();
+    late.iter().for_each(|(_, viewer)| world.watch(viewer, &publisher));
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    // Delta frames go on; nobody can begin with them.
+    for frame in 10..14 {
+        let (now, client) = (world.now, &mut world.clients[0]);
+        let video = client.video;
+        client.send(now, video, u32::from(frame) * 3_150, true, &vp8(false, u16::from(frame), frame));
+        world.run(FRAME);
+    }
+    assert_eq!(world.clients[0].keyframe_requests - before, 1, "five viewers make one request");
+    publish(&mut world, 0, 20..25, 20);
+    for (place, _) in late {
+        assert_eq!(numbers(&world, place), [20, 21, 22, 23, 24]);
+    }
+    assert_eq!(numbers(&world, 1).len(), 10 + 4 + 5, "the first viewer sees all of it");
+}
+
+#[test]
+fn a_restarted_publisher_continues_the_stream_of_its_viewers() {
+    let (mut world, publisher, viewer) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..30, 0x7ff0);
+    let (again, restarted) = world.join(Role::Publish, &[Codec::Vp8]);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    world.watch(&viewer, &restarted);
+    world.leave(&publisher);
+    world.run(Duration::from_millis(700));
+    publish(&mut world, again, 100..130, 5);
+
+    let video = world.clients[1].received_video();
+    assert_eq!(video.len(), 60, "nothing is lost");
+    let one_source = video.iter().all(|packet| packet.header.ssrc == video[0].header.ssrc);
+    assert!(one_source, "the decoder sees one stream");
+    for pair in video.windows(2) {
+        assert_eq!(*pair[1].seq_no, *pair[0].seq_no + 1);
+        assert!(pair[1].time > pair[0].time, "time moves on");
+        assert_eq!(picture_id(pair[1]), (picture_id(pair[0]) + 1) & 0x7fff);
+    }
+    let gap = (video[30].header.timestamp.wrapping_sub(video[29].header.timestamp)) / 90;
+    assert!((700..1_500).contains(&gap), "the pause of about 0.7 s shows in the timestamps: {gap} ms");
+    assert!(ended(&world, &publisher) == Some(EndReason::Requested) && world.clients[0].closed);
+}
+
+#[test]
+fn a_viewers_loss_is_repaired_from_here() {
+    let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
+    world.clients[1].loses = |datagram| datagram % 10 == 3;
+    publish(&mut world, 0, 0..100, 0);
+    world.clients[1].loses = |_| false;
+    world.run(Duration::from_secs(1));
+    let mut seen = numbers(&world, 1);
+    seen.sort_unstable();
+    seen.dedup();
+    assert!(seen.len() >= 98, "only {} of 100 frames arrived", seen.len());
+}
+
+#[test]
+fn a_viewers_wish_for_a_key_frame_reaches_the_publisher() {
+    let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..30, 0);
+    let before = world.clients[0].keyframe_requests;
+    world.clients[1].request_keyframe();
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.clients[0].keyframe_requests, before + 1);
+}
+
+#[test]
+fn a_goodbye_is_heard_on_both_sides() {
+    let (mut world, publisher, viewer) = World::publisher_and_viewer(Codec::Vp8);
+    world.leave(&viewer);
+    assert!(world.clients[1].closed, "the viewer hears DTLS close_notify");
+    assert!(!world.clients[0].closed);
+
+    world.clients[0].rtc.close().expect("it can close");
+    world.run(STEP * 4);
+    assert_eq!(ended(&world, &publisher), Some(EndReason::ClosedByPeer));
+    let counters = world.core.counters();
+    assert_eq!((counters.sessions, counters.tracks, counters.subscriptions), (0, 0, 0));
+}
+
+#[test]
+fn a_client_that_never_connects_is_forgotten() {
+    let mut world = World::new();
+    let (place, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
+    world.clients[place].silent = true;
+    world.run(Duration::from_secs(29));
+    assert_eq!(ended(&world, &viewer), None);
+    world.run(Duration::from_secs(2));
+    assert_eq!(ended(&world, &viewer), Some(EndReason::IceFailed));
+    assert_eq!(world.core.counters().sessions, 0);
+}
+
+#[test]
+fn a_client_whose_network_is_gone_times_out() {
+    let (mut world, _, viewer) = World::publisher_and_viewer(Codec::Vp8);
+    world.clients[1].silent = true;
+    world.run(Duration::from_secs(25));
+    assert_eq!(ended(&world, &viewer), Some(EndReason::TimedOut));
+}
+
+#[test]
+fn a_viewer_without_the_new_codec_is_sent_away_to_ask_again() {
+    let (mut world, publisher, viewer) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..5, 0);
+    let (again, other) = world.join(Role::Publish, &[Codec::H264]);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    world.watch(&viewer, &other);
+    world.leave(&publisher);
+    let (now, client) = (world.now, &mut world.clients[again]);
+    let video = client.video;
+    client.send(now, video, 0, true, &[0x65, 1, 2, 3]);
+    world.run(STEP * 4);
+    assert_eq!(ended(&world, &viewer), Some(EndReason::Unplayable));
+    assert!(world.clients[1].closed);
+    let format = world.events.iter().rev().find_map(|event| match event {
+        CoreEvent::TrackFormat(_, format) => Some(*format),
+        _ => None,
+    });
+    assert_eq!(format.map(|format| (format.codec, format.codec.kind())), Some((units::Codec::H264, MediaKind::Video)));
+}
