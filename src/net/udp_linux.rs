@@ -446,16 +446,16 @@ mod tests {
     #[tokio::test]
     async fn a_bad_source_does_not_switch_segmentation_off() {
         let config = UdpConfig {
-            listen: vec!["0.0.0.0:0".parse().unwrap()],
+            listen: vec!["[::]:0".parse().unwrap()],
             receive_buffer: 1 << 16,
             send_buffer: 1 << 20,
         };
         let mut port = UdpPort::bind(&config).unwrap();
         let local = port.local_addrs()[0];
-        let foreign = SocketAddr::new([203, 0, 113, 7].into(), local.port());
+        let foreign = SocketAddr::new("2001:db8::99".parse().unwrap(), local.port());
         let mut batch = SendBatch::new();
-        batch.push(foreign, SocketAddr::from(([127, 0, 0, 1], 9)), &[0; 300]);
-        batch.push(foreign, SocketAddr::from(([127, 0, 0, 1], 9)), &[0; 300]);
+        batch.push(foreign, "[::1]:9".parse().unwrap(), &[0; 300]);
+        batch.push(foreign, "[::1]:9".parse().unwrap(), &[0; 300]);
         let report = port.send(&mut batch);
         assert_eq!((report.packets, report.dropped, report.causes.bad_address), (0, 2, 2), "{report:?}");
         assert!(port.sockets[0].segmentation);
