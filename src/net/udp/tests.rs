@@ -196,8 +196,6 @@ async fn long_runs_are_cut_where_the_kernel_wants_it() {
     assert_eq!(receive(&mut receiver, 50).await.len(), 50);
 }
 
-/// The smallest send buffer, filled by datagrams that nobody can take off its hands fast enough, must not
-/// stop the sender: what does not fit is dropped and counted, each datagram once.
 #[tokio::test]
 async fn every_datagram_is_sent_or_counted() {
     for path in PATHS {
