@@ -11,9 +11,9 @@ export const canShareScreen = Boolean(navigator.mediaDevices?.getDisplayMedia);
  */
 export function explain(error, what) {
   if (error.name === 'NotAllowedError') {
-    return `Your browser blocks the ${what} for this page. Allow it beside the address bar, then try again.`;
+    return `Your browser blocks the ${what} for this page. Change that beside the address bar, then try again.`;
   }
-  if (error.name === 'NotFoundError') return `No ${what} was found. Plug one in, and it will show up here.`;
+  if (error.name === 'NotFoundError') return `No ${what.replace('and', 'or')} was found. Plug one in, then try again.`;
   if (error.name === 'NotReadableError') return `The ${what} is in use by another program. Close that one, then try again.`;
   return `The ${what} could not be started. Unplug it and plug it in again, or choose another one.`;
 }

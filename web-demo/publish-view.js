@@ -60,19 +60,24 @@ export function showPreview(capture, without) {
   preview.classList.toggle('dark', !visible);
   byId('empty').hidden = visible;
   if (visible) return;
-  const ask = without === 'ask' && !track;
-  setIcon(byId('empty'), ask ? 'camera' : source === 'screen' ? 'screen' : 'camera-off');
-  byId('allow').hidden = !ask;
-  if (ask) {
-    setText(byId('empty-title'), 'Ready when you are');
-    setText(byId('empty-text'), 'Nothing is sent before you go live.');
-  } else if (track) {
-    setText(byId('empty-title'), source === 'screen' ? 'Your screen is hidden' : 'Your camera is off');
-    setText(byId('empty-text'), 'Viewers see a black picture.');
+  const screen = source === 'screen';
+  if (track) {
+    showEmpty(screen ? 'screen' : 'camera-off', screen ? 'Your screen is hidden' : 'Your camera is off', 'Viewers see a black picture.', '');
+  } else if (without === 'ask') {
+    showEmpty('camera', 'Ready when you are', 'Nothing is sent before you go live.', 'Allow camera and microphone');
   } else {
-    setText(byId('empty-title'), 'No picture');
-    setText(byId('empty-text'), capture.audio ? 'Only sound is sent. Choose a camera, or share your screen.' : 'Choose a camera, or share your screen.');
+    const text = capture.audio ? 'Only sound is sent.' : '';
+    showEmpty(screen ? 'screen' : 'camera-off', 'No picture', text, screen ? 'Share your screen' : 'Turn the camera on');
   }
+}
+
+function showEmpty(icon, title, text, action) {
+  setIcon(byId('empty'), icon);
+  setText(byId('empty-title'), title);
+  setText(byId('empty-text'), text);
+  setText(byId('start'), action);
+  byId('start').hidden = action === '';
+  byId('start').classList.toggle('accent', action.startsWith('Allow'));
 }
 
 /** @param {import('./stats.js').PublisherStats} stats */

@@ -18,7 +18,7 @@ const session = stream === null ? null : new WhepClient(`/whep/${stream}`);
 
 if (session === null) {
   setText(byId('name'), 'Sluice');
-  cover('This stream name cannot be', 'Names have 1 to 128 letters, digits or - _ . ~', { warning: true });
+  cover('This stream name cannot be used', 'Names have 1 to 128 letters, digits or - _ . ~', { warning: true });
 } else {
   setText(byId('name'), stream);
   document.title = `${stream} · Sluice`;
