@@ -2,8 +2,8 @@
 import { LevelMeter } from './capture.js';
 import { byId, formatBitrate, formatMs, formatShare, setIcon, setText } from './ui.js';
 
-/** A limit must last so many seconds before it is worth a word. */
-const LIMIT_LASTS = 5;
+/** A limit must last so many seconds before it is worth a word: every sender starts low and works its way up. */
+const LIMIT_LASTS = 20;
 const LIMITS = {
   bandwidth: 'Your network cannot carry the full picture, so it is sent smaller or with fewer frames.',
   cpu: 'This computer is too busy for the full picture. Try a smaller one under Advanced.',
@@ -97,6 +97,7 @@ export function showStats(stats) {
 export function startClock(show) {
   if (clock !== null) return;
   const begin = Date.now();
+  limited = 0;
   for (const id of ['bitrate', 'fps', 'size', 'lost', 'rtt', 'codec-used']) setText(byId(id), '–');
   show(0);
   clock = setInterval(() => show(Date.now() - begin), 1000);

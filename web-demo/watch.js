@@ -183,6 +183,10 @@ function banner(text) {
 function showLine() {
   const { latencyMs, height, fps, bitrate } = session.stats;
   const parts = [];
+  if (session.stalled) {
+    setText(byId('line'), '');
+    return;
+  }
   if (latencyMs !== null) parts.push(innerWidth > 640 ? `Latency ${formatMs(latencyMs)}` : formatMs(latencyMs));
   if (innerWidth > 640) {
     if (height) parts.push(`${height}p`, `${Math.round(fps)} fps`);
