@@ -153,6 +153,15 @@ function microphoneWish(deviceId) {
   return { deviceId: deviceId ? { exact: deviceId } : undefined, echoCancellation: true, noiseSuppression: true };
 }
 
+/** A page may not start audio before somebody touched it, not even to listen; so the first touch starts it. */
+function newContext() {
+  const context = new AudioContext();
+  const resume = () => context.resume().catch(() => {});
+  for (const event of ['pointerdown', 'keydown']) addEventListener(event, resume, { once: true });
+  resume();
+  return context;
+}
+
 /** Loudness of a track, for the bar under the microphone. */
 export class LevelMeter {
   #context = null;
@@ -165,8 +174,7 @@ export class LevelMeter {
     this.#source?.disconnect();
     this.#source = null;
     if (!track) return;
-    this.#context ??= new AudioContext();
-    this.#context.resume().catch(() => {});
+    this.#context ??= newContext();
     this.#analyser ??= new AnalyserNode(this.#context, { fftSize: this.#samples.length });
     this.#source = this.#context.createMediaStreamSource(new MediaStream([track]));
     this.#source.connect(this.#analyser);

@@ -46,7 +46,8 @@ export function clearNote(subject) {
 
 /**
  * @param {import('./capture.js').Capture} capture
- * @param {'ask' | 'none'} without What to say without a picture: ask for permission, or state it.
+ * @param {'ask' | 'blocked' | 'none'} without What to say without a picture: ask for permission, tell how to get it, or
+ *   just state it.
  */
 export function showPreview(capture, without) {
   const { video: track, source } = capture;
@@ -65,6 +66,9 @@ export function showPreview(capture, without) {
     showEmpty(screen ? 'screen' : 'camera-off', screen ? 'Your screen is hidden' : 'Your camera is off', 'Viewers see a black picture.', '');
   } else if (without === 'ask') {
     showEmpty('camera', 'Ready when you are', 'Nothing is sent before you go live.', 'Allow camera and microphone');
+  } else if (without === 'blocked') {
+    const text = 'Your browser keeps them from this page. Change that beside the address bar.';
+    showEmpty('camera-off', 'Camera and microphone are blocked', text, 'Try again');
   } else {
     const text = capture.audio ? 'Only sound is sent.' : '';
     showEmpty(screen ? 'screen' : 'camera-off', 'No picture', text, screen ? 'Share your screen' : 'Turn the camera on');

@@ -71,10 +71,14 @@ async function open() {
   const error = await capture.openBoth();
   byId('start').disabled = false;
   if (!error) return;
+  if (error.name === 'NotAllowedError') {
+    showPreview(capture, 'blocked');
+    return;
+  }
   const nothing = !capture.video && !capture.audio;
   const what = nothing ? 'camera and microphone' : capture.video ? 'microphone' : 'camera';
   note('devices', nothing ? 'bad' : 'warn', explain(error, what));
-  showPreview(capture, error.name === 'NotAllowedError' ? 'ask' : 'none');
+  showPreview(capture, 'none');
 }
 
 function wireCapture() {
@@ -91,6 +95,7 @@ function wireCapture() {
     refresh();
   });
   capture.addEventListener('devices', () => {
+    byId('devices').hidden = !capture.devices.some((device) => device.deviceId !== '');
     fill(byId('camera'), capture.ofKind('videoinput'), capture.source === 'camera' ? capture.video : null, 'No camera');
     fill(byId('microphone'), capture.ofKind('audioinput'), capture.audio, 'No microphone');
   });
