@@ -12,7 +12,7 @@ const capture = new Capture();
 let publisher = null;
 let wakeLock = null;
 
-if (stream === null) refusePage('This stream name cannot be', 'Names have 1 to 128 letters, digits or - _ . ~');
+if (stream === null) refusePage('This stream name cannot be used', 'Names have 1 to 128 letters, digits or - _ . ~');
 else start();
 
 function start() {
@@ -67,22 +67,27 @@ async function openIfAllowed() {
 
 async function open() {
   clearNote('devices');
-  byId('allow').disabled = true;
+  byId('start').disabled = true;
   const error = await capture.openBoth();
-  byId('allow').disabled = false;
+  byId('start').disabled = false;
   if (!error) return;
+  if (error.name === 'NotAllowedError') {
+    showPreview(capture, 'blocked');
+    return;
+  }
   const nothing = !capture.video && !capture.audio;
   const what = nothing ? 'camera and microphone' : capture.video ? 'microphone' : 'camera';
   note('devices', nothing ? 'bad' : 'warn', explain(error, what));
-  showPreview(capture, nothing ? 'ask' : 'none');
+  showPreview(capture, 'none');
 }
 
 function wireCapture() {
   byId('sources').hidden = !canShareScreen;
-  byId('allow').addEventListener('click', open);
+  byId('start').addEventListener('click', () => (capture.audio || capture.source === 'screen' ? choose(capture.source) : open()));
   capture.addEventListener('video', () => {
     publisher.setVideo(capture.video).catch(() => {});
     showPreview(capture, 'none');
+    byId('camera-field').hidden = capture.source === 'screen';
     refresh();
   });
   capture.addEventListener('audio', () => {
@@ -90,6 +95,7 @@ function wireCapture() {
     refresh();
   });
   capture.addEventListener('devices', () => {
+    byId('devices').hidden = !capture.devices.some((device) => device.deviceId !== '');
     fill(byId('camera'), capture.ofKind('videoinput'), capture.source === 'camera' ? capture.video : null, 'No camera');
     fill(byId('microphone'), capture.ofKind('audioinput'), capture.audio, 'No microphone');
   });
@@ -269,6 +275,7 @@ function describe(state, error) {
     note('state', 'bad', wrong ? 'The server did not accept this stream key.' : `This server asks for a stream key to publish “${stream}”.`);
     byId('key-asked').append(byId('key-field'));
     byId('key').setAttribute('aria-invalid', String(wrong));
+    setText(byId('key-hint'), 'Forgotten when you close the tab.');
     byId('key').focus();
   } else if (state === 'failed') {
     note('state', 'bad', error.detail || error.message);

@@ -18,7 +18,7 @@ const session = stream === null ? null : new WhepClient(`/whep/${stream}`);
 
 if (session === null) {
   setText(byId('name'), 'Sluice');
-  cover('This stream name cannot be', 'Names have 1 to 128 letters, digits or - _ . ~', { warning: true });
+  cover('This stream name cannot be used', 'Names have 1 to 128 letters, digits or - _ . ~', { warning: true });
 } else {
   setText(byId('name'), stream);
   document.title = `${stream} · Sluice`;
@@ -183,6 +183,10 @@ function banner(text) {
 function showLine() {
   const { latencyMs, height, fps, bitrate } = session.stats;
   const parts = [];
+  if (session.stalled) {
+    setText(byId('line'), '');
+    return;
+  }
   if (latencyMs !== null) parts.push(innerWidth > 640 ? `Latency ${formatMs(latencyMs)}` : formatMs(latencyMs));
   if (innerWidth > 640) {
     if (height) parts.push(`${height}p`, `${Math.round(fps)} fps`);
