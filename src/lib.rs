@@ -8,3 +8,4 @@ pub mod turn;
 pub mod sfu;
 pub mod worker;
 pub mod room;
+pub mod metrics;
