@@ -3,12 +3,15 @@
 use prometheus::TextEncoder;
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
+use super::Error;
+use super::http::HttpMetrics;
 use super::names::{METRICS, Metric, Source};
 use super::process::Process;
-use super::{Error, HttpMetrics};
-use crate::room::directory::Census;
 use crate::sfu::counters::Histogram;
 use crate::worker::message::Snapshot;
+
+/// The count of rooms and streams, as the control plane tells it.
+pub use crate::room::directory::Census as Rooms;
 
 /// The media type of [`Exporter::scrape`]'s text: Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -34,19 +37,19 @@ impl Exporter {
 
     /// The counts of HTTP requests, which the HTTP server is to keep.
     #[must_use]
-    pub fn http(&self) -> &HttpMetrics {
-        &self.http
+    pub fn http(&self) -> HttpMetrics {
+        self.http.clone()
     }
 
-    /// All metrics as text: the sum of the workers' newest `snapshots`, the `census` of the rooms, HTTP and process.
+    /// All metrics as text: the sum of the workers' newest `snapshots`, the `rooms`, HTTP and process.
     ///
     /// # Errors
     /// Never, unless the encoder refuses a family, which would be a bug.
-    pub fn scrape(&self, snapshots: &[Snapshot], census: Census) -> Result<String, Error> {
+    pub fn scrape(&self, snapshots: &[Snapshot], rooms: Rooms) -> Result<String, Error> {
         let process = Process { start_time: self.start_time, ..Process::read() };
         let families: Vec<MetricFamily> = METRICS
             .iter()
-            .map(|metric| family(metric, self.samples(metric, snapshots, &census, &process)))
+            .map(|metric| family(metric, self.samples(metric, snapshots, &rooms, &process)))
             // The encoder takes no family without a sample: HTTP before the first request.
             .filter(|family| !family.get_metric().is_empty())
             .collect();
@@ -57,7 +60,7 @@ impl Exporter {
         &self,
         metric: &Metric,
         snapshots: &[Snapshot],
-        census: &Census,
+        rooms: &Rooms,
         process: &Process,
     ) -> Vec<proto::Metric> {
         let kind = metric.kind;
@@ -71,7 +74,7 @@ impl Exporter {
                 sums.map(|(value, sum)| labelled(number(kind, sum as f64), labels, value)).collect()
             }
             Source::WorkersTime(read) => vec![time(snapshots.iter().map(read))],
-            Source::Rooms(read) => vec![number(kind, read(census) as f64)],
+            Source::Rooms(read) => vec![number(kind, read(rooms) as f64)],
             Source::Process(read) => read(process).map(|value| number(kind, value)).into_iter().collect(),
             Source::Build => vec![labelled(number(kind, 1.0), metric.labels, self.version)],
             Source::HttpRequests => taken(self.http.requests()),

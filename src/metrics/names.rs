@@ -41,9 +41,9 @@ pub(super) enum Source {
     Process(fn(&Process) -> Option<f64>),
     /// The version, with the value 1.
     Build,
-    /// [`HttpMetrics`](super::HttpMetrics): how many requests.
+    /// [`HttpMetrics`](super::http::HttpMetrics): how many requests.
     HttpRequests,
-    /// [`HttpMetrics`](super::HttpMetrics): how long they took.
+    /// [`HttpMetrics`](super::http::HttpMetrics): how long they took.
     HttpTime,
 }
 

@@ -11,26 +11,26 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Six numbers about this process. `None`: the system does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Process {
+pub(super) struct Process {
     /// When it started, in seconds since 1970. It comes from the time since boot and the wall clock, so it moves
     /// when the clock is set: read it once.
-    pub start_time: Option<f64>,
+    pub(super) start_time: Option<f64>,
     /// CPU time of all threads, in user and kernel mode, in seconds.
-    pub cpu_seconds: Option<f64>,
+    pub(super) cpu_seconds: Option<f64>,
     /// Memory held in RAM, in bytes.
-    pub resident_bytes: Option<f64>,
+    pub(super) resident_bytes: Option<f64>,
     /// Threads.
-    pub threads: Option<f64>,
+    pub(super) threads: Option<f64>,
     /// Open file descriptors.
-    pub open_fds: Option<f64>,
+    pub(super) open_fds: Option<f64>,
     /// Most file descriptors that may be open (the soft limit). `None` also when there is no limit.
-    pub max_fds: Option<f64>,
+    pub(super) max_fds: Option<f64>,
 }
 
 impl Process {
     /// Reads the numbers of this process.
     #[must_use]
-    pub fn read() -> Self {
+    pub(super) fn read() -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
         let listing = fs::read_dir("/proc/self/fd").ok();
         Self {

@@ -1,6 +1,6 @@
 //! Carries out what rooms decide: the one place that speaks to workers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -19,6 +19,9 @@ pub struct Control {
     directory: Directory,
     pool: Pool,
     most_sessions: usize,
+    /// Held while a decision is made and told to the workers, so that they hear decisions in the order in which they
+    /// were made. Never held over an await; a session takes it a handful of times in its life.
+    order: Mutex<()>,
 }
 
 /// Why a session is not taken in.
@@ -36,7 +39,7 @@ impl Control {
     /// A control plane over running workers that takes at most `most_sessions` sessions.
     #[must_use]
     pub fn new(pool: Pool, most_sessions: usize) -> Self {
-        Self { directory: Directory::default(), pool, most_sessions }
+        Self { directory: Directory::default(), pool, most_sessions, order: Mutex::new(()) }
     }
 
     /// Who is where.
@@ -68,6 +71,7 @@ impl Control {
         session: Session,
         tracks: Vec<AnsweredTrack>,
     ) -> Result<(), JoinError> {
+        let _order = self.in_order();
         self.check_room_for_more()?;
         let worker = session.ufrag.worker();
         self.directory.publish(id, resource, worker, tracks);
@@ -86,12 +90,17 @@ impl Control {
         session: Session,
         slots: Vec<AnsweredSlot>,
     ) -> Result<(), JoinError> {
+        let _order = self.in_order();
         self.check_room_for_more()?;
         let worker = session.ufrag.worker();
         let actions = self.directory.watch(id, resource, worker, slots)?;
         self.pool.send(worker, Command::Join(Box::new(session)));
         self.carry_out(actions);
         Ok(())
+    }
+
+    fn in_order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_room_for_more(&self) -> Result<(), JoinError> {
@@ -116,6 +125,7 @@ impl Control {
     }
 
     fn handle(&self, now: Instant, event: Event) {
+        let _order = self.in_order();
         match event {
             CoreEvent::Connected(session) => {
                 tracing::info!(%session, "connected");

@@ -120,7 +120,7 @@ impl<'a> Sdp<'a> {
             if number > MAX_LINES || sdp.sections.len() > MAX_SECTIONS {
                 return Err(SdpError::TooLarge);
             }
-            if line.as_bytes().get(1) != Some(&b'=') {
+            if !matches!(line.as_bytes(), [b'a'..=b'z', b'=', ..]) {
                 return Err(SdpError::Line(number));
             }
             if let Some(media) = line.strip_prefix("m=") {
@@ -191,6 +191,7 @@ mod tests {
     fn the_bad_line_is_named() {
         assert_eq!(Sdp::parse("hello"), Err(SdpError::Version));
         assert_eq!(Sdp::parse("v=0\nnonsense\n"), Err(SdpError::Line(2)));
+        assert_eq!(Sdp::parse("v=0\n=====\n"), Err(SdpError::Line(2)));
         assert_eq!(Sdp::parse("v=0\nm=audio\n"), Err(SdpError::MediaLine(2)));
         assert_eq!(Sdp::parse(&format!("v=0\n{}", "a=x\n".repeat(10_000))), Err(SdpError::TooLarge));
         assert_eq!(Sdp::parse(&format!("v=0\n{}", "m=audio 9 X 0\n".repeat(100))), Err(SdpError::TooLarge));

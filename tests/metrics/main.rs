@@ -6,16 +6,15 @@ mod text;
 
 use std::time::Duration;
 
+use sluice::metrics::exporter::{CONTENT_TYPE, Exporter, Rooms};
 use sluice::metrics::names::METRICS;
-use sluice::metrics::{CONTENT_TYPE, Exporter};
 use sluice::net::demux::DropReason;
-use sluice::room::directory::Census;
 use sluice::sfu::session::EndReason;
 use sluice::worker::message::Snapshot;
 use text::{Family, Labels, Sample};
 
 fn scrape(exporter: &Exporter, snapshots: &[Snapshot]) -> Vec<Family> {
-    let text = exporter.scrape(snapshots, Census { rooms: 5, streams: 4 }).unwrap();
+    let text = exporter.scrape(snapshots, Rooms { rooms: 5, streams: 4 }).unwrap();
     text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -155,7 +154,7 @@ fn each_field_has_its_own_metric() {
 #[test]
 fn clients_cannot_make_up_labels() {
     let exporter = exporter();
-    let http = exporter.http().clone();
+    let http = exporter.http();
     http.observe("/whep/{stream}", "POST", 201, Duration::from_millis(2));
     http.observe("/whep/{stream}", "POST", 201, Duration::from_millis(700));
     for number in 0..1000 {

@@ -52,6 +52,8 @@ pub struct Answered {
     pub tracks: Vec<AnsweredTrack>,
     /// What the client can receive.
     pub slots: Vec<AnsweredSlot>,
+    /// The client's ICE user fragment and password.
+    pub remote_credentials: (String, String),
 }
 
 /// A track of a publisher, as far as the offer tells.
@@ -123,7 +125,7 @@ pub fn answer(
         slots.iter().zip(&lines).map(|(slot, line)| new_slot(slot, line.mid, new.seed)).collect(),
         now,
     );
-    Ok(Answered { session, answer, tracks, slots })
+    Ok(Answered { session, answer, tracks, slots, remote_credentials: offer.credentials() })
 }
 
 /// A live audio or video section of an answered offer.

@@ -105,6 +105,13 @@ impl<'a> Offer<'a> {
         Ok(())
     }
 
+    /// The client's ICE user fragment and password.
+    pub(super) fn credentials(&self) -> (String, String) {
+        let first = |name| self.sdp.sections.iter().find_map(|section| self.sdp.inherited(section, name));
+        let text = |name| first(name).unwrap_or_default().to_owned();
+        (text("ice-ufrag"), text("ice-pwd"))
+    }
+
     /// Port 0 means rejected, unless the section lives inside the bundle only (RFC 8843 section 6).
     pub(super) fn rejected(&self, section: &Section<'_>) -> bool {
         section.port == 0 && !section.mid().is_some_and(|mid| self.sdp.bundle().contains(&mid))
