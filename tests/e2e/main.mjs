@@ -24,7 +24,7 @@ async function runInNamespaces() {
   const names = makeNamespaces(process.pid);
   const inside = spawn(
     'ip',
-    ['netns', 'exec', names.client, process.execPath, fileURLToPath(import.meta.url), ...process.argv.slice(2)],
+    ['netns', 'exec', names.client, process.execPath, '--test-reporter=spec', fileURLToPath(import.meta.url), ...process.argv.slice(2)],
     { stdio: 'inherit', env: { ...process.env, E2E_NAMESPACES: JSON.stringify(names) } },
   );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

@@ -55,19 +55,26 @@
 
   probe.video = () => document.querySelector('video');
 
-  /// Collects { number, at } of every frame presented for `seconds`.
-  probe.frames = (seconds, video = probe.video()) =>
+  /// The numbers of the frames that are presented for `seconds`, every `stride`th of them.
+  probe.frames = (seconds, stride = 1, video = probe.video()) =>
     new Promise((resolve) => {
-      const seen = [];
-      const end = performance.now() + seconds * 1000;
-      const next = (now) => {
-        seen.push({ number: probe.look(video).number, at: now });
-        if (performance.now() < end) {
+      const numbers = [];
+      let presented = 0;
+      let over = false;
+      const next = () => {
+        if (presented % stride === 0) {
+          numbers.push(probe.look(video).number);
+        }
+        presented += 1;
+        if (!over) {
           video.requestVideoFrameCallback(next);
         }
       };
       video.requestVideoFrameCallback(next);
-      setTimeout(() => resolve(seen), seconds * 1000 + 50);
+      setTimeout(() => {
+        over = true;
+        resolve(numbers);
+      }, seconds * 1000);
     });
 
   // --- listening ---
