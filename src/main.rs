@@ -1,1 +1,73 @@
-fn main() {}
+//! The command line: `sluice` runs the server, `sluice check-config` checks its configuration.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use sluice::config::{self, Config, Loaded};
+
+/// A media server for live streams: encoders publish by WHIP, viewers watch by WHEP.
+///
+/// Without a configuration it serves this machine only: HTTP on 127.0.0.1:8080, media on UDP port 3478, no
+/// access control.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Settings, each overriding the one before: the defaults, the file, the \
+    environment\n(SLUICE__SECTION__KEY=value), --set."
+)]
+struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Settings {
+    /// The configuration file [default: $SLUICE_CONFIG, else sluice.toml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set one key, for instance --set media.announce=203.0.113.7; repeatable, lists comma separated
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the configuration, print the effective values without secrets, and exit
+    CheckConfig(#[command(flatten)] Settings),
+}
+
+fn main() -> ExitCode {
+    let Arguments { mut settings, command } = Arguments::parse();
+    let check_only = command.is_some();
+    if let Some(Command::CheckConfig(more)) = command {
+        settings.config = more.config.or(settings.config);
+        settings.set.extend(more.set);
+    }
+    match load(&settings) {
+        Ok(loaded) if check_only => {
+            // A reader that has seen enough, as in `check-config | head`, is no error.
+            let _ = write!(std::io::stdout(), "configuration is valid\n{}", loaded.listing());
+            ExitCode::SUCCESS
+        }
+        Ok(loaded) => serve(&loaded.config),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn load(settings: &Settings) -> Result<Loaded, config::Error> {
+    let variable = std::env::var_os(config::file::VARIABLE);
+    let file = config::file::find(settings.config.as_deref(), variable.as_deref(), Path::new("."))?;
+    config::load(file.as_ref(), std::env::vars_os(), &settings.set)
+}
+
+fn serve(config: &Config) -> ExitCode {
+    eprintln!("cannot listen on {}: this build has no server", config.http.listen);
+    ExitCode::FAILURE
+}

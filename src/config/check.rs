@@ -1,0 +1,100 @@
+//! What must fit together, beyond each key taking its value.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Config;
+use super::error::Problem;
+use super::load::Origins;
+
+/// One demand. It is judged only if all of its keys could be read, so that no error causes another.
+struct Rule {
+    /// The keys it looks at; the first one is where the error is shown.
+    keys: &'static [&'static str],
+    /// A sentence for each way in which the demand is not met.
+    broken: fn(&Config) -> Vec<String>,
+}
+
+static RULES: &[Rule] = &[
+    Rule { keys: &["http.listen", "auth.open", "auth.stream_keys"], broken: nobody_says_who_may_publish },
+    Rule { keys: &["metrics.listen", "http.listen"], broken: metrics_on_the_http_address },
+    Rule { keys: &["media.announce", "media.loopback"], broken: unreachable_announcements },
+    Rule { keys: &["worker.count"], broken: several_workers },
+    Rule { keys: &["tls.cert", "tls.key"], broken: cert_without_key },
+    Rule { keys: &["tls.key", "tls.cert"], broken: key_without_cert },
+];
+
+/// All demands that `config` does not meet, except those that look at a `faulty` key.
+pub(super) fn run(config: &Config, origins: &Origins, faulty: &[&str]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for rule in RULES.iter().filter(|rule| !rule.keys.iter().any(|key| faulty.contains(key))) {
+        let key = rule.keys.first().copied();
+        let origin = key.and_then(|key| origins.get(key)).and_then(|origins| origins.last());
+        for sentence in (rule.broken)(config) {
+            problems.push(Problem { origin: origin.cloned(), sentence, key });
+        }
+    }
+    problems
+}
+
+fn nobody_says_who_may_publish(config: &Config) -> Vec<String> {
+    let listen = config.http.listen;
+    if is_loopback(listen.ip()) || config.auth.open || !config.auth.stream_keys.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "`http.listen` is {listen}, which is open to other machines, and nothing says who may publish: set a \
+         key in `auth.stream_keys`, or set `auth.open` to true to let everybody publish, or listen on 127.0.0.1"
+    )]
+}
+
+fn metrics_on_the_http_address(config: &Config) -> Vec<String> {
+    // Two listeners on port 0 get two ports.
+    let same = config.metrics.listen == Some(config.http.listen) && config.http.listen.port() != 0;
+    let sentence = "`metrics.listen` is the same address as `http.listen`: leave it empty, and `/metrics` is \
+                    served there, or give it another port";
+    if same { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn unreachable_announcements(config: &Config) -> Vec<String> {
+    let fault = |address: &IpAddr| {
+        let canonical = address.to_canonical();
+        let why = if canonical.is_unspecified() {
+            "stands for all addresses; name those that clients can reach"
+        } else if canonical.is_multicast() || canonical == IpAddr::V4(Ipv4Addr::BROADCAST) {
+            "is a group of machines; name an address of this one"
+        } else if canonical.is_loopback() && !config.media.loopback {
+            "is reached from this machine only; if that is wanted, set `media.loopback` to true"
+        } else {
+            return None;
+        };
+        Some(format!("`media.announce` holds {address}, which {why}"))
+    };
+    config.media.announce.iter().filter_map(fault).collect()
+}
+
+fn several_workers(config: &Config) -> Vec<String> {
+    match config.worker.count {
+        1 => Vec::new(),
+        count => {
+            vec![format!("`worker.count` is {count}, but this version runs one media worker; set it to 1")]
+        }
+    }
+}
+
+fn cert_without_key(config: &Config) -> Vec<String> {
+    let alone = config.tls.cert.is_some() && config.tls.key.is_none();
+    let sentence =
+        "`tls.cert` is set without `tls.key`: a certificate needs its private key; set both or none";
+    if alone { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn key_without_cert(config: &Config) -> Vec<String> {
+    let alone = config.tls.key.is_some() && config.tls.cert.is_none();
+    let sentence =
+        "`tls.key` is set without `tls.cert`: a private key needs its certificate; set both or none";
+    if alone { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}

@@ -1,0 +1,221 @@
+//! The configuration: one typed value, read once at start from defaults, a TOML file, the environment and the
+//! command line, each overriding the one before.
+//!
+//! In reading order: the sections (here), [`keys`] (the one list of keys, which drives everything else),
+//! `field` (how a value is written), [`load()`](load()) (sources on top of each other), `check` (what must fit
+//! together), [`mod@file`] (which file). `config/sluice.toml` is the reference for users; a test keeps it equal to
+//! the list of keys.
+
+mod check;
+mod error;
+mod field;
+pub mod file;
+pub mod keys;
+mod load;
+mod stream_key;
+mod types;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use error::{Error, Origin, Problem};
+pub use load::{Loaded, load};
+pub use stream_key::{StreamKey, StreamKeyError};
+pub use types::{LogFilter, LogFormat, PublicUrl};
+
+use crate::units::ByteSize;
+
+/// Everything that can be configured. [`Config::default`] is a server for one's own machine: HTTP on loopback,
+/// media on UDP 3478 of all local addresses, no access control.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// `[http]`
+    pub http: HttpConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
+    /// `[media]`
+    pub media: MediaConfig,
+    /// `[auth]`
+    pub auth: AuthConfig,
+    /// `[worker]`
+    pub worker: WorkerConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[tls]`
+    pub tls: TlsConfig,
+}
+
+/// `[http]`: pages, WHIP and WHEP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// `http.listen`: the TCP address of the HTTP server; port 0 takes a free one. Default `127.0.0.1:8080`.
+    /// Beyond loopback, [`AuthConfig`] must say who may publish.
+    pub listen: SocketAddr,
+    /// `http.public_url`: the address under which others reach this server. Default: none, then addresses are
+    /// told as the request named them.
+    pub public_url: Option<PublicUrl>,
+}
+
+/// `[metrics]`: what Prometheus scrapes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MetricsConfig {
+    /// `metrics.listen`: a TCP address of its own for `/metrics`, which is then served only there. Default:
+    /// none, `/metrics` stands on [`HttpConfig::listen`].
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[media]`: the UDP side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaConfig {
+    /// `media.listen`: the UDP addresses for ICE, DTLS, SRTP and STUN, at least one; port 0 takes a free one.
+    /// Default `0.0.0.0:3478` and `[::]:3478`.
+    pub listen: Vec<SocketAddr>,
+    /// `media.announce`: the addresses told to clients in ICE candidates, in this order, when they are not the
+    /// ones of this machine (1:1 NAT). Default: empty, the usable local addresses are announced.
+    pub announce: Vec<IpAddr>,
+    /// `media.loopback`: announce loopback addresses too. Default false: only when there are no others.
+    pub loopback: bool,
+    /// `media.receive_buffer`: the receive buffer of each UDP socket, 64 KiB to 512 MiB. Default 8 MiB. The
+    /// kernel may cap it (`net.core.rmem_max` on Linux).
+    pub receive_buffer: ByteSize,
+    /// `media.send_buffer`: the send buffer of each UDP socket, 64 KiB to 512 MiB. Default 4 MiB. The kernel
+    /// may cap it (`net.core.wmem_max` on Linux).
+    pub send_buffer: ByteSize,
+}
+
+/// `[auth]`: who may publish.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AuthConfig {
+    /// `auth.open`: let everybody publish streams that no key covers. Default false: they are open on a server
+    /// without any key, which then may listen on loopback only, and closed on a server with keys.
+    pub open: bool,
+    /// `auth.stream_keys`: the key of each stream by its name; `*` covers the streams without an entry.
+    /// Default: empty.
+    pub stream_keys: BTreeMap<String, StreamKey>,
+}
+
+/// `[worker]`: the media threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// `worker.count`: the number of media threads. Default 1, and this version runs no other number.
+    pub count: u32,
+}
+
+/// `[limits]`: what one server takes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// `limits.sessions`: publishers and viewers at one time, 1 to 100000. Default 2000.
+    pub sessions: u32,
+}
+
+/// `[log]`: what is written to standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `log.level`: a level, then `target=level` for exceptions. Default `info`.
+    pub level: LogFilter,
+    /// `log.format`: `text` or `json`. Default `text`.
+    pub format: LogFormat,
+}
+
+/// `[tls]`: HTTPS instead of HTTP. Both keys are set, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsConfig {
+    /// `tls.cert`: a PEM file with the certificate, then its chain. Default: none.
+    pub cert: Option<PathBuf>,
+    /// `tls.key`: a PEM file with the private key of the certificate. Default: none.
+    pub key: Option<PathBuf>,
+}
+
+impl AuthConfig {
+    /// The key that `stream` demands of a publisher: its own, else the one of `*`, else none.
+    #[must_use]
+    pub fn key_for(&self, stream: &str) -> Option<&StreamKey> {
+        self.stream_keys.get(stream).or_else(|| self.stream_keys.get("*"))
+    }
+
+    /// Whether a publisher who presents `token` (its bearer token, if it sent one) may publish `stream`.
+    ///
+    /// A stream with a key demands it, whatever `auth.open` says. A stream without one is open if `auth.open`
+    /// is set or no key is configured at all.
+    #[must_use]
+    pub fn admits(&self, stream: &str, token: Option<&str>) -> bool {
+        match self.key_for(stream) {
+            Some(key) => token.is_some_and(|token| key.matches(token)),
+            None => self.open || self.stream_keys.is_empty(),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), public_url: None }
+    }
+}
+
+impl Default for MediaConfig {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                SocketAddr::from((Ipv4Addr::UNSPECIFIED, 3478)),
+                SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3478)),
+            ],
+            announce: Vec::new(),
+            loopback: false,
+            // About a quarter of a second of 250 Mbit/s: what arrives while the media thread is held up.
+            receive_buffer: ByteSize(8 << 20),
+            send_buffer: ByteSize(4 << 20),
+        }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self { count: 1 }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self { sessions: 2000 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: LogFilter::default(), format: LogFormat::Text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(open: bool, keys: &[(&str, &str)]) -> AuthConfig {
+        let entry = |(name, key): &(&str, &str)| ((*name).to_owned(), StreamKey::new(key).unwrap());
+        AuthConfig { open, stream_keys: keys.iter().map(entry).collect() }
+    }
+
+    #[test]
+    fn the_key_of_a_stream_is_its_own_then_the_common_one() {
+        let both = auth(false, &[("live", "live-secret"), ("*", "common-secret")]);
+        assert!(both.key_for("live").unwrap().matches("live-secret"));
+        assert!(both.key_for("other").unwrap().matches("common-secret"));
+        assert!(both.key_for("Live").unwrap().matches("common-secret"));
+        assert_eq!(auth(false, &[("live", "live-secret")]).key_for("other"), None);
+    }
+
+    #[test]
+    fn a_key_is_demanded_even_where_publishing_is_open() {
+        for open in [false, true] {
+            let auth = auth(open, &[("live", "live-secret")]);
+            assert!(auth.admits("live", Some("live-secret")));
+            assert!(!auth.admits("live", Some("other-secret")));
+            assert!(!auth.admits("live", None));
+            assert_eq!(auth.admits("other", None), open, "a stream without a key is open only if told so");
+        }
+        assert!(auth(false, &[]).admits("any", None), "no key at all: development mode");
+    }
+}

@@ -1,0 +1,137 @@
+//! The values of keys that need a type of their own.
+
+use std::net::Ipv6Addr;
+
+use tracing_subscriber::EnvFilter;
+
+/// The address under which others reach this server, for instance behind a reverse proxy: an absolute `http`
+/// or `https` URL without user name, query or fragment (RFC 3986 section 3). It may have a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+impl PublicUrl {
+    /// Takes `text` as a URL; `None` when it is not one of this kind. Slashes at the end are dropped.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
+            return None;
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let in_path = |b: u8| b.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&b);
+        if !is_authority(authority) || !path.bytes().all(in_path) {
+            return None;
+        }
+        Some(Self(text.trim_end_matches('/').to_owned()))
+    }
+
+    /// The URL without a slash at its end, so that `{url}/whip/{stream}` is right.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `text` is `host` or `host:port`, the host a name, an IPv4 address or an IPv6 address in brackets.
+fn is_authority(text: &str) -> bool {
+    if let Some((address, after)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok()
+            && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
+    }
+    let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    !host.is_empty() && host.bytes().all(in_name) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+/// What is logged: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), then exceptions as
+/// `target=level`, comma separated. Anything [`EnvFilter`] understands, except a target without a level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFilter(String);
+
+impl LogFilter {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+    /// Takes `text` as a filter; `None` when it is not one.
+    ///
+    /// `EnvFilter` alone would read a misspelt level as a target of that name, and nothing would be logged.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // A comma inside a span's braces separates fields, not directives: such filters are not taken apart.
+        let parts_are_clear = text.contains('[')
+            || text.split(',').all(|part| {
+                part.contains('=') || Self::LEVELS.contains(&part.trim().to_ascii_lowercase().as_str())
+            });
+        (parts_are_clear && EnvFilter::try_new(text).is_ok()).then(|| Self(text.to_owned()))
+    }
+
+    /// The filter as [`EnvFilter::new`] takes it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for log collectors.
+    Json,
+}
+
+impl Default for LogFilter {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls() {
+        for (text, url) in [
+            ("https://live.example.org", "https://live.example.org"),
+            ("http://10.0.0.1:8080/", "http://10.0.0.1:8080"),
+            ("HTTPS://[2001:db8::1]:8443/sluice/", "HTTPS://[2001:db8::1]:8443/sluice"),
+        ] {
+            assert_eq!(PublicUrl::parse(text).as_ref().map(PublicUrl::as_str), Some(url), "{text}");
+        }
+        for bad in [
+            "live.example.org",
+            "/sluice",
+            "ftp://example.org",
+            "https://",
+            "https:///path",
+            "https://user:word@example.org",
+            "https://example.org?x=1",
+            "https://example.org/a?x=1",
+            "https://example.org/#a",
+            "https://example.org:0",
+            "https://example.org:99999",
+            "https://example.org:",
+            "https://example.org:+80",
+            "https://exa mple.org",
+            "https://[::1",
+            "https://[::1]8080",
+        ] {
+            assert_eq!(PublicUrl::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn log_filters() {
+        for good in ["info", "DEBUG", "off", "warn,sluice=debug", "sluice[session{id=1}]=trace"] {
+            assert!(LogFilter::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "info, str0m=warn", "inof", "verbose", "info,sluice", "sluice=loud", "info,"] {
+            assert_eq!(LogFilter::parse(bad), None, "{bad}");
+        }
+    }
+}

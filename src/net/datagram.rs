@@ -1,0 +1,137 @@
+//! Datagrams as plain values: what was received, and what is to be sent.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// A received datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub source: SocketAddr,
+    /// The address of this machine that it was sent to (from packet information, so it is a real one even
+    /// when the socket listens on a wildcard), with the port listened on.
+    pub local: SocketAddr,
+    /// What is in it; never empty.
+    pub payload: &'a [u8],
+}
+
+/// A datagram to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outgoing<'a> {
+    /// The address it leaves from. The port picks the socket; the IP address is set as the source, and the
+    /// system chooses one when it is unspecified.
+    pub local: SocketAddr,
+    /// Where it goes.
+    pub destination: SocketAddr,
+    /// What is in it.
+    pub payload: &'a [u8],
+}
+
+/// The datagrams of one turn. All payloads stand one behind the other in one arena that is kept for the next
+/// turn, so that nothing is allocated per packet, and a run to one destination is already contiguous, which
+/// is what segmentation offload needs.
+#[derive(Debug, Default)]
+pub struct SendBatch {
+    arena: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    local: SocketAddr,
+    destination: SocketAddr,
+    /// Where the payload starts and ends in the arena.
+    start: usize,
+    end: usize,
+}
+
+impl SendBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a datagram. Those of one size to one destination, pushed one after the other, are sent cheapest.
+    pub fn push(&mut self, local: SocketAddr, destination: SocketAddr, payload: &[u8]) {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(payload);
+        self.entries.push(Entry { local, destination, start, end: self.arena.len() });
+    }
+
+    /// The number of datagrams.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is nothing to send.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets the datagrams and keeps the memory.
+    pub fn clear(&mut self) {
+        self.arena.clear();
+        self.entries.clear();
+    }
+
+    /// The datagrams in the order they were pushed.
+    pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.iter().map(|entry| self.outgoing(entry))
+    }
+
+    /// The datagram at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Outgoing<'_>> {
+        self.entries.get(index).map(|entry| self.outgoing(entry))
+    }
+
+    /// The datagrams of `range`; none when there are not so many.
+    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = Outgoing<'_>> {
+        self.entries.get(range).unwrap_or(&[]).iter().map(|entry| self.outgoing(entry))
+    }
+
+    /// The payloads of the datagrams `first..first + count` as one piece of memory; empty when there are not
+    /// so many.
+    pub(super) fn payloads(&self, first: usize, count: usize) -> &[u8] {
+        let last = first.saturating_add(count).saturating_sub(1);
+        let (Some(start), Some(end)) = (self.entries.get(first), self.entries.get(last)) else { return &[] };
+        self.arena.get(start.start..end.end).unwrap_or(&[])
+    }
+
+    fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
+        Outgoing {
+            local: entry.local,
+            destination: entry.destination,
+            payload: self.arena.get(entry.start..entry.end).unwrap_or(&[]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_back_what_was_pushed_and_keeps_its_memory() {
+        let local = "192.0.2.1:3478".parse().unwrap();
+        let to = |port| SocketAddr::from(([198, 51, 100, 7], port));
+        let mut batch = SendBatch::new();
+        for turn in 0..3_u8 {
+            assert!(batch.is_empty());
+            batch.push(local, to(1), &[turn; 5]);
+            batch.push(local, to(2), &[]);
+            batch.push(local, to(3), &[turn + 1; 7]);
+            let seen: Vec<_> = batch.iter().map(|o| (o.destination.port(), o.payload.to_vec())).collect();
+            assert_eq!(seen, [(1, vec![turn; 5]), (2, vec![]), (3, vec![turn + 1; 7])]);
+            assert_eq!((batch.len(), batch.get(2).unwrap().local), (3, local));
+            assert_eq!(batch.payloads(0, 3).len(), 12);
+            assert_eq!((batch.payloads(1, 3), batch.get(3)), (&[][..], None));
+            let capacity = batch.arena.capacity();
+            batch.clear();
+            assert_eq!(batch.arena.capacity(), capacity);
+        }
+    }
+}

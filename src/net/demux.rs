@@ -1,0 +1,242 @@
+//! Whose is this datagram? STUN, DTLS, RTP and TURN share one port, and all sessions share it too.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::net::SocketAddr;
+
+pub use super::ufrag::Ufrag;
+use crate::net::datagram::Datagram;
+use crate::wire::stun::{self, Message, Method};
+
+/// How many addresses of a session are remembered. A client has a few local addresses and may pass a few
+/// NATs while it roams; who brings more loses the oldest.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// What a datagram is by its first bytes (RFC 7983 section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// STUN, so also ICE and TURN requests.
+    Stun,
+    /// TURN ChannelData (RFC 8656 section 12.4).
+    ChannelData,
+    /// DTLS.
+    Dtls,
+    /// RTP or SRTP.
+    Rtp,
+    /// RTCP or SRTCP.
+    Rtcp,
+    /// Nothing that belongs here.
+    Unknown,
+}
+
+/// Tells the protocol of a datagram by its first two bytes.
+///
+/// RTP and RTCP share their first byte. The second is RTCP's packet type, 192 to 223, which as RTP would be a
+/// set marker bit and one of the payload types 64 to 95 that are kept free for it (RFC 5761 section 4).
+#[must_use]
+pub fn classify(payload: &[u8]) -> Class {
+    match payload {
+        [0..=3, ..] => Class::Stun,
+        [20..=63, ..] => Class::Dtls,
+        [64..=79, ..] => Class::ChannelData,
+        [128..=191, 192..=223, ..] => Class::Rtcp,
+        [128..=191, _, ..] => Class::Rtp,
+        _ => Class::Unknown,
+    }
+}
+
+/// The length below which a datagram of this class cannot be whole: the headers of STUN, of a DTLS record
+/// (RFC 6347 section 4.1), of RTP and of RTCP with a sender's SSRC (RFC 3550 sections 5.1 and 6.4).
+fn shortest(class: Class) -> usize {
+    match class {
+        Class::Stun => stun::HEADER_LEN,
+        Class::ChannelData => 4,
+        Class::Dtls => 13,
+        Class::Rtp => 12,
+        Class::Rtcp => 8,
+        Class::Unknown => 0,
+    }
+}
+
+/// Where a datagram belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route<K> {
+    /// To this session.
+    Session(K),
+    /// To the STUN server (`turn::binding`).
+    Binding,
+    /// To the TURN server.
+    Turn,
+    /// Nowhere.
+    Drop(DropReason),
+}
+
+/// Why a datagram was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// None of the protocols spoken here, or malformed.
+    Garbage,
+    /// Shorter than the header of its protocol.
+    Truncated,
+    /// An ICE check for a session that is not here. No answer: silence is how the other side learns that its
+    /// session is over (RFC 7675 section 5.1).
+    UnknownUfrag,
+    /// Media, DTLS or a STUN response from an address that no session has proved to be its own.
+    UnknownSource,
+    /// TURN while no TURN server runs.
+    Turn,
+}
+
+impl DropReason {
+    /// All reasons, for counters.
+    pub const ALL: [Self; 5] =
+        [Self::Garbage, Self::Truncated, Self::UnknownUfrag, Self::UnknownSource, Self::Turn];
+
+    /// The name in metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Garbage => "garbage",
+            Self::Truncated => "truncated",
+            Self::UnknownUfrag => "unknown_ufrag",
+            Self::UnknownSource => "unknown_source",
+            Self::Turn => "turn",
+        }
+    }
+}
+
+/// The table of ufrags and addresses of one worker; `K` names a session.
+///
+/// A ufrag beats an address: Chromium sends ICE checks of several sessions, STUN and TURN from one socket, so
+/// that the source says nothing about a STUN message. Only what carries no ufrag goes by address, and an
+/// address enters the table only when the caller has seen a check from it whose integrity was right.
+#[derive(Debug)]
+pub struct Demux<K> {
+    ufrags: HashMap<Ufrag, K>,
+    addresses: HashMap<Path, K>,
+    sessions: HashMap<K, Known>,
+}
+
+/// The source and the local address of a datagram.
+type Path = (SocketAddr, SocketAddr);
+
+/// What is in the tables of one session, so that removing it needs no search.
+#[derive(Debug)]
+struct Known {
+    ufrags: Vec<Ufrag>,
+    /// The newest is last.
+    addresses: VecDeque<Path>,
+}
+
+impl<K> Default for Demux<K> {
+    fn default() -> Self {
+        Self { ufrags: HashMap::new(), addresses: HashMap::new(), sessions: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Demux<K> {
+    /// An empty table.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells where a datagram belongs.
+    #[must_use]
+    pub fn route(&self, datagram: &Datagram<'_>) -> Route<K> {
+        let class = classify(datagram.payload);
+        if datagram.payload.len() < shortest(class) {
+            return Route::Drop(DropReason::Truncated);
+        }
+        match class {
+            Class::Stun => self.route_stun(datagram),
+            Class::ChannelData => Route::Turn,
+            Class::Dtls | Class::Rtp | Class::Rtcp => self.route_address(datagram),
+            Class::Unknown => Route::Drop(DropReason::Garbage),
+        }
+    }
+
+    fn route_stun(&self, datagram: &Datagram<'_>) -> Route<K> {
+        let Ok(message) = Message::parse(datagram.payload) else { return Route::Drop(DropReason::Garbage) };
+        if message.method() != Method::BINDING {
+            return Route::Turn;
+        }
+        if message.class() != stun::Class::Request {
+            return self.route_address(datagram);
+        }
+        let Some(username) = message.username() else { return Route::Binding };
+        // In a check the receiver's ufrag stands first (RFC 8445 section 7.2.2).
+        let receiver = username.split(|byte| *byte == b':').next().and_then(Ufrag::parse);
+        match receiver.and_then(|ufrag| self.ufrags.get(&ufrag)) {
+            Some(session) => Route::Session(*session),
+            None => Route::Drop(DropReason::UnknownUfrag),
+        }
+    }
+
+    fn route_address(&self, datagram: &Datagram<'_>) -> Route<K> {
+        match self.addresses.get(&(datagram.source, datagram.local)) {
+            Some(session) => Route::Session(*session),
+            None => Route::Drop(DropReason::UnknownSource),
+        }
+    }
+
+    /// Makes `session` reachable by `ufrag`. A session may have several: after an ICE restart the old one is
+    /// good until the first check on the new one, then [`Demux::remove_ufrag`] takes it away.
+    pub fn insert_ufrag(&mut self, ufrag: Ufrag, session: K) {
+        self.remove_ufrag(ufrag);
+        self.ufrags.insert(ufrag, session);
+        let known = self
+            .sessions
+            .entry(session)
+            .or_insert_with(|| Known { ufrags: Vec::new(), addresses: VecDeque::new() });
+        known.ufrags.push(ufrag);
+    }
+
+    /// Forgets a ufrag; the session and its addresses stay.
+    pub fn remove_ufrag(&mut self, ufrag: Ufrag) {
+        let Some(session) = self.ufrags.remove(&ufrag) else { return };
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.ufrags.retain(|other| *other != ufrag);
+        }
+    }
+
+    /// Remembers that `session` was heard from `source` at `local`. To be called only after the integrity of
+    /// a STUN message on this path was found right, again and again: it keeps the path from being the oldest.
+    /// A path that was another session's changes hands. A session without a ufrag is unknown and left out.
+    pub fn learn(&mut self, source: SocketAddr, local: SocketAddr, session: K) {
+        let path = (source, local);
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        if known.addresses.back() == Some(&path) {
+            return;
+        }
+        known.addresses.retain(|other| *other != path);
+        known.addresses.push_back(path);
+        let forgotten =
+            if known.addresses.len() > MAX_ADDRESSES { known.addresses.pop_front() } else { None };
+        if let Some(forgotten) = forgotten {
+            self.addresses.remove(&forgotten);
+        }
+        let before = self.addresses.insert(path, session);
+        if let Some(other) = before.filter(|before| *before != session)
+            && let Some(known) = self.sessions.get_mut(&other)
+        {
+            known.addresses.retain(|other| *other != path);
+        }
+    }
+
+    /// Forgets a session with all its ufrags and addresses.
+    pub fn remove(&mut self, session: K) {
+        let Entry::Occupied(known) = self.sessions.entry(session) else { return };
+        let known = known.remove();
+        for ufrag in known.ufrags {
+            self.ufrags.remove(&ufrag);
+        }
+        for path in known.addresses {
+            self.addresses.remove(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

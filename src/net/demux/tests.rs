@@ -1,0 +1,208 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::ids::WorkerId;
+use crate::wire::stun::{TransactionId, Writer, attribute};
+
+const DTLS: [u8; 13] = [22; 13];
+const RTP: [u8; 12] = [0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const RTCP: [u8; 8] = [0x80, 201, 0, 1, 0, 0, 0, 0];
+
+fn source(port: u16) -> SocketAddr {
+    SocketAddr::from(([198, 51, 100, 7], port))
+}
+
+fn local() -> SocketAddr {
+    "192.0.2.1:3478".parse().unwrap()
+}
+
+fn ufrag(number: u8) -> Ufrag {
+    Ufrag::mint(WorkerId(0), [number; 10])
+}
+
+fn binding(class: stun::Class, username: Option<&str>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let writer = Writer::new(&mut out, class, Method::BINDING, TransactionId([1; 12]));
+    match username {
+        Some(name) => writer.attribute(attribute::USERNAME, name.as_bytes()).fingerprint(),
+        None => writer.fingerprint(),
+    }
+    out
+}
+
+fn check(ufrag: Ufrag) -> Vec<u8> {
+    binding(stun::Class::Request, Some(&format!("{ufrag}:peer")))
+}
+
+fn route(demux: &Demux<u32>, port: u16, payload: &[u8]) -> Route<u32> {
+    demux.route(&Datagram { source: source(port), local: local(), payload })
+}
+
+#[test]
+fn classes_follow_rfc_7983() {
+    for first in 0..=255_u8 {
+        let expected = match first {
+            0..=3 => Class::Stun,
+            20..=63 => Class::Dtls,
+            64..=79 => Class::ChannelData,
+            128..=191 => Class::Rtp,
+            _ => Class::Unknown,
+        };
+        assert_eq!(classify(&[first, 0]), expected, "first byte {first}");
+    }
+    assert_eq!(classify(&[]), Class::Unknown);
+    assert_eq!(classify(&[128]), Class::Unknown);
+}
+
+#[test]
+fn rtcp_is_told_from_every_rtp_payload_type() {
+    for second in 0..=255_u8 {
+        let expected = if (192..=223).contains(&second) { Class::Rtcp } else { Class::Rtp };
+        assert_eq!(classify(&[0x80, second]), expected, "second byte {second}");
+    }
+    // Payload types 35 to 63 with the marker bit set stay RTP.
+    assert_eq!(classify(&[0x90, 128 | 35]), Class::Rtp);
+    assert_eq!(classify(&[0x90, 128 | 63]), Class::Rtp);
+}
+
+#[test]
+fn a_ufrag_beats_the_address() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 2);
+    demux.learn(source(9), local(), 1);
+    assert_eq!(route(&demux, 9, &check(ufrag(1))), Route::Session(1));
+    assert_eq!(route(&demux, 9, &check(ufrag(2))), Route::Session(2));
+    for payload in [&DTLS[..], &RTP, &RTCP] {
+        assert_eq!(route(&demux, 9, payload), Route::Session(1));
+    }
+}
+
+#[test]
+fn stun_goes_by_method_and_username() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.learn(source(9), local(), 1);
+    assert_eq!(route(&demux, 9, &binding(stun::Class::Request, None)), Route::Binding);
+    assert_eq!(route(&demux, 9, &check(ufrag(3))), Route::Drop(DropReason::UnknownUfrag));
+    let foreign = binding(stun::Class::Request, Some("evtj:h6vY"));
+    assert_eq!(route(&demux, 9, &foreign), Route::Drop(DropReason::UnknownUfrag));
+    for class in [stun::Class::Success, stun::Class::Error, stun::Class::Indication] {
+        assert_eq!(route(&demux, 9, &binding(class, None)), Route::Session(1));
+        assert_eq!(route(&demux, 8, &binding(class, None)), Route::Drop(DropReason::UnknownSource));
+    }
+    let mut allocate = Vec::new();
+    let _ = Writer::new(&mut allocate, stun::Class::Request, Method::new(3).unwrap(), TransactionId([1; 12]));
+    assert_eq!(route(&demux, 9, &allocate), Route::Turn);
+    assert_eq!(route(&demux, 9, &[0x40, 0, 0, 0]), Route::Turn);
+}
+
+#[test]
+fn bad_datagrams_are_dropped_with_their_reason() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.learn(source(9), local(), 1);
+    let whole = check(ufrag(1));
+    let truncated =
+        [&whole[..19], &DTLS[..12], &RTP[..11], &RTCP[..7], &[0x40, 0, 0][..]].map(|p| route(&demux, 9, p));
+    assert_eq!(truncated, [Route::Drop(DropReason::Truncated); 5]);
+    let garbage = [&whole[..whole.len() - 4], b"GET / HTTP/1.1", &[0xFF; 40], &[][..]];
+    // "G" is 71, the range of ChannelData: the TURN server is the one to refuse it.
+    let expected = [DropReason::Garbage; 4].map(Route::Drop);
+    for (payload, expected) in garbage.iter().zip(expected) {
+        let expected = if payload.starts_with(b"GET") { Route::Turn } else { expected };
+        assert_eq!(route(&demux, 9, payload), expected, "{payload:?}");
+    }
+}
+
+#[test]
+fn the_local_address_counts() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.learn(source(9), local(), 1);
+    let other = Datagram { source: source(9), local: "192.0.2.2:3478".parse().unwrap(), payload: &RTP };
+    assert_eq!(demux.route(&other), Route::Drop(DropReason::UnknownSource));
+}
+
+#[test]
+fn a_session_keeps_a_bounded_number_of_addresses() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    let last = u16::try_from(MAX_ADDRESSES).unwrap() + 1;
+    for port in 1..last {
+        demux.learn(source(port), local(), 1);
+    }
+    // Heard again, the first is no longer the oldest; the second goes.
+    demux.learn(source(1), local(), 1);
+    demux.learn(source(last), local(), 1);
+    assert_eq!(route(&demux, 1, &RTP), Route::Session(1));
+    assert_eq!(route(&demux, 2, &RTP), Route::Drop(DropReason::UnknownSource));
+    assert_eq!(route(&demux, last, &RTP), Route::Session(1));
+    assert_eq!(demux.addresses.len(), MAX_ADDRESSES);
+}
+
+#[test]
+fn an_address_can_change_hands() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 2);
+    demux.learn(source(9), local(), 1);
+    demux.learn(source(9), local(), 2);
+    assert_eq!(route(&demux, 9, &RTP), Route::Session(2));
+    demux.remove(1);
+    assert_eq!(route(&demux, 9, &RTP), Route::Session(2), "the first owner's end takes nothing away");
+}
+
+#[test]
+fn an_ice_restart_keeps_both_ufrags_until_the_old_one_is_removed() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 1);
+    assert_eq!(route(&demux, 9, &check(ufrag(1))), Route::Session(1));
+    demux.remove_ufrag(ufrag(1));
+    assert_eq!(route(&demux, 9, &check(ufrag(1))), Route::Drop(DropReason::UnknownUfrag));
+    assert_eq!(route(&demux, 9, &check(ufrag(2))), Route::Session(1));
+}
+
+#[test]
+fn nothing_is_left_of_a_removed_session() {
+    let mut demux = Demux::new();
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 1);
+    demux.learn(source(9), local(), 1);
+    demux.remove(1);
+    demux.remove(1);
+    demux.learn(source(9), local(), 1);
+    assert!(demux.ufrags.is_empty() && demux.addresses.is_empty() && demux.sessions.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn any_datagram_is_routed_without_panic(payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let mut demux = Demux::new();
+        demux.insert_ufrag(ufrag(1), 1);
+        let _ = route(&demux, 9, &payload);
+    }
+
+    /// The three tables tell the same story, whatever happens to them.
+    #[test]
+    fn the_tables_agree(steps in proptest::collection::vec((0..4_u8, 0..3_u32, 0..12_u16), 0..80)) {
+        let mut demux = Demux::new();
+        for (step, session, number) in steps {
+            match step {
+                0 => demux.insert_ufrag(ufrag(u8::try_from(number).unwrap()), session),
+                1 => demux.learn(source(number), local(), session),
+                2 => demux.remove_ufrag(ufrag(u8::try_from(number).unwrap())),
+                _ => demux.remove(session),
+            }
+            let ufrags: usize = demux.sessions.values().map(|known| known.ufrags.len()).sum();
+            let addresses: usize = demux.sessions.values().map(|known| known.addresses.len()).sum();
+            prop_assert_eq!((ufrags, addresses), (demux.ufrags.len(), demux.addresses.len()));
+            for (session, known) in &demux.sessions {
+                prop_assert!(known.addresses.len() <= MAX_ADDRESSES);
+                prop_assert!(known.ufrags.iter().all(|ufrag| demux.ufrags.get(ufrag) == Some(session)));
+                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path) == Some(session)));
+            }
+        }
+    }
+}

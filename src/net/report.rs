@@ -1,0 +1,75 @@
+//! What became of the datagrams that were to be sent.
+
+use std::io;
+
+/// What became of a [`SendBatch`](crate::net::datagram::SendBatch).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct SendReport {
+    /// Datagrams that the kernel took.
+    pub packets: u64,
+    /// Their payloads in bytes.
+    pub bytes: u64,
+    /// Datagrams that were dropped: the sum of `causes`.
+    pub dropped: u64,
+    /// System calls made.
+    pub syscalls: u64,
+    /// Why datagrams were dropped.
+    pub causes: SendDrops,
+}
+
+/// Datagrams that could not be sent, by cause.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct SendDrops {
+    /// The send buffer was full.
+    pub would_block: u64,
+    /// Longer than the network of the destination can carry in one piece.
+    pub too_large: u64,
+    /// No route, or the network or the host is down.
+    pub unreachable: u64,
+    /// A firewall of this machine said no.
+    pub denied: u64,
+    /// The source is not an address of this machine or no socket has its port, or the destination is invalid.
+    pub bad_address: u64,
+    /// Anything else.
+    pub other: u64,
+}
+
+impl SendDrops {
+    /// Each cause's name in metrics, and its count.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 6] {
+        [
+            ("would_block", self.would_block),
+            ("too_large", self.too_large),
+            ("unreachable", self.unreachable),
+            ("denied", self.denied),
+            ("bad_address", self.bad_address),
+            ("other", self.other),
+        ]
+    }
+}
+
+impl SendReport {
+    pub(super) fn sent(&mut self, packets: usize, bytes: usize) {
+        self.packets += packets as u64;
+        self.bytes += bytes as u64;
+    }
+
+    pub(super) fn dropped(&mut self, packets: usize, error: &io::Error) {
+        use io::ErrorKind as Kind;
+        let causes = &mut self.causes;
+        let cause = match error.kind() {
+            _ if quinn_udp::is_msg_size_err(error) => &mut causes.too_large,
+            Kind::WouldBlock => &mut causes.would_block,
+            Kind::NetworkUnreachable
+            | Kind::HostUnreachable
+            | Kind::ConnectionRefused
+            | Kind::NetworkDown => &mut causes.unreachable,
+            Kind::PermissionDenied => &mut causes.denied,
+            Kind::AddrNotAvailable | Kind::InvalidInput => &mut causes.bad_address,
+            _ => &mut causes.other,
+        };
+        *cause += packets as u64;
+        self.dropped += packets as u64;
+    }
+}

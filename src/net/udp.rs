@@ -1,0 +1,348 @@
+//! The UDP sockets of a worker: receive many datagrams with one system call, send many with few.
+
+use std::future::poll_fn;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::task::Poll;
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use socket2::{Domain, Protocol, SockRef, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use crate::net::datagram::{Datagram, SendBatch};
+pub use crate::net::report::{SendDrops, SendReport};
+#[cfg(target_os = "linux")]
+use crate::net::udp_linux;
+use crate::net::udp_portable;
+
+/// The room for one message: the longest datagram, or a row of datagrams that the kernel joined (GRO), is
+/// less than 64 KiB.
+const MESSAGE_ROOM: usize = 1 << 16;
+
+/// The room for what one system call receives from one socket. Only pages that were received into cost
+/// memory.
+const SOCKET_ROOM: usize = BATCH_SIZE * MESSAGE_ROOM;
+
+/// What [`UdpPort::bind`] needs to know.
+#[derive(Debug, Clone)]
+pub struct UdpConfig {
+    /// One socket is opened for each. IPv6 sockets take IPv6 only, so IPv4 needs an address of its own.
+    pub listen: Vec<SocketAddr>,
+    /// The receive buffer to ask the kernel for, in bytes per socket.
+    pub receive_buffer: usize,
+    /// The send buffer to ask the kernel for, in bytes per socket.
+    pub send_buffer: usize,
+}
+
+/// How datagrams leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendPath {
+    /// One system call for each; works everywhere.
+    Portable,
+    /// Many with one `sendmmsg` (Linux).
+    Batched,
+    /// The same, and a run of datagrams of one size to one destination passes the network stack as one piece
+    /// (UDP_SEGMENT, "GSO", Linux 4.18). This is the default on Linux.
+    Segmented,
+}
+
+/// All UDP sockets of one worker.
+pub struct UdpPort {
+    pub(super) sockets: Vec<Socket>,
+    path: SendPath,
+    #[cfg(target_os = "linux")]
+    sender: udp_linux::Sender,
+}
+
+/// One socket, listening on one address.
+pub(super) struct Socket {
+    pub(super) io: UdpSocket,
+    pub(super) state: UdpSocketState,
+    /// The bound address with its real port.
+    address: SocketAddr,
+    /// Whether runs may be sent as one piece; off for good when the system refuses.
+    pub(super) segmentation: bool,
+    /// Whether the send buffer was found full in this turn.
+    blocked: bool,
+}
+
+/// What was received in one turn, and the memory for it, which is kept.
+#[derive(Debug, Default)]
+pub struct ReceiveBatch {
+    arena: Vec<u8>,
+    messages: Vec<Message>,
+}
+
+/// One or several datagrams from one source, one behind the other in the arena.
+#[derive(Debug)]
+struct Message {
+    source: SocketAddr,
+    local: SocketAddr,
+    range: Range<usize>,
+    /// The length of each datagram but the last, which may be shorter.
+    stride: usize,
+}
+
+impl UdpPort {
+    /// Opens all sockets. Needs to be called within a tokio runtime, which then watches them.
+    ///
+    /// `[::]` is left out with a log line when this system has no IPv6 and there is an IPv4 socket. When the
+    /// kernel gives smaller buffers than asked for, a warning says what to change.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on; the text names it and says what to do.
+    pub fn bind(config: &UdpConfig) -> io::Result<Self> {
+        let mut sockets = Vec::with_capacity(config.listen.len());
+        let mut skipped = None;
+        for address in &config.listen {
+            match Socket::open(*address, config) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) if is_missing_ipv6(*address, &error) => skipped = Some(explain(*address, &error)),
+                Err(error) => return Err(explain(*address, &error)),
+            }
+        }
+        match skipped {
+            Some(error) if sockets.is_empty() => return Err(error),
+            Some(_) => tracing::info!("this system has no IPv6; media uses IPv4 only"),
+            None if sockets.is_empty() => {
+                let text = "no UDP address to listen on: give at least one in media.listen";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            None => {}
+        }
+        warn_of_small_buffers(&sockets, config);
+        Ok(Self {
+            sockets,
+            path: if cfg!(target_os = "linux") { SendPath::Segmented } else { SendPath::Portable },
+            #[cfg(target_os = "linux")]
+            sender: udp_linux::Sender::new(),
+        })
+    }
+
+    /// The addresses listened on, with their real ports, in the order of the configuration.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|socket| socket.address).collect()
+    }
+
+    /// Chooses how datagrams leave, to compare or to work around a fault. Where the system has only
+    /// [`SendPath::Portable`], that is used whatever is chosen.
+    pub fn set_send_path(&mut self, path: SendPath) {
+        self.path = path;
+    }
+
+    /// Waits until there may be something to receive. Only one task may wait.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| {
+            let mut ready = self.sockets.iter().map(|socket| socket.io.poll_recv_ready(context));
+            ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+
+    /// Receives what is there, with at most one system call per socket, and never waits. Returns the number
+    /// of datagrams in `batch`, whose old content is forgotten. Call again until it returns 0, or wait with
+    /// [`UdpPort::readable`], which does not wait while something may be left.
+    ///
+    /// # Errors
+    /// When a socket is broken; datagrams of the other sockets are in `batch` all the same.
+    pub fn receive(&mut self, batch: &mut ReceiveBatch) -> io::Result<usize> {
+        batch.messages.clear();
+        let room = self.sockets.len() * SOCKET_ROOM;
+        if batch.arena.len() != room {
+            batch.arena = vec![0; room];
+        }
+        let mut result = Ok(());
+        let mut start = 0;
+        for (socket, arena) in self.sockets.iter().zip(batch.arena.chunks_exact_mut(SOCKET_ROOM)) {
+            if let Err(error) = socket.receive(arena, start, &mut batch.messages) {
+                result = Err(error);
+            }
+            start += SOCKET_ROOM;
+        }
+        result.map(|()| batch.len())
+    }
+
+    /// Sends all datagrams in their order and clears the batch. Never waits: what the kernel does not take at
+    /// once is dropped and counted, for late media is worth less than no media.
+    pub fn send(&mut self, batch: &mut SendBatch) -> SendReport {
+        let mut report = SendReport::default();
+        self.sockets.iter_mut().for_each(|socket| socket.blocked = false);
+        let mut first = 0;
+        while let Some(head) = batch.get(first) {
+            let index = self.socket_for(head.local);
+            let same = |local| local == head.local || self.socket_for(local) == index;
+            let count = batch.range(first..batch.len()).take_while(|outgoing| same(outgoing.local)).count();
+            match index.and_then(|index| self.sockets.get_mut(index)) {
+                None => report.dropped(count, &io::ErrorKind::AddrNotAvailable.into()),
+                Some(socket) if socket.blocked => report.dropped(count, &io::ErrorKind::WouldBlock.into()),
+                Some(socket) => {
+                    let range = first..first + count;
+                    socket.blocked = match self.path {
+                        #[cfg(target_os = "linux")]
+                        SendPath::Batched => self.sender.send(socket, false, batch, range, &mut report),
+                        #[cfg(target_os = "linux")]
+                        SendPath::Segmented => self.sender.send(socket, true, batch, range, &mut report),
+                        _ => udp_portable::send(socket, batch, range, &mut report),
+                    };
+                }
+            }
+            first += count;
+        }
+        batch.clear();
+        report
+    }
+
+    /// The index of the socket that can send from `local`: the one on this very address, else one of its
+    /// family and port where either side is a wildcard.
+    fn socket_for(&self, local: SocketAddr) -> Option<usize> {
+        let exact = self.sockets.iter().position(|socket| socket.address == local);
+        exact.or_else(|| {
+            self.sockets.iter().position(|Socket { address, .. }| {
+                address.port() == local.port()
+                    && address.is_ipv4() == local.is_ipv4()
+                    && (address.ip().is_unspecified() || local.ip().is_unspecified())
+            })
+        })
+    }
+}
+
+impl Socket {
+    fn open(address: SocketAddr, config: &UdpConfig) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        // What the kernel made of these is read back later: it caps them in silence.
+        socket.set_recv_buffer_size(config.receive_buffer)?;
+        socket.set_send_buffer_size(config.send_buffer)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let io = UdpSocket::from_std(socket.into())?;
+        let segmentation = state.max_gso_segments() > 1;
+        Ok(Self { address: io.local_addr()?, io, state, segmentation, blocked: false })
+    }
+
+    /// The source IP address to name when sending from `local`; `None` where the socket or the system decides.
+    pub(super) fn source_for(&self, local: SocketAddr) -> Option<IpAddr> {
+        let named = self.address.ip().is_unspecified() && !local.ip().is_unspecified();
+        named.then_some(local.ip())
+    }
+
+    /// Receives into `arena`, which starts at `start` in the batch.
+    fn receive(&self, arena: &mut [u8], start: usize, messages: &mut Vec<Message>) -> io::Result<()> {
+        let mut rooms = arena.chunks_exact_mut(MESSAGE_ROOM);
+        let mut buffers: [_; BATCH_SIZE] =
+            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
+        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut count = 0;
+        let result = self.io.try_io(Interest::READABLE, || {
+            count = self.state.recv((&self.io).into(), &mut buffers, &mut metas)?;
+            // Fewer than asked for means that the queue is empty. Saying so now saves the system call that
+            // would only find it out; a datagram that comes later wakes us by itself.
+            if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        let starts = (start..).step_by(MESSAGE_ROOM);
+        messages.extend(metas.iter().take(count).zip(starts).map(|(meta, start)| Message {
+            source: meta.addr,
+            local: SocketAddr::new(meta.dst_ip.unwrap_or(self.address.ip()), self.address.port()),
+            range: start..start + meta.len,
+            stride: meta.stride,
+        }));
+        match result {
+            // Some systems report here that an earlier datagram found nobody; that concerns only its session.
+            Err(error) if is_about_an_earlier_datagram(&error) => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ReceiveBatch {
+    /// An empty batch; its memory comes with the first receive.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The received datagrams, in their order per socket. Empty ones are left out.
+    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
+        self.messages.iter().flat_map(|message| {
+            let bytes = self.arena.get(message.range.clone()).unwrap_or(&[]);
+            let datagrams = bytes.chunks(message.stride.max(1));
+            datagrams.map(|payload| Datagram { source: message.source, local: message.local, payload })
+        })
+    }
+
+    /// The number of datagrams.
+    fn len(&self) -> usize {
+        self.messages.iter().map(|message| message.range.len().div_ceil(message.stride.max(1))).sum()
+    }
+}
+
+fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
+}
+
+/// Whether listening failed because the system has no IPv6, and nobody asked for a specific address.
+fn is_missing_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let no_family = error.raw_os_error() == Some(libc::EAFNOSUPPORT);
+    let no_address = error.kind() == io::ErrorKind::AddrNotAvailable;
+    address.is_ipv6() && address.ip().is_unspecified() && (no_family || no_address)
+}
+
+/// The error with its address and a way out.
+fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program has this port; end it, or choose another in media.listen"
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; correct media.listen",
+        io::ErrorKind::PermissionDenied => {
+            "this port needs more rights; choose one above 1023 in media.listen"
+        }
+        _ => "check media.listen",
+    };
+    io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {error}: {advice}"))
+}
+
+/// Warns once per kind of buffer when the kernel gave less than asked for. Then bursts are lost in the
+/// kernel, where no counter of ours sees them.
+fn warn_of_small_buffers(sockets: &[Socket], config: &UdpConfig) {
+    let smallest = |size: fn(&SockRef<'_>) -> io::Result<usize>| {
+        sockets.iter().filter_map(|socket| size(&SockRef::from(&socket.io)).ok()).map(granted).min()
+    };
+    let receive = smallest(|socket| socket.recv_buffer_size());
+    if let Some(bytes) = receive.filter(|bytes| *bytes < config.receive_buffer) {
+        let wanted = config.receive_buffer;
+        tracing::warn!(
+            wanted,
+            got = bytes,
+            "the kernel caps the UDP receive buffer: run `sysctl -w net.core.rmem_max={wanted}`"
+        );
+    }
+    let send = smallest(|socket| socket.send_buffer_size());
+    if let Some(bytes) = send.filter(|bytes| *bytes < config.send_buffer) {
+        let wanted = config.send_buffer;
+        tracing::warn!(
+            wanted,
+            got = bytes,
+            "the kernel caps the UDP send buffer: run `sysctl -w net.core.wmem_max={wanted}`"
+        );
+    }
+}
+
+/// What a buffer size read from the kernel means: Linux answers twice of what it was asked for, as half is
+/// for its own bookkeeping (socket(7)).
+fn granted(read: usize) -> usize {
+    if cfg!(target_os = "linux") { read / 2 } else { read }
+}
+
+#[cfg(test)]
+mod tests;

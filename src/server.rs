@@ -1,0 +1,228 @@
+//! Builds the house out of a configuration, opens its doors, and closes them again in order.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::config::{Config, LogFormat};
+use crate::metrics::exporter::Exporter;
+use crate::metrics::http::HttpMetrics;
+use crate::net::udp::UdpConfig;
+use crate::room::control::Control;
+use crate::sfu::session::dtls::{Identity, IdentityError};
+use crate::sfu::session::negotiate::Endpoint;
+use crate::signal::mint::Mint;
+use crate::signal::{self, App};
+use crate::worker::pool::{Pool, WorkerConfig};
+
+/// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
+/// after Ctrl-C.
+const GOODBYE: Duration = Duration::from_millis(1_000);
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that cannot be had.
+    #[error("cannot listen on {what} {address}: {error}. Is another program using it?")]
+    Listen {
+        /// The configuration key.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// The media port cannot be had.
+    #[error("cannot open the media port (media.listen): {0}")]
+    Media(io::Error),
+    /// No certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No runtime, no metrics: a broken machine.
+    #[error("cannot start: {0}")]
+    System(String),
+}
+
+/// A server that is listening.
+pub struct Server {
+    app: Arc<App>,
+    http: TcpListener,
+    operator: Option<TcpListener>,
+}
+
+impl Server {
+    /// Opens all ports and starts the media threads.
+    ///
+    /// # Errors
+    /// [`StartError`] names the port that is taken.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let http = listen("http.listen", config.http.listen).await?;
+        let operator = match config.metrics.listen {
+            Some(address) => Some(listen("metrics.listen", address).await?),
+            None => None,
+        };
+        let identity = Identity::generate()?;
+        let exporter = Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
+        let http_metrics = exporter.http();
+        let (events, event_queue) = mpsc::unbounded_channel();
+        let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
+        let candidates = pool.workers().iter().flat_map(|worker| worker.announced.iter().copied()).collect();
+        let most_sessions = usize::try_from(config.limits.sessions).unwrap_or(usize::MAX);
+        let control = Arc::new(Control::new(pool, most_sessions));
+        tokio::spawn(control.clone().run(event_queue));
+        let app = App {
+            control,
+            endpoint: Endpoint { identity, candidates },
+            auth: config.auth.clone(),
+            public_url: config.http.public_url.clone(),
+            mint: Mint::default(),
+            exporter,
+            http_metrics,
+        };
+        Ok(Self { app: Arc::new(app), http, operator })
+    }
+
+    /// The address of the HTTP server, with the port that port 0 became.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn http_address(&self) -> io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// What a person who started the server wants to know: what to open, and where media goes.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn greeting(&self) -> io::Result<String> {
+        let base = match &self.app.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("http://{}", reachable(self.http_address()?)),
+        };
+        let metrics = match &self.operator {
+            Some(listener) => format!("http://{}/metrics", reachable(listener.local_addr()?)),
+            None => format!("{base}/metrics"),
+        };
+        let media: Vec<_> = self.app.endpoint.candidates.iter().map(ToString::to_string).collect();
+        let access = if self.app.auth.stream_keys.is_empty() {
+            "open to everybody who can reach this server"
+        } else {
+            "publishing needs a stream key"
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        let media = media.join(", ");
+        Ok(format!(
+            "Sluice {version}\n\
+             \n  Page      {base}/\
+             \n  Publish   {base}/publish/demo     (from the browser)\
+             \n  WHIP      {base}/whip/demo        (OBS, FFmpeg, GStreamer)\
+             \n  Watch     {base}/watch/demo\
+             \n  WHEP      {base}/whep/demo        (any WHEP player)\
+             \n  Metrics   {metrics}\
+             \n  Media     UDP {media}\
+             \n  Access    {access}\n"
+        ))
+    }
+
+    /// Serves until `stop` resolves, then ends all sessions.
+    ///
+    /// # Errors
+    /// When a listening socket breaks.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let (stopping, stopped) = watch::channel(false);
+        let with_metrics = self.operator.is_none();
+        let clients = serve(self.http, signal::router(self.app.clone(), with_metrics), stopped.clone());
+        let mut servers = tokio::task::JoinSet::new();
+        servers.spawn(clients);
+        if let Some(listener) = self.operator {
+            servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped));
+        }
+        tokio::select! {
+            () = stop => {}
+            Some(ended) = servers.join_next() => return ended.map_err(io::Error::other)?,
+        }
+        tracing::info!(sessions = self.app.control.directory().sessions(), "stopping");
+        stopping.send_replace(true);
+        self.app.control.stop(GOODBYE).await;
+        let rest = async { while servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_REQUESTS, rest).await.is_err() {
+            tracing::info!("connections that were still open are cut");
+        }
+        Ok(())
+    }
+}
+
+/// Runs the server of a configuration until Ctrl-C or SIGTERM.
+///
+/// # Errors
+/// When it cannot start, or a listening socket breaks.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    init_log(config);
+    let system = |error: io::Error| StartError::System(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system)?;
+    let outcome = runtime.block_on(async {
+        let server = Server::start(config).await?;
+        println!("{}", server.greeting().map_err(system)?);
+        server.serve(asked_to_stop()).await.map_err(system)
+    });
+    // Tasks of connections that nobody closes must not hold the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+    let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen { what, address, error })
+}
+
+fn worker_config(config: &Config) -> WorkerConfig {
+    WorkerConfig {
+        udp: UdpConfig {
+            listen: config.media.listen.clone(),
+            receive_buffer: config.media.receive_buffer.as_usize(),
+            send_buffer: config.media.send_buffer.as_usize(),
+        },
+        announce: config.media.announce.clone(),
+        loopback: config.media.loopback,
+    }
+}
+
+/// An address that can be opened: a wildcard stands for this machine.
+fn reachable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}
+
+async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    drop(interrupt.await);
+}
+
+fn init_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::new(config.log.level.as_str());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

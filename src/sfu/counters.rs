@@ -1,0 +1,124 @@
+//! What a core counts: plain numbers that only grow, owned by one thread, copied out once a second.
+
+use std::time::Duration;
+
+use super::session::EndReason;
+use crate::net::demux::DropReason;
+
+/// Counters and histograms of one forwarding core.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    /// Media packets received from publishers, after decryption.
+    pub media_packets_in: u64,
+    /// Media payload bytes received from publishers.
+    pub media_bytes_in: u64,
+    /// Media packets handed to subscribers.
+    pub media_packets_out: u64,
+    /// Media payload bytes handed to subscribers.
+    pub media_bytes_out: u64,
+    /// Packets of published tracks whose source or payload type was not negotiated.
+    pub unknown_media: u64,
+    /// Packets that could not be forwarded, as the subscriber's decoder had nothing to begin with.
+    pub awaiting_keyframe: u64,
+    /// Packets that the subscriber has no codec for.
+    pub unplayable: u64,
+    /// Key-frame requests received from subscribers.
+    pub keyframe_requests_in: u64,
+    /// Key-frame requests sent to publishers, after merging and throttling.
+    pub keyframe_requests_out: u64,
+    /// Datagrams for sessions that were not what they seemed.
+    pub malformed: u64,
+    /// Datagrams dropped before a session, by [`DropReason::ALL`].
+    pub dropped: [u64; DropReason::ALL.len()],
+    /// STUN Binding requests answered by the server itself.
+    pub stun_bindings: u64,
+    /// Sessions begun.
+    pub sessions_started: u64,
+    /// Sessions that got ICE and DTLS through.
+    pub sessions_connected: u64,
+    /// Sessions ended, by [`EndReason::ALL`].
+    pub sessions_ended: [u64; EndReason::ALL.len()],
+    /// Panics that were contained in one session.
+    pub panics: u64,
+    /// From the offer to media being able to flow.
+    pub join_time: Histogram,
+    /// Sessions at this moment.
+    pub sessions: u64,
+    /// Published tracks at this moment.
+    pub tracks: u64,
+    /// Bound slots at this moment.
+    pub subscriptions: u64,
+}
+
+impl Counters {
+    /// Counts the end of a session.
+    pub fn ended(&mut self, reason: EndReason) {
+        let place = EndReason::ALL.iter().position(|known| *known == reason);
+        if let Some(count) = place.and_then(|place| self.sessions_ended.get_mut(place)) {
+            *count += 1;
+        }
+    }
+
+    /// Counts a dropped datagram.
+    pub fn drop(&mut self, reason: DropReason) {
+        let place = DropReason::ALL.iter().position(|known| *known == reason);
+        if let Some(count) = place.and_then(|place| self.dropped.get_mut(place)) {
+            *count += 1;
+        }
+    }
+}
+
+/// A histogram with fixed buckets, in microseconds; each bucket is four times as wide as the one before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Histogram {
+    /// Observations up to and including [`Histogram::BOUNDS`], not cumulative; the last is above all.
+    pub buckets: [u64; Self::BOUNDS.len() + 1],
+    /// The sum of all observations in microseconds.
+    pub sum: u64,
+}
+
+impl Histogram {
+    /// Upper bounds in microseconds: 10 us to 10.5 s.
+    pub const BOUNDS: [u64; 11] =
+        [10, 40, 160, 640, 2_560, 10_240, 40_960, 163_840, 655_360, 2_621_440, 10_485_760];
+
+    /// Takes an observation.
+    pub fn observe(&mut self, value: Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        let place = Self::BOUNDS.partition_point(|bound| *bound < micros);
+        if let Some(bucket) = self.buckets.get_mut(place) {
+            *bucket += 1;
+        }
+        self.sum = self.sum.saturating_add(micros);
+    }
+
+    /// The number of observations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn observations_fall_into_their_buckets() {
+        let mut histogram = Histogram::default();
+        for micros in [10, 11, 20_000_000] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        assert_eq!((histogram.buckets[0], histogram.buckets[1], histogram.buckets[11]), (1, 1, 1));
+        assert_eq!((histogram.count(), histogram.sum), (3, 20_000_021));
+    }
+
+    #[test]
+    fn each_reason_has_its_own_count() {
+        let mut counters = Counters::default();
+        for (index, reason) in EndReason::ALL.into_iter().enumerate() {
+            (0..=index).for_each(|_| counters.ended(reason));
+        }
+        assert_eq!(counters.sessions_ended, [1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Key-frame requests on their way to a publisher: merged over all subscribers and throttled.
+
+use std::time::{Duration, Instant};
+
+/// The shortest time between two requests. A key frame is ten times as large as another frame; viewers who join
+/// in the same instant must not make the publisher send one each.
+const FIRST_INTERVAL: Duration = Duration::from_millis(500);
+/// Encoders that ignore requests (OBS, FFmpeg) are asked ever less often.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(8);
+
+/// The requests for one track.
+#[derive(Debug, Default)]
+pub struct KeyframeRequests {
+    wanted: bool,
+    last: Option<Instant>,
+    unanswered: u32,
+}
+
+impl KeyframeRequests {
+    /// A subscriber needs a key frame.
+    pub fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// A key frame begins: everybody who waited has what they need.
+    pub fn arrived(&mut self) {
+        self.wanted = false;
+        self.unanswered = 0;
+    }
+
+    /// Whether a request is to be sent now. It counts as sent.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        let due = self.deadline().is_some_and(|deadline| deadline.is_none_or(|deadline| deadline <= now));
+        if due {
+            self.last = Some(now);
+            self.unanswered = self.unanswered.saturating_add(1);
+        }
+        due
+    }
+
+    /// When [`Self::poll`] has something to do: `None` never, `Some(None)` at once.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Option<Instant>> {
+        self.wanted.then(|| self.last.map(|last| last + self.interval()))
+    }
+
+    fn interval(&self) -> Duration {
+        let doublings = self.unanswered.saturating_sub(1).min(8);
+        (FIRST_INTERVAL * 2_u32.pow(doublings)).min(LONGEST_INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks every 10 ms over `length` and returns when requests went out, in ms.
+    fn run(requests: &mut KeyframeRequests, length: u64, mut each: impl FnMut(u64, &mut KeyframeRequests)) -> Vec<u64> {
+        let start = Instant::now();
+        let times = (0..length).step_by(10);
+        times
+            .filter(|ms| {
+                each(*ms, requests);
+                requests.poll(start + Duration::from_millis(*ms))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_first_request_goes_at_once_and_a_crowd_makes_one() {
+        let mut requests = KeyframeRequests::default();
+        let sent = run(&mut requests, 400, |_, requests| requests.want());
+        assert_eq!(sent, [0]);
+    }
+
+    #[test]
+    fn nothing_is_sent_once_the_key_frame_came() {
+        let mut requests = KeyframeRequests::default();
+        requests.want();
+        let sent = run(&mut requests, 5_000, |ms, requests| {
+            if ms == 100 {
+                requests.arrived();
+            }
+        });
+        assert_eq!(sent, [0]);
+    }
+
+    #[test]
+    fn a_deaf_encoder_is_asked_ever_less_often() {
+        let mut requests = KeyframeRequests::default();
+        requests.want();
+        let sent = run(&mut requests, 16_000, |_, _| ());
+        assert_eq!(sent, [0, 500, 1_500, 3_500, 7_500, 15_500]);
+    }
+
+    #[test]
+    fn a_later_want_waits_for_the_interval() {
+        let mut requests = KeyframeRequests::default();
+        requests.want();
+        let sent = run(&mut requests, 2_000, |ms, requests| match ms {
+            50 => requests.arrived(),
+            100 => requests.want(),
+            600 => requests.arrived(),
+            1_900 => requests.want(),
+            _ => (),
+        });
+        assert_eq!(sent, [0, 500, 1_900]);
+    }
+}

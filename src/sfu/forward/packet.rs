@@ -1,0 +1,60 @@
+//! A media packet on its way through the house: what forwarding needs to know of it, and no more.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::units::{Codec, Format};
+use crate::wire::{av1, h26x, vp8, vp9};
+
+/// Tells the sources (SSRCs) of all publishers of a worker apart: a publisher that restarts is a new source even
+/// if it should draw the same SSRC again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SourceId(pub u64);
+
+/// A received RTP packet, decrypted.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// Where it came from.
+    pub source: SourceId,
+    /// The sequence number, extended beyond 16 bits (RFC 3550 appendix A.1).
+    pub sequence: u64,
+    /// The RTP timestamp.
+    pub timestamp: u32,
+    /// The marker bit: the end of a video frame.
+    pub marker: bool,
+    /// What the payload is.
+    pub format: Format,
+    /// Whether a decoder can begin here. Always true for audio.
+    pub entry: bool,
+    /// When it was received.
+    pub arrived: Instant,
+    /// The header extensions that are passed on.
+    pub extensions: Extensions,
+    /// The payload, shared by all subscribers.
+    pub payload: Arc<[u8]>,
+}
+
+/// Header extensions that mean something to the receiver. What belongs to one hop (transport-wide sequence
+/// numbers, send times, mids) is written anew for each subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extensions {
+    /// RFC 6464: -127 to 0 dBov.
+    pub audio_level: Option<i8>,
+    /// RFC 6464: the encoder thinks that somebody speaks.
+    pub voice_activity: Option<bool>,
+    /// 3GPP TS 26.114 section 7.4.5: the two rotation bits, 0 to 3.
+    pub orientation: Option<u8>,
+}
+
+/// Whether a decoder can begin with this payload.
+#[must_use]
+pub fn is_entry(codec: Codec, payload: &[u8]) -> bool {
+    match codec {
+        Codec::Opus => true,
+        Codec::Vp8 => vp8::Descriptor::parse(payload).is_some_and(|descriptor| descriptor.keyframe),
+        Codec::Vp9 => vp9::begins_keyframe(payload),
+        Codec::H264 => h26x::h264_begins_keyframe(payload),
+        Codec::H265 => h26x::h265_begins_keyframe(payload),
+        Codec::Av1 => av1::begins_keyframe(payload),
+    }
+}

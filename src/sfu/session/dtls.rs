@@ -1,0 +1,135 @@
+//! DTLS for all sessions of the process: one certificate, one checked configuration.
+//!
+//! str0m's own provider validates the whole crypto stack for every new session, which makes a join cost 0.6 ms.
+//! This one does it once; the rest is the same `dimpl` underneath (about 10 us a session).
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
+use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
+use str0m::crypto::{self, CryptoError};
+
+/// The certificate and crypto of this process. Cloning shares both.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    certificate: DtlsCert,
+    crypto: Arc<CryptoProvider>,
+}
+
+/// The process cannot make its certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot generate a DTLS certificate with this machine's crypto library")]
+pub struct IdentityError;
+
+impl Identity {
+    /// Makes a new self-signed P-256 certificate (RFC 8827 section 6.5: browsers trust it by its fingerprint).
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let mut provider = crypto::from_feature_flags();
+        let certificate = provider.dtls_provider.generate_certificate().ok_or(IdentityError)?;
+        provider.dtls_provider = &SHARED_CONFIG;
+        Ok(Self { certificate, crypto: Arc::new(provider) })
+    }
+
+    pub(super) fn certificate(&self) -> DtlsCert {
+        self.certificate.clone()
+    }
+
+    pub(super) fn crypto(&self) -> Arc<CryptoProvider> {
+        self.crypto.clone()
+    }
+}
+
+static SHARED_CONFIG: SharedConfig = SharedConfig(OnceLock::new());
+
+/// A provider that builds `dimpl`'s configuration at the first session and keeps it.
+#[derive(Debug)]
+struct SharedConfig(OnceLock<Arc<dimpl::Config>>);
+
+impl SharedConfig {
+    fn config(&self) -> Result<Arc<dimpl::Config>, CryptoError> {
+        if let Some(config) = self.0.get() {
+            return Ok(config.clone());
+        }
+        // ICE has proved the peer's address before DTLS begins, so the cookie round trip proves nothing more.
+        let config = dimpl::Config::builder()
+            .use_server_cookie(false)
+            .build()
+            .map_err(|error| CryptoError::Other(format!("the DTLS configuration is refused: {error}")))?;
+        Ok(self.0.get_or_init(|| Arc::new(config)).clone())
+    }
+}
+
+impl DtlsProvider for SharedConfig {
+    fn generate_certificate(&self) -> Option<DtlsCert> {
+        dimpl::certificate::generate_self_signed_certificate().ok()
+    }
+
+    fn new_dtls(
+        &self,
+        certificate: &DtlsCert,
+        now: Instant,
+        version: DtlsVersion,
+        _mtu: Option<usize>,
+    ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
+        // DTLS 1.2 as server prefers the AEAD profiles; 1.3 would take the client's first, which is AES-CM.
+        if version != DtlsVersion::Dtls12 {
+            return Err(CryptoError::Other(format!("DTLS version {version} is not offered here")));
+        }
+        Ok(Box::new(Connection(dimpl::Dtls::new_12(self.config()?, certificate.clone(), now))))
+    }
+}
+
+struct Connection(dimpl::Dtls);
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl DtlsInstance for Connection {
+    fn set_active(&mut self, active: bool) {
+        self.0.set_active(active);
+    }
+
+    fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
+        self.0.handle_packet(packet)
+    }
+
+    fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
+        self.0.poll_output(buffer)
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
+        self.0.handle_timeout(now)
+    }
+
+    fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
+        self.0.send_application_data(data)
+    }
+
+    fn is_active(&self) -> bool {
+        self.0.is_active()
+    }
+
+    fn protocol_version(&self) -> Option<ProtocolVersion> {
+        self.0.protocol_version()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.0.is_closing()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    fn close(&mut self) -> Result<(), DtlsImplError> {
+        self.0.close()
+    }
+}

@@ -1,0 +1,124 @@
+//! Every refusal, as `application/problem+json` (RFC 9457): a status, a title, and a sentence that says what to do.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::room::control::JoinError;
+use crate::room::room::WatchError;
+use crate::sfu::session::offer::OfferError;
+
+/// A refusal on its way to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    /// A problem. `kind` is a short name for programs, the last part of the `type` URI.
+    #[must_use]
+    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, kind, title, detail: detail.into(), header: None }
+    }
+
+    /// Adds the header that belongs to the status.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// There is nothing at this address.
+    #[must_use]
+    pub fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    /// The request is not what its place takes.
+    #[must_use]
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
+    }
+
+    /// The body has the wrong media type; `wanted` is the right one.
+    #[must_use]
+    pub fn media_type(wanted: &'static str) -> Self {
+        let detail = format!("Send the body with Content-Type: {wanted}.");
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, "media-type", "Unsupported media type", detail)
+            .with(HeaderName::from_static("accept-post"), wanted)
+    }
+
+    /// The stream wants a key.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        let detail = "This stream needs its stream key. Send it as a bearer token (in OBS: the field Bearer Token).";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
+            .with(header::WWW_AUTHENTICATE, "Bearer")
+    }
+
+    /// A precondition of RFC 9110 section 13 is missing or does not hold.
+    #[must_use]
+    pub fn precondition(missing: bool) -> Self {
+        if missing {
+            let detail = "Send If-Match with the ETag of the session, or with *.";
+            return Self::new(StatusCode::PRECONDITION_REQUIRED, "no-if-match", "Precondition required", detail);
+        }
+        let detail = "If-Match names another ICE session than the current one.";
+        Self::new(StatusCode::PRECONDITION_FAILED, "if-match", "Precondition failed", detail)
+    }
+}
+
+impl From<OfferError> for Problem {
+    fn from(error: OfferError) -> Self {
+        if matches!(error, OfferError::Malformed(_)) {
+            return Self::new(StatusCode::BAD_REQUEST, "malformed-sdp", "Malformed SDP", error.to_string());
+        }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "offer", "Offer not acceptable", error.to_string())
+    }
+}
+
+impl From<JoinError> for Problem {
+    fn from(error: JoinError) -> Self {
+        let detail = error.to_string();
+        match error {
+            // Draft-ietf-wish-whep section 4.2 asks for 409 and Retry-After when nobody publishes.
+            JoinError::Watch(WatchError::NotLive) => {
+                Self::new(StatusCode::CONFLICT, "not-live", "Not live", detail).with(header::RETRY_AFTER, "2")
+            }
+            JoinError::Watch(WatchError::NoCommonCodec { .. }) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-common-codec", "No common codec", detail)
+            }
+            JoinError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
+                .with(header::RETRY_AFTER, "30"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let uri = format!("urn:sluice:problem:{}", self.kind);
+        let body =
+            Body { r#type: &uri, title: self.title, status: self.status.as_u16(), detail: &self.detail };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header {
+            headers.insert(name, value);
+        }
+        response
+    }
+}

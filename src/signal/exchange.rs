@@ -1,0 +1,111 @@
+//! What WHIP and WHEP share: an offer comes in by POST, an answer and a session resource go out.
+
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::error::Problem;
+use crate::ids::RoomName;
+use crate::room::directory::{Resource, ResourceId, Side};
+use crate::sfu::session::negotiate::{Answered, NewSession, answer};
+use crate::sfu::session::offer::Role;
+use crate::wire::sdp::MAX_BYTES;
+
+/// The media type of offers and answers.
+pub(super) const SDP: &str = "application/sdp";
+
+/// The room that a path names.
+pub(super) fn room(name: &str) -> Result<RoomName, Problem> {
+    name.parse().map_err(|error| Problem::bad_request(format!("This is no stream name: {error}.")))
+}
+
+/// The bearer token of a request (RFC 6750 section 2.1); the scheme's name is not case sensitive.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Checks that a request's body is declared as `wanted`; parameters such as a charset do not matter.
+pub(super) fn check_media_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(Problem::media_type(wanted)) }
+}
+
+/// Reads a body as text.
+pub(super) async fn text(body: Body) -> Result<String, Problem> {
+    let bytes = to_bytes(body, MAX_BYTES).await.map_err(|_| {
+        let detail = format!("The body is larger than {MAX_BYTES} bytes.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
+    })?;
+    String::from_utf8(bytes.into()).map_err(|_| Problem::bad_request("The body is not UTF-8 text."))
+}
+
+/// An answered offer on its way into a room.
+pub(super) struct Exchange {
+    pub(super) id: ResourceId,
+    pub(super) resource: Resource,
+    pub(super) answered: Answered,
+}
+
+/// Answers an offer.
+pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
+    let worker = app.control.place();
+    let new = app.mint.session(worker);
+    let NewSession { id: session, ufrag, .. } = new.clone();
+    let role = match side {
+        Side::Publish => Role::Publish,
+        Side::Watch => Role::Watch,
+    };
+    let answered = answer(offer, role, new, &app.endpoint, Instant::now())?;
+    let remote = answered.remote_credentials.clone();
+    let resource = Resource::new(session, room.clone(), side, ufrag.to_string(), remote);
+    Ok(Exchange { id: app.mint.resource(), resource, answered })
+}
+
+/// The 201 of RFC 9725 section 4.2.
+pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: String) -> Response {
+    let path = match resource.side {
+        Side::Publish => "whip",
+        Side::Watch => "whep",
+    };
+    // An absolute path, as clients paste anything else wrongly; a full URL where a proxy changes the path.
+    let base = app.public_url.as_ref().map_or("", |url| url.as_str());
+    let location = format!("{base}/{path}/{}/{id}", resource.room);
+    let mut response = (StatusCode::CREATED, answer).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    let texts = [
+        (header::LOCATION, location),
+        (header::ETAG, format!("\"{}\"", resource.etag)),
+        (HeaderName::from_static("accept-patch"), super::resource::SDP_FRAGMENT.to_owned()),
+    ];
+    for (name, text) in texts {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+    add_ice_servers(app, headers);
+    response
+}
+
+/// One `Link` per ICE server (RFC 9725 section 4.6): this server's own STUN.
+pub(super) fn add_ice_servers(app: &App, headers: &mut HeaderMap) {
+    if let Some(address) = app.endpoint.candidates.first()
+        && let Ok(link) = HeaderValue::from_str(&format!("<stun:{address}>; rel=\"ice-server\""))
+    {
+        headers.append(header::LINK, link);
+    }
+}
+
+/// The answer to OPTIONS that is no CORS preflight: what may be posted here.
+pub(super) fn describe(app: &App) -> Response {
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("accept-post"), HeaderValue::from_static(SDP));
+    add_ice_servers(app, headers);
+    response
+}

@@ -1,0 +1,71 @@
+//! What happens around every request: CORS, and counting.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+
+/// Players and publishers live on other origins than the server, so that everything here may be used from
+/// anywhere. Nothing is granted by that: there are no cookies, and a token has to be sent on purpose.
+///
+/// The headers are named, as `*` covers neither `Authorization` nor what a client may read of a reply
+/// (Fetch standard, CORS protocol). A preflight is answered here for every route, without authentication.
+pub(super) async fn cors(request: Request, next: Next) -> Response {
+    let preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if preflight {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        allow_methods(response.headers_mut());
+        response
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(
+            "Location, Link, ETag, Accept-Post, Accept-Patch, Retry-After, Access-Control-Allow-Methods",
+        ),
+    );
+    response
+}
+
+fn allow_methods(headers: &mut HeaderMap) {
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization, Content-Type, If-Match, ETag"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+}
+
+/// Counts a request under its route, not its path: paths are endless, and session URLs are secrets.
+pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| route_label(path.as_str()));
+    let response = next.run(request).await;
+    app.http_metrics.observe(route, method.as_str(), response.status().as_u16(), began.elapsed());
+    response
+}
+
+/// A route as a metric label.
+fn route_label(path: &str) -> &'static str {
+    const ROUTES: [&str; 9] =
+        ["/whip/{stream}/{session}", "/whep/{stream}/{session}", "/whip/{stream}", "/whep/{stream}", "/watch/{stream}",
+         "/publish/{stream}", "/assets/{file}", "/metrics", "/"];
+    let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+    match path {
+        "/healthz" | "/readyz" => "/healthz",
+        path => ROUTES.into_iter().find(|route| *route == path).unwrap_or("other"),
+    }
+}

@@ -1,0 +1,118 @@
+//! What speaks HTTP: WHIP, WHEP, the pages, health and metrics.
+
+pub mod error;
+pub mod mint;
+mod exchange;
+mod whip;
+mod whep;
+mod resource;
+mod pages;
+mod layers;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+
+use self::error::Problem;
+use self::mint::Mint;
+use crate::config::{AuthConfig, PublicUrl};
+use crate::metrics::exporter::{CONTENT_TYPE, Exporter, Rooms};
+use crate::metrics::http::HttpMetrics;
+use crate::room::control::Control;
+use crate::sfu::session::negotiate::Endpoint;
+
+/// What every request can see.
+pub struct App {
+    /// Rooms and workers.
+    pub control: Arc<Control>,
+    /// Certificate and candidates.
+    pub endpoint: Endpoint,
+    /// Who may publish.
+    pub auth: AuthConfig,
+    /// The address under which clients know this server, where it is not the one they ask.
+    pub public_url: Option<PublicUrl>,
+    /// New identities.
+    pub mint: Mint,
+    /// The metrics page.
+    pub exporter: Exporter,
+    /// Counts of HTTP requests.
+    pub http_metrics: HttpMetrics,
+}
+
+/// All routes for clients. `with_metrics`: `/metrics` here too, when it has no address of its own.
+pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
+    let whip = post(whip::post).options(whip::options).get(whip::get);
+    let whep = post(whep::post).options(whep::options).get(whep::get);
+    let whip_session =
+        patch(resource::patch_whip).delete(resource::delete_whip).get(resource::get_whip);
+    let whep_session =
+        patch(resource::patch_whep).delete(resource::delete_whep).get(resource::get_whep);
+    let mut router = Router::new()
+        .route("/", get(pages::landing))
+        .route("/watch/{stream}", get(pages::watch))
+        .route("/publish/{stream}", get(pages::publish))
+        .route("/assets/{file}", get(pages::asset))
+        // Encoders keep a slash that somebody typed behind the stream's name.
+        .route("/whip/{stream}", whip.clone())
+        .route("/whip/{stream}/", whip)
+        .route("/whep/{stream}", whep.clone())
+        .route("/whep/{stream}/", whep)
+        .route("/whip/{stream}/{session}", whip_session)
+        .route("/whep/{stream}/{session}", whep_session)
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz));
+    if with_metrics {
+        router = router.route("/metrics", get(metrics));
+    }
+    finish(router, app)
+}
+
+/// The routes of the address that is for operators only.
+pub fn operator_router(app: Arc<App>) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz));
+    finish(router, app)
+}
+
+fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+    router
+        .fallback(async || Problem::not_found("There is nothing at this address."))
+        .method_not_allowed_fallback(async || {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            Problem::new(status, "method", "Method not allowed", "This address does not take this method.")
+        })
+        .layer(from_fn(layers::cors))
+        .layer(from_fn_with_state(app.clone(), layers::count))
+        .with_state(app)
+}
+
+/// The process lives.
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// The process can take sessions.
+async fn readyz(State(app): State<Arc<App>>) -> Response {
+    if app.control.pool().is_running() {
+        return "ready\n".into_response();
+    }
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.").into_response()
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let census = app.control.directory().census();
+    let rooms = Rooms { rooms: census.rooms, streams: census.streams };
+    let text = app.exporter.scrape(&app.control.pool().snapshots(), rooms).map_err(|error| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Problem::new(status, "metrics", "Metrics cannot be written", error.to_string())
+    })?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
+}

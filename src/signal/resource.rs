@@ -1,0 +1,141 @@
+//! The session resource of WHIP and WHEP: trickle by PATCH, the end by DELETE.
+//!
+//! Its URL is a capability: who knows it may use it, without a token (several clients send none here).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::error::Problem;
+use super::exchange;
+use crate::room::directory::{Resource, Side};
+use crate::wire::sdp::Sdp;
+
+/// The media type of trickled candidates (RFC 8840 section 9).
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+pub(super) async fn patch_whip(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    patch(find(&app, &path, Side::Publish)?, &headers, body).await
+}
+
+pub(super) async fn patch_whep(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    patch(find(&app, &path, Side::Watch)?, &headers, body).await
+}
+
+pub(super) async fn delete_whip(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    delete(&app, &find(&app, &path, Side::Publish)?)
+}
+
+pub(super) async fn delete_whep(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    delete(&app, &find(&app, &path, Side::Watch)?)
+}
+
+pub(super) async fn get_whip(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    find(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
+}
+
+pub(super) async fn get_whep(
+    State(app): State<Arc<App>>,
+    Path(path): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    find(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
+}
+
+fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resource, Problem> {
+    let resource = id.parse().ok().and_then(|id| app.control.directory().resource(id));
+    resource
+        .filter(|resource| resource.side == side && resource.room.as_str() == stream)
+        .ok_or_else(|| Problem::not_found("There is no such session, or it ended a while ago."))
+}
+
+/// Trickled candidates are read and not used: the server is ICE-lite, and learns the client's addresses from its
+/// checks. So they never fail for their content (RFC 9725 section 4.3.2: unusable candidates are discarded).
+async fn patch(resource: Resource, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+    if !resource.is_live() {
+        return Err(Problem::not_found("The session has ended."));
+    }
+    exchange::check_media_type(headers, SDP_FRAGMENT)?;
+    check_precondition(headers, &resource.etag)?;
+    let fragment = format!("v=0\r\n{}", exchange::text(body).await?);
+    let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;
+    if restarts(&fragment, &resource) {
+        let detail = "This server does not restart ICE on a session. Delete it and post a new offer.";
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(Problem::new(status, "no-ice-restart", "ICE restart not supported", detail));
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// RFC 9725 section 4.3.1. One client names the tag in `ETag` instead of `If-Match`; what it means is clear.
+fn check_precondition(headers: &HeaderMap, etag: &str) -> Result<(), Problem> {
+    let given = headers.get(header::IF_MATCH).or_else(|| headers.get(header::ETAG));
+    let Some(given) = given.and_then(|value| value.to_str().ok()) else {
+        return Err(Problem::precondition(true));
+    };
+    let matches = |tag: &str| {
+        let tag = tag.trim().trim_matches('"');
+        tag == "*" || tag == etag
+    };
+    if given.split(',').any(matches) { Ok(()) } else { Err(Problem::precondition(false)) }
+}
+
+/// Other credentials than those of the offer ask for an ICE restart (RFC 9725 section 4.3.3).
+fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
+    let (ufrag, password) = &resource.remote_credentials;
+    let given = |name| {
+        let in_section = fragment.sections.iter().find_map(|section| section.lines.attribute(name));
+        fragment.session.attribute(name).or(in_section)
+    };
+    given("ice-ufrag").is_some_and(|given| given != ufrag) || given("ice-pwd").is_some_and(|given| given != password)
+}
+
+/// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.
+fn delete(app: &App, resource: &Resource) -> Result<Response, Problem> {
+    app.control.leave(resource.session);
+    Ok(StatusCode::OK.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{HeaderName, HeaderValue};
+
+    fn precondition(name: HeaderName, value: &'static str) -> Result<(), Problem> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        check_precondition(&headers, "abc")
+    }
+
+    #[test]
+    fn preconditions() {
+        for good in ["\"abc\"", "*", "\"*\"", "abc", "\"x\", \"abc\""] {
+            assert_eq!(precondition(header::IF_MATCH, good), Ok(()), "{good}");
+        }
+        assert_eq!(precondition(header::ETAG, "\"abc\""), Ok(()));
+        assert_eq!(precondition(header::IF_MATCH, "\"abd\""), Err(Problem::precondition(false)));
+        assert_eq!(check_precondition(&HeaderMap::new(), "abc"), Err(Problem::precondition(true)));
+    }
+}

@@ -1,0 +1,72 @@
+//! H.264 (RFC 6184) and H.265 (RFC 7798) payloads: does this packet begin a key frame?
+
+/// Whether an H.264 payload begins a key frame: a parameter set or an IDR slice, alone, first in an aggregate,
+/// or as the first fragment.
+#[must_use]
+pub fn h264_begins_keyframe(payload: &[u8]) -> bool {
+    const IDR: u8 = 5;
+    const SPS: u8 = 7;
+    const STAP_A: u8 = 24;
+    const FU_A: u8 = 28;
+    let begins = |nal_type: u8| nal_type == IDR || nal_type == SPS;
+    let Some((header, rest)) = payload.split_first() else { return false };
+    match header & 0x1f {
+        STAP_A => units(rest).any(|unit| unit.first().is_some_and(|header| begins(header & 0x1f))),
+        FU_A => rest.first().is_some_and(|fu| fu & 0x80 != 0 && begins(fu & 0x1f)),
+        single => begins(single),
+    }
+}
+
+/// Whether an H.265 payload begins a key frame: a parameter set or an intra random access picture.
+#[must_use]
+pub fn h265_begins_keyframe(payload: &[u8]) -> bool {
+    const AP: u8 = 48;
+    const FU: u8 = 49;
+    // 16 to 21 are IRAP pictures; 32, 33 and 34 are VPS, SPS and PPS.
+    let begins = |nal_type: u8| matches!(nal_type, 16..=21 | 32..=34);
+    let Some((header, rest)) = payload.split_first_chunk::<2>() else { return false };
+    match (header[0] >> 1) & 0x3f {
+        AP => units(rest).any(|unit| unit.first().is_some_and(|header| begins((header >> 1) & 0x3f))),
+        FU => rest.first().is_some_and(|fu| fu & 0x80 != 0 && begins(fu & 0x3f)),
+        single => begins(single),
+    }
+}
+
+/// The units of an aggregation packet, each behind its 16 bit length.
+fn units(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<2>()?;
+        let (unit, next) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        rest = next;
+        Some(unit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h264_key_frames() {
+        assert!(h264_begins_keyframe(&[0x65, 1]), "IDR");
+        assert!(h264_begins_keyframe(&[0x67, 1]), "SPS");
+        assert!(h264_begins_keyframe(&[0x78, 0, 2, 0x09, 1, 0, 2, 0x67, 1]), "STAP-A with an SPS behind a delimiter");
+        assert!(h264_begins_keyframe(&[0x7c, 0x85, 1]), "first FU-A of an IDR");
+        assert!(!h264_begins_keyframe(&[0x7c, 0x05, 1]), "later FU-A");
+        assert!(!h264_begins_keyframe(&[0x41, 1]), "P slice");
+        assert!(!h264_begins_keyframe(&[0x68, 1]), "a PPS follows its SPS");
+        assert!(!h264_begins_keyframe(&[0x78, 0, 9, 0x67]), "truncated STAP-A");
+        assert!(!h264_begins_keyframe(&[]));
+    }
+
+    #[test]
+    fn h265_key_frames() {
+        assert!(h265_begins_keyframe(&[0x40, 1, 0]), "VPS");
+        assert!(h265_begins_keyframe(&[19 << 1, 1, 0]), "IDR_W_RADL");
+        assert!(h265_begins_keyframe(&[48 << 1, 1, 0, 3, 0x42, 1, 0]), "aggregate with an SPS");
+        assert!(h265_begins_keyframe(&[49 << 1, 1, 0x80 | 19]), "first fragment");
+        assert!(!h265_begins_keyframe(&[49 << 1, 1, 19]), "later fragment");
+        assert!(!h265_begins_keyframe(&[1 << 1, 1, 0]), "TRAIL_R");
+        assert!(!h265_begins_keyframe(&[0x40]));
+    }
+}

@@ -1,0 +1,205 @@
+//! Reading SDP (RFC 8866) by section and attribute, without judging it.
+//!
+//! Offers come from many hands. This reader takes what it can: any line end, any order of attributes (Firefox
+//! writes `a=fmtp` before `a=rtpmap`), unknown lines. What the lines mean is decided by the session floor.
+
+/// The largest body that is read, in bytes. The longest captured browser offer has 7 KiB.
+pub const MAX_BYTES: usize = 64 * 1024;
+/// The most lines that are read.
+pub const MAX_LINES: usize = 4_000;
+/// The most m-sections: a room client with a full pool of slots stays far below.
+pub const MAX_SECTIONS: usize = 64;
+
+/// Why a text was not read as SDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// Larger than [`MAX_BYTES`], [`MAX_LINES`] or [`MAX_SECTIONS`].
+    #[error("the SDP is too large (more than {MAX_BYTES} bytes, {MAX_LINES} lines or {MAX_SECTIONS} m-lines)")]
+    TooLarge,
+    /// The first line is not `v=0`.
+    #[error("the SDP does not begin with v=0")]
+    Version,
+    /// A line is not `x=...`.
+    #[error("line {0} of the SDP is not of the form x=value")]
+    Line(usize),
+    /// An `m=` line without kind, port, protocol and formats.
+    #[error("line {0} of the SDP is not a valid m-line")]
+    MediaLine(usize),
+}
+
+/// A session description, borrowed from its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sdp<'a> {
+    /// The lines before the first m-line.
+    pub session: Lines<'a>,
+    /// The m-sections in their order.
+    pub sections: Vec<Section<'a>>,
+}
+
+/// One m-section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// `audio`, `video` or `application`; others exist.
+    pub kind: &'a str,
+    /// 0 in a rejected section, and in sections that only exist inside a bundle (RFC 8843 section 6).
+    pub port: u16,
+    /// For example `UDP/TLS/RTP/SAVPF`.
+    pub protocol: &'a str,
+    /// The payload types of an RTP section, in order of preference.
+    pub formats: Vec<&'a str>,
+    /// The lines below the m-line.
+    pub lines: Lines<'a>,
+}
+
+/// Lines of one part of the description, each without its line end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lines<'a>(pub Vec<&'a str>);
+
+impl<'a> Lines<'a> {
+    /// The values of all `a=name:value` lines, `""` for a bare `a=name`.
+    pub fn attributes<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a str> + 's {
+        self.0.iter().filter_map(move |line| attribute(line, name))
+    }
+
+    /// The value of the first `a=name` line.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find_map(|line| attribute(line, name))
+    }
+
+    /// Whether there is an `a=name` line.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.attribute(name).is_some()
+    }
+}
+
+/// The value of `line` if it is an `a=` line of that name.
+#[must_use]
+pub fn attribute<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let rest = line.strip_prefix("a=")?.strip_prefix(name)?;
+    if rest.is_empty() { Some("") } else { rest.strip_prefix(':').map(str::trim) }
+}
+
+impl<'a> Section<'a> {
+    /// The section's identification (RFC 5888).
+    #[must_use]
+    pub fn mid(&self) -> Option<&'a str> {
+        self.lines.attribute("mid")
+    }
+
+    /// The value behind the payload type in the `a=name:<payload type> value` lines of one payload type.
+    pub fn of_payload_type<'s>(
+        &'s self,
+        name: &'s str,
+        payload_type: &'s str,
+    ) -> impl Iterator<Item = &'a str> + 's {
+        self.lines.attributes(name).filter_map(move |value| {
+            let (pt, rest) = value.split_once(' ')?;
+            (pt == payload_type || pt == "*").then(|| rest.trim())
+        })
+    }
+}
+
+impl<'a> Sdp<'a> {
+    /// Reads a description.
+    ///
+    /// # Errors
+    /// [`SdpError`] names the first line that cannot be read.
+    pub fn parse(text: &'a str) -> Result<Self, SdpError> {
+        if text.len() > MAX_BYTES {
+            return Err(SdpError::TooLarge);
+        }
+        let mut lines = text.lines().map(str::trim_end).enumerate().filter(|(_, line)| !line.is_empty());
+        if lines.next().map(|(_, line)| line) != Some("v=0") {
+            return Err(SdpError::Version);
+        }
+        let mut sdp = Self { session: Lines::default(), sections: Vec::new() };
+        for (index, line) in lines {
+            let number = index + 1;
+            if number > MAX_LINES || sdp.sections.len() > MAX_SECTIONS {
+                return Err(SdpError::TooLarge);
+            }
+            if line.as_bytes().get(1) != Some(&b'=') {
+                return Err(SdpError::Line(number));
+            }
+            if let Some(media) = line.strip_prefix("m=") {
+                sdp.sections.push(media_line(media).ok_or(SdpError::MediaLine(number))?);
+            } else {
+                sdp.sections.last_mut().map_or(&mut sdp.session, |section| &mut section.lines).0.push(line);
+            }
+        }
+        Ok(sdp)
+    }
+
+    /// An attribute that may stand in the section or, for all sections, above the first (RFC 8866 section 5.13).
+    #[must_use]
+    pub fn inherited(&self, section: &Section<'a>, name: &str) -> Option<&'a str> {
+        section.lines.attribute(name).or_else(|| self.session.attribute(name))
+    }
+
+    /// The mids of the bundle group (RFC 8843), empty when there is none.
+    #[must_use]
+    pub fn bundle(&self) -> Vec<&'a str> {
+        self.session
+            .attributes("group")
+            .find_map(|value| value.strip_prefix("BUNDLE"))
+            .map(|mids| mids.split_ascii_whitespace().collect())
+            .unwrap_or_default()
+    }
+}
+
+/// `<kind> <port>[/<number>] <protocol> <format> ...`
+fn media_line(value: &str) -> Option<Section<'_>> {
+    let mut words = value.split_ascii_whitespace();
+    let kind = words.next()?;
+    let port = words.next()?;
+    let port = port.split_once('/').map_or(port, |(port, _)| port).parse().ok()?;
+    let protocol = words.next()?;
+    Some(Section { kind, port, protocol, formats: words.collect(), lines: Lines::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:LS 0 1\r\na=group:BUNDLE 0 1\r\n\
+        a=setup:actpass\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=fmtp:111 minptime=10\r\n\
+        a=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\nm=video 9/2 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\na=setup:active\r\n";
+
+    #[test]
+    fn sections_and_attributes_are_found() {
+        let sdp = Sdp::parse(OFFER).expect("reads");
+        assert_eq!(sdp.bundle(), ["0", "1"]);
+        let [audio, video] = sdp.sections.as_slice() else { panic!("{:?}", sdp.sections) };
+        assert_eq!((audio.kind, audio.mid(), audio.lines.has("rtcp-mux")), ("audio", Some("0"), true));
+        assert_eq!(audio.of_payload_type("rtpmap", "111").next(), Some("opus/48000/2"));
+        assert_eq!((video.port, video.formats.as_slice()), (9, ["96", "97"].as_slice()));
+        assert_eq!(sdp.inherited(audio, "setup"), Some("actpass"));
+        assert_eq!(sdp.inherited(video, "setup"), Some("active"));
+        assert!(!audio.lines.has("rtcp"), "a name is not a prefix");
+    }
+
+    #[test]
+    fn line_ends_do_not_matter() {
+        let with_lf = OFFER.replace("\r\n", "\n");
+        assert_eq!(Sdp::parse(&with_lf), Sdp::parse(OFFER));
+    }
+
+    #[test]
+    fn the_bad_line_is_named() {
+        assert_eq!(Sdp::parse("hello"), Err(SdpError::Version));
+        assert_eq!(Sdp::parse("v=0\nnonsense\n"), Err(SdpError::Line(2)));
+        assert_eq!(Sdp::parse("v=0\nm=audio\n"), Err(SdpError::MediaLine(2)));
+        assert_eq!(Sdp::parse(&format!("v=0\n{}", "a=x\n".repeat(10_000))), Err(SdpError::TooLarge));
+        assert_eq!(Sdp::parse(&format!("v=0\n{}", "m=audio 9 X 0\n".repeat(100))), Err(SdpError::TooLarge));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(v=0\r?\n)?([a-z]=[ -~]{0,20}\r?\n){0,20}[ -~äö]{0,30}") {
+            let _ = Sdp::parse(&text);
+        }
+    }
+}

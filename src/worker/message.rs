@@ -1,0 +1,57 @@
+//! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
+
+use crate::ids::{SessionId, TrackId};
+use crate::sfu::CoreEvent;
+use crate::sfu::counters::{Counters, Histogram};
+use crate::sfu::session::Session;
+
+/// From the control plane to a worker. Never lost, and carried out in order; the worker takes them between batches.
+pub enum Command {
+    /// Drive this session from now on.
+    Join(Box<Session>),
+    /// End a session, with a goodbye to its peer.
+    Leave(SessionId),
+    /// Put a track behind a slot of a session, or nothing.
+    Bind {
+        /// The subscriber.
+        session: SessionId,
+        /// The slot's index in the subscriber's session.
+        slot: usize,
+        /// The track. `None` leaves the slot empty.
+        track: Option<TrackId>,
+    },
+    /// End all sessions with a goodbye, then the thread.
+    Stop,
+}
+
+/// From a worker to the control plane. Never lost: each session causes a handful in its life, so that the queue is
+/// bounded by the number of sessions.
+pub type Event = CoreEvent;
+
+/// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The forwarding core's counters.
+    pub core: Counters,
+    /// The sockets' counters.
+    pub udp: UdpCounters,
+    /// How long a turn of the worker's loop took, without waiting.
+    pub turn_time: Histogram,
+}
+
+/// Counters of a worker's sockets. Bytes are UDP payload.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UdpCounters {
+    /// Datagrams received.
+    pub packets_in: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Datagrams sent.
+    pub packets_out: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Datagrams that the kernel refused, because its send buffer was full or the destination is unreachable.
+    pub dropped_out: u64,
+    /// System calls made to send.
+    pub send_calls: u64,
+}

@@ -1,0 +1,175 @@
+//! The media threads. Each has its own sockets and its own [`Core`]; they share nothing.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod message;
+pub mod pool;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use self::message::{Command, Event, Snapshot};
+use crate::net::datagram::SendBatch;
+use crate::net::demux::{DropReason, Route};
+use crate::net::udp::{ReceiveBatch, UdpPort};
+use crate::sfu::Core;
+use crate::turn::binding;
+
+/// How often the counters are copied out.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
+/// Batches read before what they brought is forwarded: more would delay the first of them, fewer would split the
+/// runs that leave together.
+const BATCHES_PER_TURN: usize = 4;
+/// How long an idle worker sleeps at most, so that snapshots stay fresh.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// One media thread's state.
+pub(crate) struct Worker {
+    core: Core,
+    port: UdpPort,
+    commands: mpsc::UnboundedReceiver<Command>,
+    events: mpsc::UnboundedSender<Event>,
+    snapshots: watch::Sender<Snapshot>,
+    snapshot: Snapshot,
+    snapshot_due: Instant,
+    received: ReceiveBatch,
+    batch: SendBatch,
+    stun_reply: Vec<u8>,
+}
+
+/// Why the loop woke up.
+enum Wake {
+    Command(Command),
+    Network,
+    Time,
+    /// The control plane is gone.
+    Orphaned,
+}
+
+impl Worker {
+    fn new(
+        core: Core,
+        port: UdpPort,
+        commands: mpsc::UnboundedReceiver<Command>,
+        events: mpsc::UnboundedSender<Event>,
+        snapshots: watch::Sender<Snapshot>,
+    ) -> Self {
+        Self {
+            core,
+            port,
+            commands,
+            events,
+            snapshots,
+            snapshot: Snapshot::default(),
+            snapshot_due: Instant::now(),
+            received: ReceiveBatch::new(),
+            batch: SendBatch::new(),
+            stun_reply: Vec::new(),
+        }
+    }
+
+    /// The loop. Returns after [`Command::Stop`].
+    async fn run(mut self) {
+        loop {
+            let wake = self.wait().await;
+            let now = Instant::now();
+            let goes_on = self.obey(now, wake);
+            self.receive(now);
+            self.core.drive(now, &mut self.batch);
+            self.core.forward(now, &mut self.batch);
+            self.flush();
+            self.report(now);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let latest = Instant::now() + LONGEST_WAIT;
+        let deadline = self.core.deadline().map_or(latest, |deadline| deadline.min(latest));
+        tokio::select! {
+            command = self.commands.recv() => command.map_or(Wake::Orphaned, Wake::Command),
+            // An error of a socket (an ICMP message about one peer) is not the end of it: reading clears it.
+            _ = self.port.readable() => Wake::Network,
+            () = tokio::time::sleep_until(deadline.into()) => Wake::Time,
+        }
+    }
+
+    /// Carries out the commands that have come. Returns whether the worker goes on.
+    fn obey(&mut self, now: Instant, wake: Wake) -> bool {
+        let mut next = match wake {
+            Wake::Command(command) => Some(command),
+            Wake::Orphaned => Some(Command::Stop),
+            Wake::Network | Wake::Time => self.commands.try_recv().ok(),
+        };
+        while let Some(command) = next {
+            match command {
+                Command::Join(session) => self.core.join(now, *session),
+                Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
+                Command::Bind { session, slot, track } => self.core.bind(session, slot, track),
+                Command::Stop => {
+                    self.core.leave_all(now, &mut self.batch);
+                    return false;
+                }
+            }
+            next = self.commands.try_recv().ok();
+        }
+        true
+    }
+
+    fn receive(&mut self, now: Instant) {
+        for _ in 0..BATCHES_PER_TURN {
+            match self.port.receive(&mut self.received) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return tracing::debug!(%error, "a socket reports an error"),
+            }
+            for datagram in self.received.iter() {
+                self.snapshot.udp.packets_in += 1;
+                self.snapshot.udp.bytes_in += datagram.payload.len() as u64;
+                match self.core.demux().route(&datagram) {
+                    Route::Session(id) => self.core.receive(now, id, &datagram, &mut self.batch),
+                    Route::Binding => {
+                        self.stun_reply.clear();
+                        match binding::answer(datagram.payload, datagram.source, &mut self.stun_reply) {
+                            Ok(()) => {
+                                self.core.counters_mut().stun_bindings += 1;
+                                self.batch.push(datagram.local, datagram.source, &self.stun_reply);
+                            }
+                            Err(_) => self.core.counters_mut().drop(DropReason::Garbage),
+                        }
+                    }
+                    Route::Turn => self.core.counters_mut().drop(DropReason::Turn),
+                    Route::Drop(reason) => self.core.counters_mut().drop(reason),
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let sent = self.port.send(&mut self.batch);
+        let udp = &mut self.snapshot.udp;
+        udp.packets_out += sent.packets;
+        udp.bytes_out += sent.bytes;
+        udp.dropped_out += sent.dropped;
+        udp.send_calls += sent.syscalls;
+    }
+
+    fn report(&mut self, began: Instant) {
+        for event in self.core.take_events() {
+            // Nobody listens only while the server stops.
+            let _ = self.events.send(event);
+        }
+        let now = Instant::now();
+        self.snapshot.turn_time.observe(now.saturating_duration_since(began));
+        if now >= self.snapshot_due {
+            self.snapshot_due = now + SNAPSHOT_EVERY;
+            self.snapshot.core = self.core.counters();
+            self.snapshots.send_replace(self.snapshot.clone());
+        }
+    }
+}
