@@ -1,4 +1,5 @@
 //! Sluice, a selective forwarding media server.
+pub mod health;
 pub mod ids;
 pub mod units;
 pub mod config;
@@ -8,3 +9,6 @@ pub mod turn;
 pub mod sfu;
 pub mod worker;
 pub mod room;
+pub mod signal;
+pub mod metrics;
+pub mod server;

@@ -68,6 +68,11 @@ fn load(settings: &Settings) -> Result<Loaded, config::Error> {
 }
 
 fn serve(config: &Config) -> ExitCode {
-    eprintln!("cannot listen on {}: this build has no server", config.http.listen);
-    ExitCode::FAILURE
+    match sluice::server::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, LogFormat};
 use crate::metrics::exporter::Exporter;
-use crate::metrics::http::HttpMetrics;
 use crate::net::udp::UdpConfig;
 use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};

@@ -1,6 +1,7 @@
 //! Sending many datagrams per system call (`sendmmsg`), and a run of them as one piece (UDP_SEGMENT).
 //!
 //! The only file with `unsafe`: two system calls, and the C structures they read.
+#![allow(unsafe_code)]
 
 use std::io;
 use std::mem;

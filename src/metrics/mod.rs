@@ -1,0 +1,2 @@
+pub mod exporter;
+pub mod http;

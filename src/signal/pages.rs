@@ -1,0 +1,104 @@
+//! The web pages, which are part of the binary: nothing to install beside it, nothing fetched from elsewhere.
+
+use axum::extract::Path;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::Problem;
+
+/// An embedded file: its name below `/assets/`, its media type, its content.
+type Asset = (&'static str, &'static str, &'static [u8]);
+
+const JS: &str = "text/javascript; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+macro_rules! assets {
+    ($($name:literal $media_type:ident),* $(,)?) => {
+        [$(($name, $media_type, include_bytes!(concat!("../../web-demo/", $name)))),*]
+    };
+}
+
+const ASSETS: &[Asset] = &assets![
+    "base.css" CSS,
+    "capture.js" JS,
+    "chevron.svg" SVG,
+    "favicon.svg" SVG,
+    "icons.svg" SVG,
+    "index.css" CSS,
+    "index.js" JS,
+    "publish-view.js" JS,
+    "publish.css" CSS,
+    "publish.js" JS,
+    "session.js" JS,
+    "stats.js" JS,
+    "theme.js" JS,
+    "ui.js" JS,
+    "watch-controls.js" JS,
+    "watch-stats.js" JS,
+    "watch.css" CSS,
+    "watch.js" JS,
+    "whep.js" JS,
+    "whip.js" JS,
+];
+
+/// `/`
+pub(super) async fn landing() -> Response {
+    page(include_bytes!("../../web-demo/index.html"))
+}
+
+/// `/watch/{stream}`. The page reads the stream's name from its own address.
+pub(super) async fn watch(Path(stream): Path<String>) -> Result<Response, Problem> {
+    super::exchange::room(&stream)?;
+    Ok(page(include_bytes!("../../web-demo/watch.html")))
+}
+
+/// `/publish/{stream}`
+pub(super) async fn publish(Path(stream): Path<String>) -> Result<Response, Problem> {
+    super::exchange::room(&stream)?;
+    Ok(page(include_bytes!("../../web-demo/publish.html")))
+}
+
+/// `/assets/{file}`
+pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, Problem> {
+    let found = ASSETS.iter().find(|(name, _, _)| *name == file);
+    let (_, media_type, content) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
+    Ok(embedded(media_type, content))
+}
+
+fn page(content: &'static [u8]) -> Response {
+    let mut response = embedded("text/html; charset=utf-8", content);
+    // Whatever a stream may be called, a page runs only what came with it and speaks only to its own server.
+    let policy = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
+                  style-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors *";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+fn embedded(media_type: &'static str, content: &'static [u8]) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        // After an update of the server the browser must not mix old files with new ones.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    ];
+    (headers, content).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_web_app_is_embedded() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web-demo");
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+            let served_otherwise = name.ends_with(".html") || name == "README.md";
+            assert!(
+                served_otherwise || ASSETS.iter().any(|(known, _, _)| *known == name),
+                "web-demo/{name} is not in ASSETS of src/signal/pages.rs"
+            );
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Every captured offer of a real client gets a valid answer, or the documented refusal.
+//!
+//! `tests/fixtures/offers/README.md` says what produced each.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sluice::ids::{SessionId, TrackId, WorkerId};
+use sluice::net::demux::Ufrag;
+use sluice::sfu::session::dtls::Identity;
+use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
+use sluice::sfu::session::offer::{OfferError, Role};
+use sluice::units::{Codec, MediaKind};
+use sluice::wire::sdp::{Sdp, Section};
+
+fn endpoint() -> Endpoint {
+    let candidates = ["192.0.2.7:3478", "198.51.100.9:3478", "[2001:db8::7]:3478"];
+    let candidates = candidates.iter().map(|text| text.parse::<SocketAddr>().expect("an address")).collect();
+    Endpoint { identity: Identity::generate().expect("a certificate"), candidates }
+}
+
+fn answer_as(offer: &str, role: Role) -> Result<Answered, OfferError> {
+    let new = NewSession {
+        id: SessionId(1),
+        ufrag: Ufrag::mint(WorkerId(0), [7; 10]),
+        password: "p".repeat(24),
+        first_track: TrackId(64),
+        seed: 0x1234_5678_9abc_def0,
+    };
+    answer(offer, role, new, &endpoint(), Instant::now())
+}
+
+/// The captured offers: name, text. Captures with candidates or notes behind the SDP are cut there.
+fn fixtures() -> Vec<(String, String)> {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/offers"));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the fixtures are there") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let text = std::fs::read_to_string(&path).expect("readable");
+        if let Some(start) = text.find("v=0").filter(|_| name != "README.md" && !name.ends_with("caps.txt")) {
+            let end = text[start..].find("\n--").map_or(text.len(), |end| start + end);
+            found.push((name, text[start..end].trim_end().to_owned() + "\r\n"));
+        }
+    }
+    found.sort();
+    assert!(found.len() > 20, "only {} fixtures found", found.len());
+    found
+}
+
+/// WHEP captures are recvonly; everything else publishes.
+fn role_of(offer: &str) -> Role {
+    if offer.contains("a=recvonly") { Role::Watch } else { Role::Publish }
+}
+
+fn pairs<'s, 'a>(offer: &'s Sdp<'a>, answer: &'s Sdp<'a>) -> impl Iterator<Item = (&'s Section<'a>, &'s Section<'a>)> {
+    offer.sections.iter().zip(&answer.sections)
+}
+
+fn live<'s, 'a>(answer: &'s Sdp<'a>) -> impl Iterator<Item = &'s Section<'a>> {
+    let bundle: BTreeSet<&str> = answer.bundle().into_iter().collect();
+    answer.sections.iter().filter(move |section| section.mid().is_some_and(|mid| bundle.contains(mid)))
+}
+
+#[test]
+fn every_captured_offer_is_answered_as_its_client_needs() {
+    for (name, offer) in fixtures() {
+        let role = role_of(&offer);
+        let answered = match answer_as(&offer, role) {
+            Ok(answered) => answered,
+            // A browser that only opened a data channel publishes nothing.
+            Err(OfferError::NothingToDo(_)) if name.contains("-dc") => continue,
+            Err(error) => panic!("{name}: {error}"),
+        };
+        let (offered, text) = (Sdp::parse(&offer).expect("fixture"), &answered.answer);
+        let sdp = Sdp::parse(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+        check_shape(&name, &offered, &sdp, text);
+        check_transport(&name, &offered, &sdp);
+        check_codecs(&name, &offered, &sdp);
+        check_candidates(&name, &sdp, text);
+        if role == Role::Watch {
+            check_viewer(&name, &sdp);
+        } else {
+            check_publisher(&name, &offered, &sdp);
+        }
+    }
+}
+
+fn check_shape(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>, text: &str) {
+    assert!(text.starts_with("v=0\r\n") && text.ends_with("\r\n"), "{name}");
+    assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{name}: line ends");
+    assert!(text.len() < 8 * 1024, "{name}: FFmpeg reads 8 KiB, this has {}", text.len());
+    assert_eq!(sdp.sections.len(), offered.sections.len(), "{name}");
+    for (theirs, ours) in pairs(offered, sdp) {
+        assert_eq!((ours.kind, ours.protocol), (theirs.kind, theirs.protocol), "{name}");
+        assert_eq!(ours.mid(), theirs.mid(), "{name}");
+    }
+    assert!(sdp.session.has("ice-lite"), "{name}");
+    assert!(!sdp.bundle().is_empty(), "{name}");
+}
+
+fn check_transport(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
+    for section in live(sdp) {
+        let theirs = offered.sections.iter().find(|s| s.mid() == section.mid()).expect("same mids");
+        let wanted = match offered.inherited(theirs, "setup") {
+            Some("passive") => "active",
+            _ => "passive",
+        };
+        assert_eq!(sdp.inherited(section, "setup"), Some(wanted), "{name}");
+        for attribute in ["ice-ufrag", "ice-pwd", "fingerprint"] {
+            assert!(sdp.inherited(section, attribute).is_some(), "{name}: {attribute}");
+        }
+        if section.kind != "application" {
+            assert!(section.lines.has("rtcp-mux"), "{name}");
+            assert_eq!(section.lines.has("rtcp-rsize"), theirs.lines.has("rtcp-rsize"), "{name}");
+        }
+    }
+}
+
+/// An answer uses the offer's numbers for the offer's codecs and extensions, and promises no other feedback
+/// (RFC 3264 section 6.1, RFC 8285 section 6, RFC 4585 section 4.2).
+fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
+    for (theirs, ours) in pairs(offered, sdp).filter(|(theirs, _)| theirs.kind != "application") {
+        for pt in ours.formats.iter().filter(|_| ours.port != 0) {
+            let map = |section: &Section<'_>| {
+                let map = section.of_payload_type("rtpmap", pt).next().unwrap_or_default().to_ascii_lowercase();
+                map.split('/').take(2).map(str::to_owned).collect::<Vec<_>>()
+            };
+            assert_eq!(map(ours), map(theirs), "{name}: payload type {pt}");
+            for feedback in ours.of_payload_type("rtcp-fb", pt) {
+                let asked = theirs.of_payload_type("rtcp-fb", pt).any(|known| known == feedback);
+                assert!(asked, "{name}: rtcp-fb {pt} {feedback} was not offered");
+            }
+            let h264 = |section: &Section<'_>| {
+                let fmtp = section.of_payload_type("fmtp", pt).next().unwrap_or_default().to_owned();
+                let of = |key: &str| fmtp.split(';').find(|p| p.trim().starts_with(key)).map(|p| p.trim().to_owned());
+                (of("profile-level-id"), of("packetization-mode").unwrap_or("packetization-mode=0".into()))
+            };
+            if map(ours).first().is_some_and(|codec| codec == "h264") {
+                assert_eq!(h264(ours).1, h264(theirs).1, "{name}: payload type {pt}");
+            }
+        }
+        for extmap in ours.lines.attributes("extmap") {
+            let (id, uri) = extmap.split_once(' ').expect("id and URI");
+            let id = id.split('/').next().expect("an id");
+            let same = |line: &str| {
+                line.split_once(' ').is_some_and(|(theirs, u)| theirs.split('/').next() == Some(id) && u == uri)
+            };
+            assert!(theirs.lines.attributes("extmap").any(same), "{name}: extmap {extmap}");
+        }
+    }
+}
+
+/// FFmpeg reads the first UDP host candidate of the whole description, GStreamer the first of the first section.
+fn check_candidates(name: &str, sdp: &Sdp<'_>, text: &str) {
+    let first = live(sdp).next().expect("a live section");
+    let candidates: Vec<_> = first.lines.attributes("candidate").collect();
+    let ends = ["192.0.2.7 3478 typ host", "198.51.100.9 3478 typ host", "2001:db8::7 3478 typ host"];
+    assert_eq!(candidates.len(), ends.len(), "{name}: {candidates:?}");
+    for (candidate, end) in candidates.iter().zip(ends) {
+        assert!(candidate.ends_with(end), "{name}: {candidate}");
+    }
+    assert!(first.lines.has("end-of-candidates"), "{name}");
+    assert_eq!(text.matches("a=candidate").count(), ends.len(), "{name}");
+}
+
+fn check_viewer(name: &str, sdp: &Sdp<'_>) {
+    let mut streams = BTreeSet::new();
+    let mut sources = BTreeSet::new();
+    for section in live(sdp).filter(|section| section.kind != "application") {
+        assert!(section.lines.has("sendonly"), "{name}");
+        streams.insert(section.lines.attribute("msid").and_then(|msid| msid.split(' ').next()).expect("an msid"));
+        let described: Vec<_> = section.lines.attributes("ssrc").filter_map(|line| line.split(' ').next()).collect();
+        assert!(!described.is_empty(), "{name}: no source in {}", section.kind);
+        for group in section.lines.attributes("ssrc-group") {
+            let members: Vec<_> = group.split(' ').skip(1).collect();
+            // Chromium refuses a group with a member that has no a=ssrc line of its own.
+            assert!(members.iter().all(|ssrc| described.contains(ssrc)), "{name}: {group}");
+        }
+        for ssrc in described {
+            assert!(sources.insert(ssrc.to_owned()), "{name}: {ssrc} twice");
+        }
+    }
+    assert_eq!(streams.len(), 1, "{name}: one stream keeps sound and picture in step");
+}
+
+fn check_publisher(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
+    for section in live(sdp).filter(|section| section.kind != "application") {
+        assert!(section.lines.has("recvonly"), "{name}");
+        assert!(!section.lines.has("msid") && !section.lines.has("ssrc"), "{name}: a publisher is sent nothing");
+        let theirs = offered.sections.iter().find(|s| s.mid() == section.mid()).expect("same mids");
+        let rids = |section: &Section<'_>| section.lines.attributes("rid").count();
+        assert_eq!(rids(section), rids(theirs), "{name}: OBS stops unless every layer is accepted");
+        if let Some(layers) = theirs.lines.attribute("simulcast") {
+            let count = |value: &str| value.matches(';').count();
+            let answered = section.lines.attribute("simulcast").expect("simulcast is answered");
+            assert!(answered.starts_with("recv "), "{name}: {answered}");
+            assert_eq!(count(answered), count(layers), "{name}");
+        }
+    }
+}
+
+#[test]
+fn publishers_are_known_by_their_first_codec() {
+    let of = |file: &str| {
+        let offer = fixtures().into_iter().find(|(name, _)| name == file).expect("a fixture").1;
+        let tracks = answer_as(&offer, Role::Publish).expect("answered").tracks;
+        tracks.into_iter().map(|track| (track.kind, track.format.codec)).collect::<Vec<_>>()
+    };
+    assert_eq!(of("obs-offer.sdp"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::H264)]);
+    assert_eq!(of("obs-av1-offer.sdp"), [(MediaKind::Audio, Codec::Opus), (MediaKind::Video, Codec::Av1)]);
+    assert_eq!(of("firefox-vp9.sdp")[0], (MediaKind::Video, Codec::Vp9));
+}
+
+fn obs() -> String {
+    fixtures().into_iter().find(|(name, _)| name == "obs-offer.sdp").expect("a fixture").1
+}
+
+#[test]
+fn odd_offers_are_mended() {
+    let obs = obs();
+    let with_lf = obs.replace("\r\n", "\n");
+    let absent_in_bundle = obs.replace("BUNDLE 0 1", "BUNDLE 0 1 2");
+    let seven_digits = obs.replace("42e01f", "422001f");
+    let odd_profile = obs.replace("42e01f", "640c1f");
+    let unknown_profile = obs.replace("42e01f", "99ff1f");
+    let sendrecv = obs.replace("a=sendonly", "a=sendrecv");
+    let foreign_candidates = format!(
+        "{obs}a=candidate:1 1 udp 2113937151 ba179a8c-caba-448d.local 54858 typ host\r\n\
+         a=candidate:2 0 RTP/AVP 1 198.51.100.1 1 typ host\r\na=end-of-candidates\r\n"
+    );
+    for (what, offer) in [
+        ("LF", with_lf),
+        ("BUNDLE with an absent mid", absent_in_bundle),
+        ("seven digits", seven_digits),
+        ("constrained high", odd_profile),
+        ("unknown profile", unknown_profile),
+        ("sendrecv", sendrecv),
+        ("candidates", foreign_candidates),
+    ] {
+        let answered = answer_as(&offer, Role::Publish).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(answered.tracks.len(), 2, "{what}");
+        let sdp = Sdp::parse(&answered.answer).expect("valid");
+        assert!(live(&sdp).all(|section| section.lines.has("recvonly")), "{what}");
+    }
+}
+
+#[test]
+fn hopeless_offers_get_a_sentence() {
+    let obs = obs();
+    let without = |what: &str| {
+        obs.lines().filter(|line| !line.contains(what)).map(|line| format!("{line}\r\n")).collect::<String>()
+    };
+    for (offer, role, wanted) in [
+        (String::from("hello"), Role::Publish, "does not begin with v=0"),
+        (String::from("v=0\r\n"), Role::Publish, "no m-line"),
+        (without("ice-pwd"), Role::Publish, "no a=ice-pwd"),
+        (without("fingerprint"), Role::Publish, "no a=fingerprint"),
+        (without("BUNDLE"), Role::Publish, "does not bundle"),
+        (obs.replace("a=group:LS 0 1", "a=ice-lite"), Role::Publish, "ice-lite"),
+        (obs.clone(), Role::Watch, "wants to receive"),
+        (obs.replace("a=sendonly", "a=recvonly"), Role::Publish, "the client sends"),
+        (obs.replace("H264/90000", "H263/90000"), Role::Publish, "video codecs (H263)"),
+        (format!("v=0\r\n{}", "a=x\r\n".repeat(10_000)), Role::Publish, "too large"),
+    ] {
+        let refused = answer_as(&offer, role).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(refused.contains(wanted), "wanted {wanted:?}, got {refused:?}");
+    }
+}
