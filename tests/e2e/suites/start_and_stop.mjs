@@ -72,6 +72,19 @@ e2e('Ctrl-C ends a server that is in use: at once for its viewers', async (scope
   const viewer = await Viewer.bare(scope, chromium, server.whep('studio'));
   await viewer.plays();
   await server.stop();
-  // ICE alone would take several seconds to notice: the DTLS close tells it now.
-  await until('the viewer to leave "connected"', async () => (await viewer.stats()).state !== 'connected', 1.5);
+  // ICE takes several seconds to notice and connectionState follows it; the DTLS goodbye tells the transport now.
+  const transport = () => viewer.page.evaluate(() => probe.connections[0].getReceivers()[0].transport.state);
+  await until('the viewer to hear the goodbye', async () => (await transport()) === 'closed', 1.5);
+});
+
+e2e('the watch page comes back by itself when the server does', async (scope) => {
+  const first = await Server.start(scope);
+  await publishFfmpeg(scope, first.whip('studio'));
+  const viewer = await Viewer.page(scope, chromium, `${first.url}/watch/studio`);
+  await viewer.plays();
+  await viewer.shows('red', 'blue');
+  await first.stop();
+  const second = await Server.start(scope);
+  await publishFfmpeg(scope, second.whip('studio'), { left: 'blue', right: 'red' });
+  await viewer.shows('blue', 'red', 30);
 });
