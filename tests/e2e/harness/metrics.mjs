@@ -13,9 +13,13 @@ function labelsOf(text) {
   return Object.fromEntries([...text.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key, value]) => [key, value]));
 }
 
-/// The sum of all samples called `name` whose labels hold `wanted`; 0 when there are none.
+/// The sum of all samples called `name` whose labels hold `wanted`. A name that is not there at all is an error.
 export function sum(all, name, wanted = {}) {
-  return all
-    .filter((one) => one.name === name && Object.entries(wanted).every(([key, value]) => one.labels[key] === value))
+  const named = all.filter((one) => one.name === name);
+  if (named.length === 0) {
+    throw new Error(`there is no metric ${name}`);
+  }
+  return named
+    .filter((one) => Object.entries(wanted).every(([key, value]) => one.labels[key] === value))
     .reduce((total, one) => total + one.value, 0);
 }

@@ -40,6 +40,7 @@ export class Server {
   constructor(child) {
     this.child = child;
     this.url = `http://${SERVER_ADDRESS}:8080`;
+    this.metricsUrl = `${this.url}/metrics`;
   }
 
   whip(stream) {
@@ -55,7 +56,7 @@ export class Server {
   }
 
   async metrics() {
-    const reply = await fetch(`${this.url}/metrics`);
+    const reply = await fetch(this.metricsUrl);
     assert.equal(reply.status, 200);
     return samples(await reply.text());
   }
@@ -75,11 +76,13 @@ export class Server {
     return took;
   }
 
-  /// What must hold at the end of every test: nothing panicked, and Ctrl-C works.
+  /// What must hold at the end of every test: nothing panicked, all that was to be sent left, and Ctrl-C works.
   async finish() {
     if (!this.child.end) {
       const all = await this.metrics();
-      assert.equal(sum(all, 'sluice_session_panics_total'), 0, 'no session panicked');
+      for (const name of ['sluice_panics_total', 'sluice_udp_unsent_datagrams_total', 'sluice_media_unknown_packets_total']) {
+        assert.equal(sum(all, name), 0, name);
+      }
       await this.stop();
     }
     assert.doesNotMatch(this.log, /panicked/);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 
 import { chromium } from '../harness/browsers.mjs';
-import { loseSent } from '../harness/network.mjs';
+import { loseReceived } from '../harness/network.mjs';
 import { publishFfmpeg } from '../harness/peers.mjs';
 import { Server } from '../harness/server.mjs';
 import { e2e } from '../harness/test.mjs';
@@ -16,7 +16,7 @@ e2e('of 5 % lost packets a viewer sees nothing: they are sent again', async (sco
   await publishFfmpeg(scope, server.whip('studio'));
   const viewer = await Viewer.bare(scope, chromium, server.whep('studio'));
   await viewer.plays();
-  loseSent(scope, 5);
+  loseReceived(scope, 5);
   const { numbers, ...watched } = await viewer.watch(WATCH_SECONDS);
   const told = JSON.stringify(watched);
   const sent = numbers.at(-1) - numbers[0];
