@@ -457,9 +457,11 @@ mod tests {
         assert!(port.sockets[0].segmentation);
     }
 
+    type Script = (VecDeque<Result<usize, i32>>, Vec<usize>);
+
     thread_local! {
         /// What the kernel of [`scripted`] answers, and how many messages it was given at each call.
-        static SCRIPT: RefCell<(VecDeque<Result<usize, i32>>, Vec<usize>)> = RefCell::default();
+        static SCRIPT: RefCell<Script> = RefCell::default();
     }
 
     /// A kernel that answers as told, then takes everything.
