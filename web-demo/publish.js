@@ -162,7 +162,7 @@ function showSource() {
   for (const radio of document.getElementsByName('source')) radio.checked = radio.value === capture.source;
 }
 
-/** Something went away by itself. The camera is never switched on without a click. */
+/** Something went away by itself. An unplugged device is replaced; after a screen, the camera waits for a click. */
 async function recover(what) {
   await capture.listDevices();
   if (what === 'screen') {
