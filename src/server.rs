@@ -67,7 +67,8 @@ impl Server {
             None => None,
         };
         let identity = Identity::generate()?;
-        let exporter = Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
+        let exporter =
+            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
@@ -175,7 +176,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     outcome
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -11,9 +11,9 @@ export const canShareScreen = Boolean(navigator.mediaDevices?.getDisplayMedia);
  */
 export function explain(error, what) {
   if (error.name === 'NotAllowedError') {
-    return `Your browser blocks the ${what} for this page. Allow it beside the address bar, then try again.`;
+    return `Your browser blocks the ${what} for this page. Change that beside the address bar, then try again.`;
   }
-  if (error.name === 'NotFoundError') return `No ${what} was found. Plug one in, and it will show up here.`;
+  if (error.name === 'NotFoundError') return `No ${what.replace('and', 'or')} was found. Plug one in, then try again.`;
   if (error.name === 'NotReadableError') return `The ${what} is in use by another program. Close that one, then try again.`;
   return `The ${what} could not be started. Unplug it and plug it in again, or choose another one.`;
 }
@@ -153,6 +153,15 @@ function microphoneWish(deviceId) {
   return { deviceId: deviceId ? { exact: deviceId } : undefined, echoCancellation: true, noiseSuppression: true };
 }
 
+/** A page may not start audio before somebody touched it, not even to listen; so the first touch starts it. */
+function newContext() {
+  const context = new AudioContext();
+  const resume = () => context.resume().catch(() => {});
+  for (const event of ['pointerdown', 'keydown']) addEventListener(event, resume, { once: true });
+  resume();
+  return context;
+}
+
 /** Loudness of a track, for the bar under the microphone. */
 export class LevelMeter {
   #context = null;
@@ -165,8 +174,7 @@ export class LevelMeter {
     this.#source?.disconnect();
     this.#source = null;
     if (!track) return;
-    this.#context ??= new AudioContext();
-    this.#context.resume().catch(() => {});
+    this.#context ??= newContext();
     this.#analyser ??= new AnalyserNode(this.#context, { fftSize: this.#samples.length });
     this.#source = this.#context.createMediaStreamSource(new MediaStream([track]));
     this.#source.connect(this.#analyser);

@@ -2,8 +2,8 @@
 import { LevelMeter } from './capture.js';
 import { byId, formatBitrate, formatMs, formatShare, setIcon, setText } from './ui.js';
 
-/** A limit must last so many seconds before it is worth a word. */
-const LIMIT_LASTS = 5;
+/** A limit must last so many seconds before it is worth a word: every sender starts low and works its way up. */
+const LIMIT_LASTS = 20;
 const LIMITS = {
   bandwidth: 'Your network cannot carry the full picture, so it is sent smaller or with fewer frames.',
   cpu: 'This computer is too busy for the full picture. Try a smaller one under Advanced.',
@@ -46,7 +46,8 @@ export function clearNote(subject) {
 
 /**
  * @param {import('./capture.js').Capture} capture
- * @param {'ask' | 'none'} without What to say without a picture: ask for permission, or state it.
+ * @param {'ask' | 'blocked' | 'none'} without What to say without a picture: ask for permission, tell how to get it, or
+ *   just state it.
  */
 export function showPreview(capture, without) {
   const { video: track, source } = capture;
@@ -60,19 +61,27 @@ export function showPreview(capture, without) {
   preview.classList.toggle('dark', !visible);
   byId('empty').hidden = visible;
   if (visible) return;
-  const ask = without === 'ask' && !track;
-  setIcon(byId('empty'), ask ? 'camera' : source === 'screen' ? 'screen' : 'camera-off');
-  byId('allow').hidden = !ask;
-  if (ask) {
-    setText(byId('empty-title'), 'Ready when you are');
-    setText(byId('empty-text'), 'Nothing is sent before you go live.');
-  } else if (track) {
-    setText(byId('empty-title'), source === 'screen' ? 'Your screen is hidden' : 'Your camera is off');
-    setText(byId('empty-text'), 'Viewers see a black picture.');
+  const screen = source === 'screen';
+  if (track) {
+    showEmpty(screen ? 'screen' : 'camera-off', screen ? 'Your screen is hidden' : 'Your camera is off', 'Viewers see a black picture.', '');
+  } else if (without === 'ask') {
+    showEmpty('camera', 'Ready when you are', 'Nothing is sent before you go live.', 'Allow camera and microphone');
+  } else if (without === 'blocked') {
+    const text = 'Your browser keeps them from this page. Change that beside the address bar.';
+    showEmpty('camera-off', 'Camera and microphone are blocked', text, 'Try again');
   } else {
-    setText(byId('empty-title'), 'No picture');
-    setText(byId('empty-text'), capture.audio ? 'Only sound is sent. Choose a camera, or share your screen.' : 'Choose a camera, or share your screen.');
+    const text = capture.audio ? 'Only sound is sent.' : '';
+    showEmpty(screen ? 'screen' : 'camera-off', 'No picture', text, screen ? 'Share your screen' : 'Turn the camera on');
   }
+}
+
+function showEmpty(icon, title, text, action) {
+  setIcon(byId('empty'), icon);
+  setText(byId('empty-title'), title);
+  setText(byId('empty-text'), text);
+  setText(byId('start'), action);
+  byId('start').hidden = action === '';
+  byId('start').classList.toggle('accent', action.startsWith('Allow'));
 }
 
 /** @param {import('./stats.js').PublisherStats} stats */
@@ -92,6 +101,7 @@ export function showStats(stats) {
 export function startClock(show) {
   if (clock !== null) return;
   const begin = Date.now();
+  limited = 0;
   for (const id of ['bitrate', 'fps', 'size', 'lost', 'rtt', 'codec-used']) setText(byId(id), '–');
   show(0);
   clock = setInterval(() => show(Date.now() - begin), 1000);

@@ -1,7 +1,6 @@
 /** The publisher's page. */
 import { Capture, canCapture, canShareScreen, explain } from './capture.js';
 import { clearNote, note, showPreview, showStats, startClock, startMeter, stopClock } from './publish-view.js';
-import { MediaPathError, UnreachableError } from './session.js';
 import { byId, formatDuration, remember, setIcon, setLabel, setText, streamOfPage, wireCopyButtons } from './ui.js';
 import { WhipClient, videoCodecs } from './whip.js';
 
@@ -12,7 +11,7 @@ const capture = new Capture();
 let publisher = null;
 let wakeLock = null;
 
-if (stream === null) refusePage('This stream name cannot be', 'Names have 1 to 128 letters, digits or - _ . ~');
+if (stream === null) refusePage('This stream name cannot be used', 'Names have 1 to 128 letters, digits or - _ . ~');
 else start();
 
 function start() {
@@ -67,22 +66,27 @@ async function openIfAllowed() {
 
 async function open() {
   clearNote('devices');
-  byId('allow').disabled = true;
+  byId('start').disabled = true;
   const error = await capture.openBoth();
-  byId('allow').disabled = false;
+  byId('start').disabled = false;
   if (!error) return;
+  if (error.name === 'NotAllowedError') {
+    showPreview(capture, 'blocked');
+    return;
+  }
   const nothing = !capture.video && !capture.audio;
   const what = nothing ? 'camera and microphone' : capture.video ? 'microphone' : 'camera';
   note('devices', nothing ? 'bad' : 'warn', explain(error, what));
-  showPreview(capture, nothing ? 'ask' : 'none');
+  showPreview(capture, 'none');
 }
 
 function wireCapture() {
   byId('sources').hidden = !canShareScreen;
-  byId('allow').addEventListener('click', open);
+  byId('start').addEventListener('click', () => (capture.audio || capture.source === 'screen' ? choose(capture.source) : open()));
   capture.addEventListener('video', () => {
     publisher.setVideo(capture.video).catch(() => {});
     showPreview(capture, 'none');
+    byId('camera-field').hidden = capture.source === 'screen';
     refresh();
   });
   capture.addEventListener('audio', () => {
@@ -90,6 +94,7 @@ function wireCapture() {
     refresh();
   });
   capture.addEventListener('devices', () => {
+    byId('devices').hidden = !capture.devices.some((device) => device.deviceId !== '');
     fill(byId('camera'), capture.ofKind('videoinput'), capture.source === 'camera' ? capture.video : null, 'No camera');
     fill(byId('microphone'), capture.ofKind('audioinput'), capture.audio, 'No microphone');
   });
@@ -157,7 +162,7 @@ function showSource() {
   for (const radio of document.getElementsByName('source')) radio.checked = radio.value === capture.source;
 }
 
-/** Something went away by itself. The camera is never switched on without a click. */
+/** Something went away by itself. An unplugged device is replaced; after a screen, the camera waits for a click. */
 async function recover(what) {
   await capture.listDevices();
   if (what === 'screen') {
@@ -269,14 +274,14 @@ function describe(state, error) {
     note('state', 'bad', wrong ? 'The server did not accept this stream key.' : `This server asks for a stream key to publish “${stream}”.`);
     byId('key-asked').append(byId('key-field'));
     byId('key').setAttribute('aria-invalid', String(wrong));
+    setText(byId('key-hint'), 'Forgotten when you close the tab.');
     byId('key').focus();
   } else if (state === 'failed') {
     note('state', 'bad', error.detail || error.message);
   } else if (state === 'ended') {
     note('state', 'warn', error.message);
   } else if (state === 'reconnecting') {
-    const cause = error instanceof MediaPathError || error instanceof UnreachableError ? error.message : 'The connection was lost.';
-    note('state', 'warn', `${cause} Trying again by itself.`);
+    note('state', 'warn', `${error.message} Trying again by itself.`);
   } else {
     clearNote('state');
     byId('key').removeAttribute('aria-invalid');

@@ -24,11 +24,11 @@ pub struct SendDrops {
     pub would_block: u64,
     /// Longer than the network of the destination can carry in one piece.
     pub too_large: u64,
-    /// No route, or the network or the host is down.
+    /// No route, or the network or the host is down; also an IPv4 source that is not this machine's.
     pub unreachable: u64,
     /// A firewall of this machine said no.
     pub denied: u64,
-    /// The source is not an address of this machine or no socket has its port, or the destination is invalid.
+    /// No socket has the source's port, the source is not this machine's, or the destination is invalid.
     pub bad_address: u64,
     /// Anything else.
     pub other: u64,

@@ -63,6 +63,7 @@ pub(super) struct Socket {
     /// The bound address with its real port.
     address: SocketAddr,
     /// Whether runs may be sent as one piece; off for good when the system refuses.
+    #[cfg(target_os = "linux")]
     pub(super) segmentation: bool,
     /// Whether the send buffer was found full in this turn.
     blocked: bool,
@@ -225,8 +226,14 @@ impl Socket {
         socket.bind(&address.into())?;
         let state = UdpSocketState::new((&socket).into())?;
         let io = UdpSocket::from_std(socket.into())?;
-        let segmentation = state.max_gso_segments() > 1;
-        Ok(Self { address: io.local_addr()?, io, state, segmentation, blocked: false })
+        Ok(Self {
+            address: io.local_addr()?,
+            io,
+            #[cfg(target_os = "linux")]
+            segmentation: state.max_gso_segments() > 1,
+            state,
+            blocked: false,
+        })
     }
 
     /// The source IP address to name when sending from `local`; `None` where the socket or the system decides.

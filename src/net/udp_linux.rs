@@ -33,9 +33,12 @@ const _: () = assert!(size_of::<libc::in6_pktinfo>() == 20 && size_of::<libc::in
 pub(super) struct Sender {
     slots: Box<[Slot]>,
     headers: Box<[libc::mmsghdr]>,
-    /// For resending the datagrams of a refused run one by one.
-    single: Slot,
+    /// [`send_messages`], but for tests.
+    call: Call,
 }
+
+/// Gives the messages to the kernel. Returns how many it took, at least 1, or the first one's error.
+type Call = fn(RawFd, &mut [libc::mmsghdr]) -> io::Result<usize>;
 
 // SAFETY: the pointers in `slots` and `headers` are written anew before each system call and read by nothing
 // but that call, so it does not matter on which thread the next call is made.
@@ -77,7 +80,7 @@ impl Sender {
         Self {
             slots: (0..MESSAGES).map(|_| Slot::new()).collect(),
             headers: (0..MESSAGES).map(|_| header()).collect(),
-            single: Slot::new(),
+            call: send_messages,
         }
     }
 
@@ -92,21 +95,60 @@ impl Sender {
         report: &mut SendReport,
     ) -> bool {
         let mut next = range.start;
-        while next < range.end {
+        loop {
             let joined = segmented && socket.segmentation;
-            let filled = self.fill(socket, joined, batch, next..range.end);
-            let Some(last) = filled.checked_sub(1).and_then(|last| self.slots.get(last)) else { break };
-            next = last.first + last.count;
-            if self.flush(socket, filled, batch, report) {
-                report.dropped(range.end - next, &io::ErrorKind::WouldBlock.into());
+            let stop = match self.send_until(socket, joined, batch, next..range.end, report) {
+                Stop::Refused(run, error) => {
+                    next = run.end;
+                    let before = report.packets;
+                    let stop = self.send_until(socket, false, batch, run.clone(), report);
+                    // If all get through one by one, joining was at fault. If not, the datagrams were: longer
+                    // than the network can carry, or from an address that is gone.
+                    if report.packets - before == run.len() as u64 {
+                        socket.segmentation = false;
+                        tracing::info!(%error, "this network cannot segment UDP: runs are sent one by one");
+                    }
+                    stop
+                }
+                Stop::End => return false,
+                full => full,
+            };
+            if let Stop::Full(first) = stop {
+                report.dropped(range.end - first, &io::ErrorKind::WouldBlock.into());
                 return true;
             }
         }
-        false
     }
 
-    /// Loads the first datagrams of `range` into the slots and returns how many slots that took.
-    fn fill(&mut self, socket: &Socket, joined: bool, batch: &SendBatch, range: Range<usize>) -> usize {
+    /// Sends the datagrams of `range` until something stops it.
+    fn send_until(
+        &mut self,
+        socket: &Socket,
+        joined: bool,
+        batch: &SendBatch,
+        range: Range<usize>,
+        report: &mut SendReport,
+    ) -> Stop {
+        let mut next = range.start;
+        while next < range.end {
+            let (filled, end) = self.fill(socket, joined, batch, next..range.end);
+            match self.flush(socket.io.as_raw_fd(), filled, report) {
+                Stop::End => next = end,
+                stop => return stop,
+            }
+        }
+        Stop::End
+    }
+
+    /// Loads the first datagrams of `range` into the slots. Returns how many slots that took, and the index
+    /// of the first datagram that is not in them.
+    fn fill(
+        &mut self,
+        socket: &Socket,
+        joined: bool,
+        batch: &SendBatch,
+        range: Range<usize>,
+    ) -> (usize, usize) {
         let mut next = range.start;
         let mut filled = 0;
         for slot in &mut self.slots {
@@ -116,97 +158,48 @@ impl Sender {
             next += count;
             filled += 1;
         }
-        filled
+        (filled, next)
     }
 
-    /// Sends the first `filled` slots. Returns whether the send buffer was full; the rest of them is then
-    /// dropped.
-    fn flush(
-        &mut self,
-        socket: &mut Socket,
-        filled: usize,
-        batch: &SendBatch,
-        report: &mut SendReport,
-    ) -> bool {
-        let Self { slots, headers, single } = self;
-        let fd = socket.io.as_raw_fd();
-        let mut rest = slots.get_mut(..filled).unwrap_or_default();
-        while !rest.is_empty() {
-            for (header, slot) in headers.iter_mut().zip(rest.iter_mut()) {
+    /// Gives the first `filled` slots to the kernel. A message that fails for itself is dropped.
+    fn flush(&mut self, fd: RawFd, filled: usize, report: &mut SendReport) -> Stop {
+        let mut rest = self.slots.get_mut(..filled).unwrap_or_default();
+        while let Some(&Slot { first, count, .. }) = rest.first() {
+            for (header, slot) in self.headers.iter_mut().zip(rest.iter_mut()) {
                 header.msg_hdr = slot.header();
             }
             report.syscalls += 1;
-            let sent = match send_messages(fd, headers.get_mut(..rest.len()).unwrap_or_default()) {
-                Ok(sent) => sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    report.dropped(rest.iter().map(|slot| slot.count).sum(), &error);
-                    return true;
+            let tried = self.headers.get_mut(..rest.len()).unwrap_or_default();
+            let done = match (self.call)(fd, tried) {
+                Ok(sent) => {
+                    rest.iter().take(sent).for_each(|slot| report.sent(slot.count, slot.bytes));
+                    sent
                 }
-                // The error is the first message's; those behind it have not been tried yet.
+                // An error is about the first message; those behind it have not been tried yet.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Stop::Full(first),
+                Err(error) if count > 1 && is_about_the_run(&error) => {
+                    return Stop::Refused(first..first + count, error);
+                }
                 Err(error) => {
-                    if let Some(refused) = rest.first() {
-                        if refused.count > 1 && is_about_the_run(&error) {
-                            let run = refused.first..refused.first + refused.count;
-                            if send_singly(single, socket, batch, run, &error, report) {
-                                report.dropped(rest.iter().skip(1).map(|slot| slot.count).sum(), &full());
-                                return true;
-                            }
-                        } else {
-                            report.dropped(refused.count, &error);
-                        }
-                    }
-                    rest = rest.get_mut(1..).unwrap_or_default();
-                    continue;
+                    report.dropped(count, &error);
+                    1
                 }
             };
-            rest.iter().take(sent).for_each(|slot| report.sent(slot.count, slot.bytes));
-            rest = rest.get_mut(sent..).unwrap_or_default();
+            rest = rest.get_mut(done..).unwrap_or_default();
         }
-        false
+        Stop::End
     }
 }
 
-/// Sends the datagrams of a run that was refused as one piece with `refusal` one by one. If the first gets
-/// through, then joining was at fault, and the socket stops doing it. (If not, the datagrams were: longer
-/// than the network can carry, or from an address that is gone.) Returns whether the send buffer was full.
-fn send_singly(
-    slot: &mut Slot,
-    socket: &mut Socket,
-    batch: &SendBatch,
-    run: Range<usize>,
-    refusal: &io::Error,
-    report: &mut SendReport,
-) -> bool {
-    for index in run.clone() {
-        let Some(outgoing) = batch.get(index) else { break };
-        slot.load(socket, outgoing, outgoing.payload, index, 1);
-        // SAFETY: as in `Sender::new`.
-        let mut header = unsafe { mem::zeroed::<libc::mmsghdr>() };
-        header.msg_hdr = slot.header();
-        report.syscalls += 1;
-        let mut result = send_messages(socket.io.as_raw_fd(), &mut [header]);
-        while result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-            report.syscalls += 1;
-            result = send_messages(socket.io.as_raw_fd(), &mut [header]);
-        }
-        match result {
-            Ok(_) => {
-                report.sent(1, outgoing.payload.len());
-                if index == run.start && socket.segmentation && refusal.raw_os_error() != Some(libc::EMSGSIZE)
-                {
-                    socket.segmentation = false;
-                    tracing::info!(%refusal, "this network cannot segment UDP; datagrams are sent one by one");
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                report.dropped(run.end - index, &error);
-                return true;
-            }
-            Err(error) => report.dropped(1, &error),
-        }
-    }
-    false
+/// Why sending stopped.
+enum Stop {
+    /// Everything was sent or dropped.
+    End,
+    /// The send buffer is full; this is the first datagram that did not fit.
+    Full(usize),
+    /// The kernel does not take these datagrams as one message.
+    Refused(Range<usize>, io::Error),
 }
 
 /// The number of datagrams from the start of `range` that can leave as one message: one destination, one
@@ -234,10 +227,6 @@ fn run_length(batch: &SendBatch, range: Range<usize>) -> usize {
 /// and EMSGSIZE when a segment is longer than the network can carry (udp(7)).
 fn is_about_the_run(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
-}
-
-fn full() -> io::Error {
-    io::ErrorKind::WouldBlock.into()
 }
 
 /// One `sendmmsg`. Returns the number of messages sent, at least 1.
@@ -336,12 +325,16 @@ fn length_of<T>() -> u32 {
     u32::try_from(size_of::<T>()).unwrap_or(u32::MAX)
 }
 
+fn family(number: libc::c_int) -> libc::sa_family_t {
+    libc::sa_family_t::try_from(number).unwrap_or_default()
+}
+
 /// A destination as C knows it, with its length.
 fn name(address: SocketAddr) -> (Name, libc::socklen_t) {
     match address {
         SocketAddr::V4(address) => {
             let v4 = libc::sockaddr_in {
-                sin_family: libc::AF_INET as _,
+                sin_family: family(libc::AF_INET),
                 sin_port: address.port().to_be(),
                 sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(address.ip().octets()) },
                 sin_zero: [0; 8],
@@ -350,7 +343,7 @@ fn name(address: SocketAddr) -> (Name, libc::socklen_t) {
         }
         SocketAddr::V6(address) => {
             let v6 = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as _,
+                sin6_family: family(libc::AF_INET6),
                 sin6_port: address.port().to_be(),
                 sin6_flowinfo: address.flowinfo(),
                 sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
@@ -363,6 +356,8 @@ fn name(address: SocketAddr) -> (Name, libc::socklen_t) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
     use std::os::fd::AsFd;
 
     use super::*;
@@ -432,8 +427,8 @@ mod tests {
             }
             let report = port.send(&mut batch);
             assert_eq!((report.packets, report.bytes, report.dropped), (4, 1200, 0));
-            // The refused run and its four datagrams; from then on one call for all.
-            assert_eq!(report.syscalls, if turn == 0 { 5 } else { 1 });
+            // The refused run, then its datagrams; from then on one call for all.
+            assert_eq!(report.syscalls, if turn == 0 { 2 } else { 1 });
             assert!(!port.sockets[0].segmentation);
         }
         let mut buffer = [0; 2000];
@@ -447,19 +442,84 @@ mod tests {
     #[tokio::test]
     async fn a_bad_source_does_not_switch_segmentation_off() {
         let config = UdpConfig {
-            listen: vec!["0.0.0.0:0".parse().unwrap()],
+            listen: vec!["[::]:0".parse().unwrap()],
             receive_buffer: 1 << 16,
             send_buffer: 1 << 20,
         };
         let mut port = UdpPort::bind(&config).unwrap();
         let local = port.local_addrs()[0];
-        let foreign = SocketAddr::new([203, 0, 113, 7].into(), local.port());
+        let foreign = SocketAddr::new("2001:db8::99".parse().unwrap(), local.port());
         let mut batch = SendBatch::new();
-        batch.push(foreign, SocketAddr::from(([127, 0, 0, 1], 9)), &[0; 300]);
-        batch.push(foreign, SocketAddr::from(([127, 0, 0, 1], 9)), &[0; 300]);
+        batch.push(foreign, "[::1]:9".parse().unwrap(), &[0; 300]);
+        batch.push(foreign, "[::1]:9".parse().unwrap(), &[0; 300]);
         let report = port.send(&mut batch);
         assert_eq!((report.packets, report.dropped, report.causes.bad_address), (0, 2, 2), "{report:?}");
         assert!(port.sockets[0].segmentation);
+    }
+
+    type Script = (VecDeque<Result<usize, i32>>, Vec<usize>);
+
+    thread_local! {
+        /// What the kernel of [`scripted`] answers, and how many messages it was given at each call.
+        static SCRIPT: RefCell<Script> = RefCell::default();
+    }
+
+    /// A kernel that answers as told, then takes everything.
+    fn scripted(_: RawFd, headers: &mut [libc::mmsghdr]) -> io::Result<usize> {
+        SCRIPT.with_borrow_mut(|(answers, given)| {
+            given.push(headers.len());
+            answers.pop_front().unwrap_or(Ok(headers.len())).map_err(io::Error::from_raw_os_error)
+        })
+    }
+
+    /// Sends 70 datagrams of 101 to 170 bytes through a scripted kernel. Returns the report, whether the send
+    /// buffer was full, and how many messages each call was given.
+    fn send_scripted(answers: &[Result<usize, i32>]) -> (SendReport, bool, Vec<usize>) {
+        SCRIPT.set((answers.iter().copied().collect(), Vec::new()));
+        let config = UdpConfig {
+            listen: vec!["127.0.0.1:0".parse().unwrap()],
+            receive_buffer: 1 << 16,
+            send_buffer: 1 << 16,
+        };
+        let mut port = UdpPort::bind(&config).unwrap();
+        let mut sender = Sender { call: scripted, ..Sender::new() };
+        let batch = batch(&(101..=170).map(|size| (1, size)).collect::<Vec<_>>());
+        let mut report = SendReport::default();
+        let full = sender.send(&mut port.sockets[0], true, &batch, 0..70, &mut report);
+        (report, full, SCRIPT.take().1)
+    }
+
+    const ALL_BYTES: u64 = 271 * 35;
+
+    #[tokio::test]
+    async fn partial_and_interrupted_calls_are_resumed() {
+        let (report, full, given) = send_scripted(&[Ok(10), Err(libc::EINTR), Ok(1), Ok(53), Ok(2)]);
+        assert_eq!(given, [64, 54, 54, 53, 6, 4]);
+        let expected = SendReport { packets: 70, bytes: ALL_BYTES, syscalls: 6, ..SendReport::default() };
+        assert_eq!((report, full), (expected, false));
+    }
+
+    #[tokio::test]
+    async fn an_error_costs_its_own_message_only() {
+        let errors = [libc::EPERM, libc::ENETUNREACH, libc::EMSGSIZE, libc::ENOMEM];
+        let mut answers = vec![Ok(3)];
+        answers.extend(errors.map(Err));
+        let (report, full, given) = send_scripted(&answers);
+        assert_eq!(given, [64, 61, 60, 59, 58, 57, 6]);
+        assert_eq!((report.packets, report.dropped, full), (66, 4, false));
+        assert_eq!(report.bytes, ALL_BYTES - (104 + 105 + 106 + 107));
+        let causes = report.causes;
+        assert_eq!((causes.denied, causes.unreachable, causes.too_large, causes.other), (1, 1, 1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_full_send_buffer_drops_the_rest_at_once() {
+        let (report, full, given) = send_scripted(&[Ok(5), Err(libc::EAGAIN)]);
+        assert_eq!(given, [64, 59]);
+        assert_eq!((report.packets, report.dropped, report.causes.would_block, full), (5, 65, 65, true));
+        let (report, full, given) = send_scripted(&[Ok(64), Err(libc::EAGAIN)]);
+        assert_eq!(given, [64, 6]);
+        assert_eq!((report.packets, report.dropped, full), (64, 6, true));
     }
 
     fn switch_checksums_off(socket: &impl AsFd) {

@@ -121,7 +121,9 @@ impl Core {
 
     /// Puts a track behind a slot, or nothing. Unknown ones are left alone: they ended a moment ago.
     pub fn bind(&mut self, id: SessionId, slot: usize, track: Option<TrackId>) {
-        let Some(state) = self.sessions.get_mut(&id).and_then(|session| session.slots.get_mut(slot)) else { return };
+        let Some(state) = self.sessions.get_mut(&id).and_then(|session| session.slots.get_mut(slot)) else {
+            return;
+        };
         if state.track == track {
             return;
         }
@@ -184,7 +186,9 @@ impl Core {
         for (place, slot) in packets {
             let Some((track, target, packet)) = media.get(*place) else { continue };
             let Some(session) = self.sessions.get_mut(&id) else { return };
-            let Some(state) = session.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else { continue };
+            let Some(state) = session.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
+                continue;
+            };
             match state.subscription.accept(packet, *target) {
                 Verdict::Forward(numbers) => match session.send(*slot, packet, numbers) {
                     Ok(()) => {

@@ -4,11 +4,11 @@
 //! then [`Core::forward`] once, which serves subscriber by subscriber what the batch brought.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod forward;
-pub mod egress;
-pub mod session;
-pub mod counters;
 mod core;
+pub mod counters;
+pub mod egress;
+pub mod forward;
+pub mod session;
 mod timers;
 
 pub use self::core::{Core, CoreEvent};

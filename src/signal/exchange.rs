@@ -10,7 +10,7 @@ use super::App;
 use super::error::Problem;
 use crate::ids::RoomName;
 use crate::room::directory::{Resource, ResourceId, Side};
-use crate::sfu::session::negotiate::{Answered, NewSession, answer};
+use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
 use crate::wire::sdp::MAX_BYTES;
 
@@ -55,12 +55,12 @@ pub(super) struct Exchange {
 pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
     let worker = app.control.place();
     let new = app.mint.session(worker);
-    let NewSession { id: session, ufrag, .. } = new.clone();
+    let (session, ufrag) = (new.id, new.ufrag);
     let role = match side {
         Side::Publish => Role::Publish,
         Side::Watch => Role::Watch,
     };
-    let answered = answer(offer, role, new, &app.endpoint, Instant::now())?;
+    let answered = answer(offer, role, &new, &app.endpoint, Instant::now())?;
     let remote = answered.remote_credentials.clone();
     let resource = Resource::new(session, room.clone(), side, ufrag.to_string(), remote);
     Ok(Exchange { id: app.mint.resource(), resource, answered })

@@ -60,9 +60,17 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 9] =
-        ["/whip/{stream}/{session}", "/whep/{stream}/{session}", "/whip/{stream}", "/whep/{stream}", "/watch/{stream}",
-         "/publish/{stream}", "/assets/{file}", "/metrics", "/"];
+    const ROUTES: [&str; 9] = [
+        "/whip/{stream}/{session}",
+        "/whep/{stream}/{session}",
+        "/whip/{stream}",
+        "/whep/{stream}",
+        "/watch/{stream}",
+        "/publish/{stream}",
+        "/assets/{file}",
+        "/metrics",
+        "/",
+    ];
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
     match path {
         "/healthz" | "/readyz" => "/healthz",

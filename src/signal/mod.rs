@@ -1,13 +1,13 @@
 //! What speaks HTTP: WHIP, WHEP, the pages, health and metrics.
 
 pub mod error;
-pub mod mint;
 mod exchange;
-mod whip;
-mod whep;
-mod resource;
-mod pages;
 mod layers;
+pub mod mint;
+mod pages;
+mod resource;
+mod whep;
+mod whip;
 
 use std::sync::Arc;
 
@@ -48,10 +48,8 @@ pub struct App {
 pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let whip = post(whip::post).options(whip::options).get(whip::get);
     let whep = post(whep::post).options(whep::options).get(whep::get);
-    let whip_session =
-        patch(resource::patch_whip).delete(resource::delete_whip).get(resource::get_whip);
-    let whep_session =
-        patch(resource::patch_whep).delete(resource::delete_whep).get(resource::get_whep);
+    let whip_session = patch(resource::patch_whip).delete(resource::delete_whip).get(resource::get_whip);
+    let whep_session = patch(resource::patch_whep).delete(resource::delete_whep).get(resource::get_whep);
     let mut router = Router::new()
         .route("/", get(pages::landing))
         .route("/watch/{stream}", get(pages::watch))
@@ -104,7 +102,8 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
         return "ready\n".into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.").into_response()
+    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.")
+        .into_response()
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {

@@ -109,7 +109,8 @@ fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
         let in_section = fragment.sections.iter().find_map(|section| section.lines.attribute(name));
         fragment.session.attribute(name).or(in_section)
     };
-    given("ice-ufrag").is_some_and(|given| given != ufrag) || given("ice-pwd").is_some_and(|given| given != password)
+    given("ice-ufrag").is_some_and(|given| given != ufrag)
+        || given("ice-pwd").is_some_and(|given| given != password)
 }
 
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.

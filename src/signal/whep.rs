@@ -37,7 +37,10 @@ pub(super) async fn post(
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.
-pub(super) async fn options(State(app): State<Arc<App>>, Path(stream): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn options(
+    State(app): State<Arc<App>>,
+    Path(stream): Path<String>,
+) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(exchange::describe(&app))
 }

@@ -1,7 +1,11 @@
 //! A world in virtual time: one forwarding core, and clients that are str0m peers, joined by perfect wires.
 //!
 //! str0m draws random numbers of its own, so that runs are not equal bit by bit; what is asserted are outcomes.
-#![allow(dead_code, reason = "each test uses its own part of the world")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test is a crate of its own and uses its own part of the world"
+)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -105,7 +109,7 @@ impl World {
             first_track: TrackId(self.sessions * 64),
             seed: self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         };
-        answer(offer, role, new, &self.endpoint, self.now).expect("a good offer")
+        answer(offer, role, &new, &self.endpoint, self.now).expect("a good offer")
     }
 
     /// Binds all tracks of a publisher to the slots of a viewer, in order.
@@ -141,7 +145,7 @@ impl World {
             client.drive(self.now);
             let (source, datagrams) = (client.address, std::mem::take(&mut client.outgoing));
             for payload in datagrams {
-                self.to_core(source, &payload);
+                self.feed(source, &payload);
             }
         }
         self.core.drive(self.now, &mut self.batch);
@@ -150,7 +154,7 @@ impl World {
         self.deliver();
     }
 
-    fn to_core(&mut self, source: SocketAddr, payload: &[u8]) {
+    fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
         let datagram = Datagram { source, local: server_address(), payload };
         if let Route::Session(id) = self.core.demux().route(&datagram) {
             self.core.receive(self.now, id, &datagram, &mut self.batch);
@@ -249,8 +253,8 @@ impl Client {
         if self.silent || (self.loses)(self.arrived) {
             return;
         }
-        let receive =
-            Receive::new(Protocol::Udp, server_address(), self.address, payload).expect("the server sends no garbage");
+        let receive = Receive::new(Protocol::Udp, server_address(), self.address, payload)
+            .expect("the server sends no garbage");
         self.rtc.handle_input(Input::Receive(now, receive)).expect("no error");
         self.poll();
     }
@@ -283,7 +287,9 @@ impl Client {
         let pt = self.payload_type(mid);
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
-        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload).marker(marker).nackable(true);
+        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload)
+            .marker(marker)
+            .nackable(true);
         stream.write_rtp(rtp);
     }
 
@@ -293,7 +299,12 @@ impl Client {
 
     /// Asks for a key frame, as a decoder does that lost its reference.
     pub fn request_keyframe(&mut self) {
-        let ssrc = self.received.iter().rev().find(|packet| packet.header.payload_type != self.opus()).expect("video");
+        let ssrc = self
+            .received
+            .iter()
+            .rev()
+            .find(|packet| packet.header.payload_type != self.opus())
+            .expect("video");
         let ssrc = ssrc.header.ssrc;
         let mut direct = self.rtc.direct_api();
         direct.stream_rx(&ssrc).expect("received").request_keyframe(KeyframeRequestKind::Pli);

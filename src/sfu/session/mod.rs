@@ -1,9 +1,9 @@
 //! One participant's peer connection: the only door to its `Rtc`, which is always drained after it was touched.
 
+mod answer;
 pub mod dtls;
 pub mod negotiate;
 pub mod offer;
-mod answer;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -238,7 +238,9 @@ impl Session {
             return turn.events.push(SessionEvent::Ended(self.failure()));
         }
         self.drain(now, turn, check);
-        if self.progress != Progress::Connected && now.saturating_duration_since(self.started) >= CONNECT_WITHIN {
+        if self.progress != Progress::Connected
+            && now.saturating_duration_since(self.started) >= CONNECT_WITHIN
+        {
             turn.events.push(SessionEvent::Ended(self.failure()));
         }
     }

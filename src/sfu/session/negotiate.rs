@@ -85,7 +85,7 @@ pub struct AnsweredSlot {
 pub fn answer(
     offer: &str,
     role: Role,
-    new: NewSession,
+    new: &NewSession,
     endpoint: &Endpoint,
     now: Instant,
 ) -> Result<Answered, OfferError> {
@@ -121,7 +121,11 @@ pub fn answer(
         new.ufrag,
         rtc,
         offered,
-        tracks.iter().zip(&lines).map(|(t, line)| PublishedTrack { id: t.id, mid: line.mid, kind: t.kind }).collect(),
+        tracks
+            .iter()
+            .zip(&lines)
+            .map(|(t, line)| PublishedTrack { id: t.id, mid: line.mid, kind: t.kind })
+            .collect(),
         slots.iter().zip(&lines).map(|(slot, line)| new_slot(slot, line.mid, new.seed)).collect(),
         now,
     );
@@ -150,7 +154,9 @@ fn sections(rtc: &Rtc, offer: &Offer<'_>, answered: &Sdp<'_>, offered: &[Payload
 fn published(lines: &[Line], first: TrackId) -> Vec<AnsweredTrack> {
     let ids = (first.0..).map(TrackId);
     let with_format = lines.iter().filter_map(|line| Some((line, line.payload_types.first()?)));
-    ids.zip(with_format).map(|(id, (line, pt))| AnsweredTrack { id, kind: line.kind, format: pt.format }).collect()
+    ids.zip(with_format)
+        .map(|(id, (line, pt))| AnsweredTrack { id, kind: line.kind, format: pt.format })
+        .collect()
 }
 
 fn slots(lines: &[Line]) -> Vec<AnsweredSlot> {

@@ -1,0 +1,249 @@
+//! Every metric, once. A new one is one more entry of [`METRICS`]; then regenerate the table of `docs/metrics.md`.
+//!
+//! Names follow the [rules of Prometheus](https://prometheus.io/docs/practices/naming/): base units, `_total` for
+//! counters. `received` and `sent` are seen from this server.
+
+use prometheus::proto::MetricType;
+
+use super::process::Process;
+use crate::net::demux::DropReason;
+use crate::room::directory::Census;
+use crate::sfu::counters::Histogram;
+use crate::sfu::session::EndReason;
+use crate::worker::message::Snapshot;
+
+/// A metric: what it is called, what it means and where its value comes from.
+#[derive(Clone, Copy)]
+pub struct Metric {
+    /// The name.
+    pub name: &'static str,
+    /// What it means, in one sentence.
+    pub help: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: MetricType,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    pub(super) source: Source,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// A number of each worker's snapshot; the sum counts.
+    Workers(fn(&Snapshot) -> u64),
+    /// Numbers of each worker's snapshot, by the value of the label. All values are always told.
+    WorkersBy(fn(&Snapshot) -> Vec<(&'static str, u64)>),
+    /// A histogram of each worker's snapshot.
+    WorkersTime(fn(&Snapshot) -> &Histogram),
+    /// The control plane's count.
+    Rooms(fn(&Census) -> u64),
+    /// What the kernel says; left out when it says nothing.
+    Process(fn(&Process) -> Option<f64>),
+    /// The version, with the value 1.
+    Build,
+    /// [`HttpMetrics`](super::http::HttpMetrics): how many requests.
+    HttpRequests,
+    /// [`HttpMetrics`](super::http::HttpMetrics): how long they took.
+    HttpTime,
+}
+
+impl Metric {
+    /// The values that its label can have, where they are few and known: the reasons.
+    #[must_use]
+    pub fn label_values(&self) -> Vec<&'static str> {
+        match self.source {
+            Source::WorkersBy(read) => {
+                read(&Snapshot::default()).into_iter().map(|(value, _)| value).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// All metrics, in the order in which they are exported.
+pub static METRICS: &[Metric] = &[
+    // Who is here.
+    gauge("sluice_sessions", "Sessions (peer connections) at this moment.", |now| now.core.sessions),
+    counter("sluice_sessions_started_total", "Sessions begun: offers that got an answer.", |sum| {
+        sum.core.sessions_started
+    }),
+    counter("sluice_sessions_connected_total", "Sessions that got ICE and DTLS through.", |sum| {
+        sum.core.sessions_connected
+    }),
+    counter_by("sluice_sessions_ended_total", "Sessions ended, by reason.", ended),
+    histogram(
+        "sluice_session_join_duration_seconds",
+        "From a session's offer until media can flow, for sessions that connected.",
+        |sum| &sum.core.join_time,
+    ),
+    rooms("sluice_rooms", "Rooms with anybody in them.", |now| now.rooms),
+    rooms("sluice_streams", "Rooms with a publisher on air.", |now| now.streams),
+    gauge("sluice_tracks", "Published tracks at this moment.", |now| now.core.tracks),
+    gauge("sluice_subscriptions", "Tracks on their way to a participant at this moment.", |now| {
+        now.core.subscriptions
+    }),
+    // Media.
+    counter("sluice_media_received_packets_total", "Media packets received from publishers.", |sum| {
+        sum.core.media_packets_in
+    }),
+    counter("sluice_media_received_bytes_total", "Media payload received from publishers.", |sum| {
+        sum.core.media_bytes_in
+    }),
+    counter("sluice_media_sent_packets_total", "Media packets handed to subscribers.", |sum| {
+        sum.core.media_packets_out
+    }),
+    counter("sluice_media_sent_bytes_total", "Media payload handed to subscribers.", |sum| {
+        sum.core.media_bytes_out
+    }),
+    counter(
+        "sluice_media_unknown_packets_total",
+        "Received media packets dropped, as their source or payload type was not negotiated.",
+        |sum| sum.core.unknown_media,
+    ),
+    counter_by(
+        "sluice_media_unsent_packets_total",
+        "Media packets not handed to a subscriber, by reason.",
+        unsent,
+    ),
+    counter(
+        "sluice_keyframe_requests_received_total",
+        "Key-frame requests (PLI, FIR) received from subscribers.",
+        |sum| sum.core.keyframe_requests_in,
+    ),
+    counter(
+        "sluice_keyframe_requests_sent_total",
+        "Key-frame requests sent to publishers, after merging and throttling.",
+        |sum| sum.core.keyframe_requests_out,
+    ),
+    // The network.
+    counter("sluice_udp_received_datagrams_total", "Datagrams received on the media port.", |sum| {
+        sum.udp.packets_in
+    }),
+    counter("sluice_udp_received_bytes_total", "UDP payload received on the media port.", |sum| {
+        sum.udp.bytes_in
+    }),
+    counter_by(
+        "sluice_udp_received_dropped_datagrams_total",
+        "Datagrams received on the media port and dropped, by reason.",
+        dropped,
+    ),
+    counter("sluice_udp_sent_datagrams_total", "Datagrams that the kernel took to send.", |sum| {
+        sum.udp.packets_out
+    }),
+    counter("sluice_udp_sent_bytes_total", "UDP payload that the kernel took to send.", |sum| {
+        sum.udp.bytes_out
+    }),
+    counter(
+        "sluice_udp_unsent_datagrams_total",
+        "Datagrams that the kernel refused to send: its buffer is full, or the destination unreachable.",
+        |sum| sum.udp.dropped_out,
+    ),
+    counter("sluice_udp_send_calls_total", "System calls made to send datagrams.", |sum| sum.udp.send_calls),
+    counter(
+        "sluice_stun_bindings_total",
+        "STUN Binding requests answered outside of sessions, for clients that ask for their own address.",
+        |sum| sum.core.stun_bindings,
+    ),
+    // The program.
+    histogram(
+        "sluice_worker_turn_duration_seconds",
+        "Time a worker took to handle what had come, without waiting; it adds to the delay of media.",
+        |sum| &sum.turn_time,
+    ),
+    counter("sluice_panics_total", "Bugs that ended one session and left the others alone.", |sum| {
+        sum.core.panics
+    }),
+    HTTP_REQUESTS,
+    HTTP_TIME,
+    Metric {
+        name: "sluice_build_info",
+        help: "Always 1; the label says which version runs.",
+        kind: MetricType::GAUGE,
+        labels: &["version"],
+        source: Source::Build,
+    },
+    // Named as in every Prometheus client library, so that common dashboards find them.
+    process(
+        "process_cpu_seconds_total",
+        "CPU time spent in user and kernel mode.",
+        MetricType::COUNTER,
+        |now| now.cpu_seconds,
+    ),
+    process("process_resident_memory_bytes", "Memory held in RAM.", MetricType::GAUGE, |now| {
+        now.resident_bytes
+    }),
+    process("process_open_fds", "Open file descriptors.", MetricType::GAUGE, |now| now.open_fds),
+    process("process_max_fds", "Most file descriptors that may be open.", MetricType::GAUGE, |now| {
+        now.max_fds
+    }),
+    process("process_threads", "Threads of the operating system.", MetricType::GAUGE, |now| now.threads),
+    process(
+        "process_start_time_seconds",
+        "When the process started, in seconds since 1970.",
+        MetricType::GAUGE,
+        |now| now.start_time,
+    ),
+];
+
+pub(super) const HTTP_REQUESTS: Metric = Metric {
+    name: "sluice_http_requests_total",
+    help: "HTTP requests answered.",
+    kind: MetricType::COUNTER,
+    labels: &["route", "method", "status"],
+    source: Source::HttpRequests,
+};
+
+pub(super) const HTTP_TIME: Metric = Metric {
+    name: "sluice_http_request_duration_seconds",
+    help: "Time from a whole HTTP request to its answer.",
+    kind: MetricType::HISTOGRAM,
+    labels: &["route", "method"],
+    source: Source::HttpTime,
+};
+
+fn ended(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    EndReason::ALL.iter().map(|reason| reason.name()).zip(sum.core.sessions_ended).collect()
+}
+
+fn unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    vec![("awaiting_keyframe", sum.core.awaiting_keyframe), ("unplayable", sum.core.unplayable)]
+}
+
+fn dropped(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    let before_a_session = DropReason::ALL.iter().map(|reason| reason.name()).zip(sum.core.dropped);
+    before_a_session.chain([("malformed", sum.core.malformed)]).collect()
+}
+
+const fn counter(name: &'static str, help: &'static str, read: fn(&Snapshot) -> u64) -> Metric {
+    Metric { name, help, kind: MetricType::COUNTER, labels: &[], source: Source::Workers(read) }
+}
+
+/// A counter for each value of the label `reason`.
+const fn counter_by(
+    name: &'static str,
+    help: &'static str,
+    read: fn(&Snapshot) -> Vec<(&'static str, u64)>,
+) -> Metric {
+    Metric { name, help, kind: MetricType::COUNTER, labels: &["reason"], source: Source::WorkersBy(read) }
+}
+
+const fn gauge(name: &'static str, help: &'static str, read: fn(&Snapshot) -> u64) -> Metric {
+    Metric { name, help, kind: MetricType::GAUGE, labels: &[], source: Source::Workers(read) }
+}
+
+const fn histogram(name: &'static str, help: &'static str, read: fn(&Snapshot) -> &Histogram) -> Metric {
+    Metric { name, help, kind: MetricType::HISTOGRAM, labels: &[], source: Source::WorkersTime(read) }
+}
+
+const fn rooms(name: &'static str, help: &'static str, read: fn(&Census) -> u64) -> Metric {
+    Metric { name, help, kind: MetricType::GAUGE, labels: &[], source: Source::Rooms(read) }
+}
+
+const fn process(
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    read: fn(&Process) -> Option<f64>,
+) -> Metric {
+    Metric { name, help, kind, labels: &[], source: Source::Process(read) }
+}

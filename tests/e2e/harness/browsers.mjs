@@ -1,0 +1,84 @@
+// Chromium and Firefox, headless, in the clients' namespace: each started once per run, one fresh context per test.
+
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { after } from 'node:test';
+import puppeteer from 'puppeteer-core';
+
+import { SERVER_ADDRESS } from './namespaces.mjs';
+
+const probe = readFileSync(new URL('../page/probe.js', import.meta.url), 'utf8');
+const blank = readFileSync(new URL('../page/blank.html', import.meta.url), 'utf8');
+
+const CHROMIUM = {
+  browser: 'chrome',
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox', // It runs as root, in a namespace that reaches nothing.
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--autoplay-policy=no-user-gesture-required',
+    '--use-fake-device-for-media-stream=fps=30',
+    '--use-fake-ui-for-media-stream',
+    // The camera is for secure pages only; TLS has no part in these suites.
+    `--unsafely-treat-insecure-origin-as-secure=http://${SERVER_ADDRESS}:8080`,
+  ],
+};
+
+const FIREFOX = {
+  browser: 'firefox',
+  executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+  extraPrefsFirefox: {
+    'media.navigator.streams.fake': true,
+    'media.navigator.permission.disabled': true,
+    'media.peerconnection.ice.obfuscate_host_addresses': false,
+    'media.autoplay.default': 0,
+    'media.autoplay.blocking_policy': 0,
+  },
+};
+
+const running = new Map();
+
+async function browser(kind) {
+  if (!running.get(kind)?.connected) {
+    running.set(kind, await puppeteer.launch({ headless: true, ...kind }));
+  }
+  return running.get(kind);
+}
+
+after(async () => {
+  for (const one of running.values()) {
+    await one.close();
+  }
+  blankServer?.close();
+});
+
+/// A page of its own browser context with the probe in it, closed with the scope.
+async function open(scope, kind, address) {
+  const context = await (await browser(kind)).createBrowserContext();
+  scope.defer(() => context.close());
+  const page = await context.newPage();
+  const said = [];
+  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
+  page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
+  scope.onFailure(() => (said.length ? `page ${address}:\n    ${said.slice(-20).join('\n    ')}` : null));
+  await page.evaluateOnNewDocument(probe);
+  await page.goto(address);
+  page.said = said;
+  return page;
+}
+
+export const chromium = async (scope, address) => open(scope, CHROMIUM, address ?? (await blankPage()));
+export const firefox = async (scope, address) => open(scope, FIREFOX, address ?? (await blankPage()));
+
+let blankServer;
+
+/// The address of an empty page of another origin than the server's (so that CORS is used), on localhost (so that it
+/// counts as secure).
+async function blankPage() {
+  if (!blankServer) {
+    blankServer = createServer((_, reply) => reply.setHeader('Content-Type', 'text/html').end(blank));
+    await new Promise((resolve) => blankServer.listen(0, '127.0.0.1', resolve));
+  }
+  return `http://127.0.0.1:${blankServer.address().port}/`;
+}

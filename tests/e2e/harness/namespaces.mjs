@@ -1,0 +1,45 @@
+// Two network namespaces joined by a veth pair; their names carry the process id, so that runs do not meet.
+
+import { execFileSync } from 'node:child_process';
+
+export const SERVER_ADDRESS = '10.83.0.1';
+export const CLIENT_ADDRESS = '10.83.0.2';
+export const SERVER_ADDRESS_6 = 'fd83::1';
+const CLIENT_ADDRESS_6 = 'fd83::2';
+
+function ip(...words) {
+  execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+export function makeNamespaces(pid) {
+  const names = { server: `sluice-server-${pid}`, client: `sluice-client-${pid}` };
+  try {
+    ip('netns', 'add', names.server);
+    ip('netns', 'add', names.client);
+    ip('-n', names.server, 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth0', 'netns', names.client);
+    address(names.server, SERVER_ADDRESS, SERVER_ADDRESS_6);
+    address(names.client, CLIENT_ADDRESS, CLIENT_ADDRESS_6);
+    ip('-n', names.client, 'route', 'add', 'default', 'via', SERVER_ADDRESS);
+  } catch (error) {
+    removeNamespaces(names);
+    throw new Error(`cannot make network namespaces (root is needed): ${error.stderr ?? error}`);
+  }
+  return names;
+}
+
+function address(namespace, four, six) {
+  ip('-n', namespace, 'link', 'set', 'lo', 'up');
+  ip('-n', namespace, 'link', 'set', 'veth0', 'up');
+  ip('-n', namespace, 'addr', 'add', `${four}/24`, 'dev', 'veth0');
+  ip('-n', namespace, 'addr', 'add', `${six}/64`, 'dev', 'veth0', 'nodad');
+}
+
+export function removeNamespaces(names) {
+  for (const name of Object.values(names)) {
+    try {
+      ip('netns', 'del', name);
+    } catch {
+      // It was never made.
+    }
+  }
+}

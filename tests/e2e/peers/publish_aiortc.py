@@ -1,0 +1,84 @@
+"""Publishes the known picture as VP8 or H.264 and the known tone as Opus with aiortc.
+
+Prints {"up": true} when connected and the number of frames made every second. SIGINT sends DELETE.
+"""
+
+import argparse
+import asyncio
+import fractions
+import json
+import time
+
+import av
+from aiortc import MediaStreamTrack, RTCRtpSender
+
+import picture
+import whip
+
+
+class Picture(MediaStreamTrack):
+    """The picture in real time."""
+
+    kind = "video"
+
+    def __init__(self, left, right, fps):
+        super().__init__()
+        self.base, self.fps, self.number, self.began = picture.background(left, right), fps, 0, None
+
+    async def recv(self):
+        self.began = self.began or time.monotonic()
+        await asyncio.sleep(max(0.0, self.began + self.number / self.fps - time.monotonic()))
+        frame = av.VideoFrame.from_ndarray(picture.picture(self.base, self.number), format="rgb24")
+        frame.pts, frame.time_base = self.number * 90_000 // self.fps, fractions.Fraction(1, 90_000)
+        self.number += 1
+        if self.number % self.fps == 0:
+            print(json.dumps({"frames": self.number}), flush=True)
+        return frame
+
+
+class Tone(MediaStreamTrack):
+    """The tone in real time, 20 ms a frame."""
+
+    kind = "audio"
+
+    def __init__(self):
+        super().__init__()
+        self.sent, self.began = 0, None
+
+    async def recv(self):
+        self.began = self.began or time.monotonic()
+        await asyncio.sleep(max(0.0, self.began + self.sent / picture.SAMPLE_RATE - time.monotonic()))
+        frame = av.AudioFrame.from_ndarray(picture.tone(self.sent, 960), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = picture.SAMPLE_RATE, self.sent
+        frame.time_base = fractions.Fraction(1, picture.SAMPLE_RATE)
+        self.sent += 960
+        return frame
+
+
+def prefer(transceiver, codec):
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    transceiver.setCodecPreferences([one for one in codecs if one.mimeType in (f"video/{codec}", "video/rtx")])
+
+
+async def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--token")
+    parser.add_argument("--codec", default="VP8")
+    parser.add_argument("--left", default="red")
+    parser.add_argument("--right", default="blue")
+    parser.add_argument("--fps", type=int, default=25)
+    arguments = parser.parse_args()
+
+    pc = whip.connection()
+    prefer(pc.addTransceiver(Picture(arguments.left, arguments.right, arguments.fps), "sendonly"), arguments.codec)
+    pc.addTransceiver(Tone(), "sendonly")
+    stopping = whip.until_interrupted()
+    location = await whip.exchange(pc, arguments.url, arguments.token)
+    print(json.dumps({"up": True}), flush=True)
+    await stopping.wait()
+    print(json.dumps({"delete": whip.delete(arguments.url, location)}), flush=True)
+    await pc.close()
+
+
+asyncio.run(main())
