@@ -9,6 +9,7 @@ mod whep;
 mod resource;
 mod pages;
 mod layers;
+pub mod listener;
 
 use std::sync::Arc;
 
