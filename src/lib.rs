@@ -35,16 +35,16 @@
 //! - Bytes from the network cannot panic a parser; a panic in one session ends that session alone.
 //! - What is dropped is counted.
 
-pub mod config;
-pub mod health;
 pub mod ids;
-pub mod metrics;
-pub mod net;
-pub mod room;
-pub mod server;
-pub mod sfu;
-pub mod signal;
-pub mod turn;
 pub mod units;
+pub mod config;
 pub mod wire;
+pub mod net;
+pub mod turn;
+pub mod sfu;
 pub mod worker;
+pub mod room;
+pub mod signal;
+pub mod metrics;
+pub mod server;
+pub mod health;

@@ -15,8 +15,9 @@ use crate::net::udp::UdpConfig;
 use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
+use crate::signal;
+use crate::signal::app::App;
 use crate::signal::mint::Mint;
-use crate::signal::{self, App};
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait

@@ -17,7 +17,8 @@
 pub mod addresses;
 pub mod datagram;
 pub mod demux;
-mod report;
+pub mod report;
+mod socket;
 pub mod udp;
 #[cfg(target_os = "linux")]
 mod udp_linux;

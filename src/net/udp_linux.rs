@@ -11,7 +11,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
 use crate::net::datagram::{Outgoing, SendBatch};
-use crate::net::udp::{SendReport, Socket};
+use crate::net::report::SendReport;
+use crate::net::socket::Socket;
 
 /// Messages per system call. Measured, the call itself is cheap against the way through the network stack, so
 /// more would gain nothing.

@@ -195,7 +195,10 @@ impl Core {
                         sent += 1;
                         self.counters.media_bytes_out += packet.payload.len() as u64;
                     }
-                    Err(format) => refused = Some(format),
+                    Err(format) => {
+                        refused = Some(format);
+                        self.counters.unplayable += 1;
+                    }
                 },
                 Verdict::AwaitsEntry => {
                     self.counters.awaiting_keyframe += 1;
@@ -208,7 +211,6 @@ impl Core {
         }
         self.counters.media_packets_out += sent;
         if let Some(format) = refused {
-            self.counters.unplayable += 1;
             tracing::info!(session = %id, %format, "the viewer has no decoder for the stream; closing it");
             self.with_session(id, batch, |session, turn| session.close(now, turn));
             self.end(id, EndReason::Unplayable);
@@ -287,6 +289,10 @@ impl Core {
                 if let Some(track) = self.tracks.get_mut(&track) {
                     track.keyframes.want();
                 }
+            }
+            SessionEvent::Nacks { received, sent } => {
+                self.counters.nacks_in += received;
+                self.counters.nacks_out += sent;
             }
             SessionEvent::Ended(reason) => self.end(id, reason),
         }

@@ -6,7 +6,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
 use crate::ids::RoomName;
 use crate::room::directory::{Resource, ResourceId, Side};
@@ -16,6 +16,9 @@ use crate::wire::sdp::MAX_BYTES;
 
 /// The media type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
+
+/// The media type of trickled candidates (RFC 8840 section 9).
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// The room that a path names.
 pub(super) fn room(name: &str) -> Result<RoomName, Problem> {
@@ -81,7 +84,7 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
     let texts = [
         (header::LOCATION, location),
         (header::ETAG, format!("\"{}\"", resource.etag)),
-        (HeaderName::from_static("accept-patch"), super::resource::SDP_FRAGMENT.to_owned()),
+        (HeaderName::from_static("accept-patch"), SDP_FRAGMENT.to_owned()),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::from_str(&text) {

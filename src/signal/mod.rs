@@ -1,13 +1,14 @@
 //! What speaks HTTP: WHIP, WHEP, the pages, health and metrics.
 
+pub mod app;
+pub mod mint;
 pub mod error;
 mod exchange;
-mod layers;
-pub mod mint;
-mod pages;
-mod resource;
-mod whep;
 mod whip;
+mod whep;
+mod resource;
+mod pages;
+mod layers;
 
 use std::sync::Arc;
 
@@ -18,31 +19,9 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
+use self::app::App;
 use self::error::Problem;
-use self::mint::Mint;
-use crate::config::{AuthConfig, PublicUrl};
-use crate::metrics::exporter::{CONTENT_TYPE, Exporter, Rooms};
-use crate::metrics::http::HttpMetrics;
-use crate::room::control::Control;
-use crate::sfu::session::negotiate::Endpoint;
-
-/// What every request can see.
-pub struct App {
-    /// Rooms and workers.
-    pub control: Arc<Control>,
-    /// Certificate and candidates.
-    pub endpoint: Endpoint,
-    /// Who may publish.
-    pub auth: AuthConfig,
-    /// The address under which clients know this server, where it is not the one they ask.
-    pub public_url: Option<PublicUrl>,
-    /// New identities.
-    pub mint: Mint,
-    /// The metrics page.
-    pub exporter: Exporter,
-    /// Counts of HTTP requests.
-    pub http_metrics: HttpMetrics,
-}
+use crate::metrics::exporter::CONTENT_TYPE;
 
 /// All routes for clients. `with_metrics`: `/metrics` here too, when it has no address of its own.
 pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
@@ -108,8 +87,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let census = app.control.directory().census();
-    let rooms = Rooms { rooms: census.rooms, streams: census.streams };
-    let text = app.exporter.scrape(&app.control.pool().snapshots(), rooms).map_err(|error| {
+    let text = app.exporter.scrape(&app.control.pool().snapshots(), census).map_err(|error| {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Problem::new(status, "metrics", "Metrics cannot be written", error.to_string())
     })?;

@@ -9,14 +9,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
-use super::exchange;
+use super::exchange::{self, SDP_FRAGMENT};
 use crate::room::directory::{Resource, Side};
 use crate::wire::sdp::Sdp;
-
-/// The media type of trickled candidates (RFC 8840 section 9).
-pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 pub(super) async fn patch_whip(
     State(app): State<Arc<App>>,

@@ -13,9 +13,9 @@
     )
 )]
 
-pub mod av1;
-pub mod h26x;
-pub mod sdp;
 pub mod stun;
+pub mod sdp;
 pub mod vp8;
 pub mod vp9;
+pub mod h26x;
+pub mod av1;

@@ -29,6 +29,8 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 /// One step of time.
 pub const STEP: Duration = Duration::from_millis(5);
 
+const FIRST_SEQUENCE: u64 = 1_000;
+
 /// A participant's own end.
 pub struct Client {
     pub rtc: Rtc,
@@ -58,6 +60,8 @@ pub struct World {
     pub events: Vec<CoreEvent>,
     endpoint: Endpoint,
     batch: SendBatch,
+    /// On the way from the clients to the core.
+    wire: Vec<(SocketAddr, Vec<u8>)>,
     sessions: u64,
 }
 
@@ -77,6 +81,7 @@ impl World {
             events: Vec::new(),
             endpoint: Endpoint { identity, candidates },
             batch: SendBatch::new(),
+            wire: Vec::new(),
             sessions: 0,
         }
     }
@@ -140,18 +145,27 @@ impl World {
 
     /// One turn of everything.
     pub fn step(&mut self) {
-        for place in 0..self.clients.len() {
-            let client = &mut self.clients[place];
+        self.drive_clients();
+        self.turn_core();
+        self.events.extend(self.core.take_events());
+        self.deliver();
+    }
+
+    /// Lets time pass at the clients. What they send waits for [`Self::turn_core`].
+    pub fn drive_clients(&mut self) {
+        for client in &mut self.clients {
             client.drive(self.now);
-            let (source, datagrams) = (client.address, std::mem::take(&mut client.outgoing));
-            for payload in datagrams {
-                self.feed(source, &payload);
-            }
+            self.wire.extend(client.outgoing.drain(..).map(|payload| (client.address, payload)));
+        }
+    }
+
+    /// A turn of the core, as a worker makes it.
+    pub fn turn_core(&mut self) {
+        for (source, payload) in std::mem::take(&mut self.wire) {
+            self.feed(source, &payload);
         }
         self.core.drive(self.now, &mut self.batch);
         self.core.forward(self.now, &mut self.batch);
-        self.events.extend(self.core.take_events());
-        self.deliver();
     }
 
     fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
@@ -237,7 +251,7 @@ impl Client {
             arrived: 0,
             outgoing: Vec::new(),
             pending: Some(pending),
-            sequence: 1_000,
+            sequence: FIRST_SEQUENCE,
         };
         (client, offer.to_sdp_string())
     }
@@ -291,6 +305,11 @@ impl Client {
             .marker(marker)
             .nackable(true);
         stream.write_rtp(rtp);
+    }
+
+    /// How many packets were written so far.
+    pub fn sent_packets(&self) -> u32 {
+        u32::try_from(self.sequence - FIRST_SEQUENCE).expect("tests are short")
     }
 
     fn payload_type(&self, mid: Mid) -> Pt {

@@ -1,7 +1,7 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::media::{Mid, Pt};
@@ -17,6 +17,9 @@ use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
 use crate::wire::sdp::Sdp;
+
+/// How often str0m's statistics are read.
+const STATS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is the same for all sessions of this process.
 #[derive(Debug, Clone)]
@@ -93,6 +96,7 @@ pub fn answer(
     let (codecs, offered) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
+        .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
         .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
         .set_dtls_cert(endpoint.identity.certificate())
