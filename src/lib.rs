@@ -1,5 +1,40 @@
-//! Sluice, a selective forwarding media server.
-pub mod health;
+//! Sluice, a selective forwarding media server: encoders and browsers publish, browsers and players watch, and each
+//! packet is forwarded without being decoded.
+//!
+//! # Floors
+//!
+//! Modules import from lower floors only; `tests/architecture.rs` keeps it so.
+//!
+//! | floor | modules | what they know |
+//! |---|---|---|
+//! | 7 | [`server`], `main`, [`health`] | how everything is started, wired and stopped |
+//! | 6 | [`signal`], [`metrics`] | HTTP: WHIP, WHEP, pages; Prometheus |
+//! | 5 | [`room`] | who is where, and what that means for the workers |
+//! | 4 | [`worker`] | the media threads |
+//! | 3 | [`sfu`] | forwarding, without I/O: `session` on `egress` on `forward` |
+//! | 2 | [`net`], [`turn`] | sockets and whose a datagram is; the STUN server |
+//! | 1 | [`wire`] | bytes: STUN, SDP, the codecs' payload headers |
+//! | 0 | [`ids`], [`units`], [`config`] | words that everybody uses |
+//!
+//! # The way of a packet
+//!
+//! 1. `net::udp` receives a batch of datagrams in one system call ([`net::udp::UdpPort::receive`]).
+//! 2. [`net::demux`] tells whose each is ([`net::demux::Demux::route`]).
+//! 3. `sfu::session` lets str0m decrypt it ([`sfu::session::Session::receive`]).
+//! 4. `sfu::core` notes it down for each subscriber of its track, and when the batch is read, serves subscriber after
+//!    subscriber ([`sfu::Core::forward`]).
+//! 5. `sfu::forward` decides and renumbers ([`sfu::forward::subscription::Subscription::accept`]), `sfu::egress`
+//!    seals and sends ([`sfu::egress::Sender::send`]).
+//! 6. `net::udp` sends what came of it in as few system calls as it takes ([`net::udp::UdpPort::send`]).
+//!
+//! # Invariants
+//!
+//! - Whatever decides takes `now` as an argument: no clock below the worker's loop.
+//! - Workers share nothing. What crosses a thread is a value ([`worker::message`]), never a handle.
+//! - Nothing on the way of a packet locks, and nothing there knows HTTP, rooms or Prometheus.
+//! - Bytes from the network cannot panic a parser; a panic in one session ends that session alone.
+//! - What is dropped is counted.
+
 pub mod ids;
 pub mod units;
 pub mod config;
@@ -12,3 +47,4 @@ pub mod room;
 pub mod signal;
 pub mod metrics;
 pub mod server;
+pub mod health;

@@ -6,17 +6,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener as _;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, LogFormat};
 use crate::metrics::exporter::Exporter;
+use crate::net::tls;
 use crate::net::udp::UdpConfig;
 use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
+use crate::signal;
+use crate::signal::app::App;
+use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
-use crate::signal::{self, App};
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
@@ -43,6 +48,9 @@ pub enum StartError {
     /// No certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The certificate of the HTTP server.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// No runtime, no metrics: a broken machine.
     #[error("cannot start: {0}")]
     System(String),
@@ -51,8 +59,8 @@ pub enum StartError {
 /// A server that is listening.
 pub struct Server {
     app: Arc<App>,
-    http: TcpListener,
-    operator: Option<TcpListener>,
+    http: Listener,
+    operator: Option<Listener>,
 }
 
 impl Server {
@@ -61,13 +69,18 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the port that is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let http = listen("http.listen", config.http.listen).await?;
+        let tls = match (&config.tls.cert, &config.tls.key) {
+            (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+            _ => None,
+        };
+        let http = listen("http.listen", config.http.listen, tls).await?;
         let operator = match config.metrics.listen {
-            Some(address) => Some(listen("metrics.listen", address).await?),
+            Some(address) => Some(listen("metrics.listen", address, None).await?),
             None => None,
         };
         let identity = Identity::generate()?;
-        let exporter = Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
+        let exporter =
+            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
@@ -102,7 +115,7 @@ impl Server {
     pub fn greeting(&self) -> io::Result<String> {
         let base = match &self.app.public_url {
             Some(url) => url.as_str().to_owned(),
-            None => format!("http://{}", reachable(self.http_address()?)),
+            None => format!("{}://{}", self.http.scheme(), reachable(self.http_address()?)),
         };
         let metrics = match &self.operator {
             Some(listener) => format!("http://{}/metrics", reachable(listener.local_addr()?)),
@@ -175,13 +188,22 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     outcome
 }
 
-async fn serve(listener: TcpListener, router: axum::Router, mut stopped: watch::Receiver<bool>) -> io::Result<()> {
+async fn serve(
+    listener: Listener,
+    router: axum::Router,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { what, address, error })
+async fn listen(
+    what: &'static str,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+) -> Result<Listener, StartError> {
+    let listening = TcpListener::bind(address).await.and_then(|socket| Listener::new(socket, tls));
+    listening.map_err(|error| StartError::Listen { what, address, error })
 }
 
 fn worker_config(config: &Config) -> WorkerConfig {

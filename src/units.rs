@@ -107,11 +107,12 @@ impl Format {
     #[must_use]
     pub fn new(codec: Codec, fmtp: &str) -> Self {
         let parameter = |name: &str| {
-            fmtp.split(';').filter_map(|pair| pair.split_once('=')).find_map(|(key, value)| {
-                key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-            })
+            fmtp.split(';')
+                .filter_map(|pair| pair.split_once('='))
+                .find_map(|(key, value)| key.trim().eq_ignore_ascii_case(name).then(|| value.trim()))
         };
-        let number = |name: &str, default: u8| parameter(name).and_then(|v| v.parse().ok()).unwrap_or(default);
+        let number =
+            |name: &str, default: u8| parameter(name).and_then(|v| v.parse().ok()).unwrap_or(default);
         let (profile, constraints, packetization_mode) = match codec {
             Codec::Opus | Codec::Vp8 => (0, 0, 0),
             Codec::Vp9 => (number("profile-id", 0), 0, 0),
@@ -173,7 +174,9 @@ impl fmt::Display for Format {
                 };
                 write!(f, "H.264 {name}")
             }
-            Codec::Vp9 | Codec::Av1 if self.profile > 0 => write!(f, "{} profile {}", self.codec, self.profile),
+            Codec::Vp9 | Codec::Av1 if self.profile > 0 => {
+                write!(f, "{} profile {}", self.codec, self.profile)
+            }
             codec => write!(f, "{codec}"),
         }
     }

@@ -29,7 +29,7 @@ fn answer_as(offer: &str, role: Role) -> Result<Answered, OfferError> {
         first_track: TrackId(64),
         seed: 0x1234_5678_9abc_def0,
     };
-    answer(offer, role, new, &endpoint(), Instant::now())
+    answer(offer, role, &new, &endpoint(), Instant::now())
 }
 
 /// The captured offers of one folder: name, text.
@@ -52,7 +52,10 @@ fn fixture(folder: &str, wanted: &str) -> String {
     found.unwrap_or_else(|| panic!("no fixture {folder}/{wanted}.sdp")).1
 }
 
-fn pairs<'s, 'a>(offer: &'s Sdp<'a>, answer: &'s Sdp<'a>) -> impl Iterator<Item = (&'s Section<'a>, &'s Section<'a>)> {
+fn pairs<'s, 'a>(
+    offer: &'s Sdp<'a>,
+    answer: &'s Sdp<'a>,
+) -> impl Iterator<Item = (&'s Section<'a>, &'s Section<'a>)> {
     offer.sections.iter().zip(&answer.sections)
 }
 
@@ -146,7 +149,8 @@ fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
     for (theirs, ours) in pairs(offered, sdp).filter(|(theirs, _)| theirs.kind != "application") {
         for pt in ours.formats.iter().filter(|_| ours.port != 0) {
             let map = |section: &Section<'_>| {
-                let map = section.of_payload_type("rtpmap", pt).next().unwrap_or_default().to_ascii_lowercase();
+                let map =
+                    section.of_payload_type("rtpmap", pt).next().unwrap_or_default().to_ascii_lowercase();
                 map.split('/').take(2).map(str::to_owned).collect::<Vec<_>>()
             };
             assert_eq!(map(ours), map(theirs), "{name}: payload type {pt}");
@@ -156,7 +160,9 @@ fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
             }
             let h264 = |section: &Section<'_>| {
                 let fmtp = section.of_payload_type("fmtp", pt).next().unwrap_or_default().to_owned();
-                let of = |key: &str| fmtp.split(';').find(|p| p.trim().starts_with(key)).map(|p| p.trim().to_owned());
+                let of = |key: &str| {
+                    fmtp.split(';').find(|p| p.trim().starts_with(key)).map(|p| p.trim().to_owned())
+                };
                 (of("profile-level-id"), of("packetization-mode").unwrap_or("packetization-mode=0".into()))
             };
             if map(ours).first().is_some_and(|codec| codec == "h264") {
@@ -167,7 +173,8 @@ fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
             let (id, uri) = extmap.split_once(' ').expect("id and URI");
             let id = id.split('/').next().expect("an id");
             let same = |line: &str| {
-                line.split_once(' ').is_some_and(|(theirs, u)| theirs.split('/').next() == Some(id) && u == uri)
+                line.split_once(' ')
+                    .is_some_and(|(theirs, u)| theirs.split('/').next() == Some(id) && u == uri)
             };
             assert!(theirs.lines.attributes("extmap").any(same), "{name}: extmap {extmap}");
         }
@@ -192,8 +199,11 @@ fn check_viewer(name: &str, sdp: &Sdp<'_>) {
     let mut sources = BTreeSet::new();
     for section in live(sdp).filter(|section| section.kind != "application") {
         assert!(section.lines.has("sendonly"), "{name}");
-        streams.insert(section.lines.attribute("msid").and_then(|msid| msid.split(' ').next()).expect("an msid"));
-        let described: Vec<_> = section.lines.attributes("ssrc").filter_map(|line| line.split(' ').next()).collect();
+        streams.insert(
+            section.lines.attribute("msid").and_then(|msid| msid.split(' ').next()).expect("an msid"),
+        );
+        let described: Vec<_> =
+            section.lines.attributes("ssrc").filter_map(|line| line.split(' ').next()).collect();
         assert!(!described.is_empty(), "{name}: no source in {}", section.kind);
         for group in section.lines.attributes("ssrc-group") {
             let members: Vec<_> = group.split(' ').skip(1).collect();
@@ -210,7 +220,10 @@ fn check_viewer(name: &str, sdp: &Sdp<'_>) {
 fn check_publisher(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
     for section in live(sdp).filter(|section| section.kind != "application") {
         assert!(section.lines.has("recvonly"), "{name}");
-        assert!(!section.lines.has("msid") && !section.lines.has("ssrc"), "{name}: a publisher is sent nothing");
+        assert!(
+            !section.lines.has("msid") && !section.lines.has("ssrc"),
+            "{name}: a publisher is sent nothing"
+        );
         let theirs = offered.sections.iter().find(|s| s.mid() == section.mid()).expect("same mids");
         let rids = |section: &Section<'_>| section.lines.attributes("rid").count();
         assert_eq!(rids(section), rids(theirs), "{name}: OBS stops unless every layer is accepted");
@@ -288,5 +301,19 @@ fn hopeless_offers_get_a_sentence() {
     ] {
         let refused = answer_as(&offer, role).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(refused.contains(wanted), "wanted {wanted:?}, got {refused:?}");
+    }
+}
+
+#[test]
+fn offers_that_str0m_cannot_take_are_refused_in_words() {
+    let twice_vp8 = fixture("play", "firefox").replace("a=rtpmap:121 VP9/90000", "a=rtpmap:121 VP8/90000");
+    let unknown_protocol = fixture("play", "gst128-whepsrc")
+        .replace("m=video 0 UDP/TLS/RTP/", "m=video 0 UDP/TLS/R")
+        .replace("a=mid:video1\r\n", "");
+    for (offer, words) in [(twice_vp8, "contradict each other"), (unknown_protocol, "kind or protocol")] {
+        match answer_as(&offer, Role::Watch) {
+            Err(OfferError::Refused(reason)) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{:?}", other.map(|answered| answered.answer)),
+        }
     }
 }

@@ -198,5 +198,8 @@ fn a_viewer_without_the_new_codec_is_sent_away_to_ask_again() {
         CoreEvent::TrackFormat(_, format) => Some(*format),
         _ => None,
     });
-    assert_eq!(format.map(|format| (format.codec, format.codec.kind())), Some((units::Codec::H264, MediaKind::Video)));
+    assert_eq!(
+        format.map(|format| (format.codec, format.codec.kind())),
+        Some((units::Codec::H264, MediaKind::Video))
+    );
 }

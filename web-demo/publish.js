@@ -1,7 +1,6 @@
 /** The publisher's page. */
 import { Capture, canCapture, canShareScreen, explain } from './capture.js';
 import { clearNote, note, showPreview, showStats, startClock, startMeter, stopClock } from './publish-view.js';
-import { MediaPathError, UnreachableError } from './session.js';
 import { byId, formatDuration, remember, setIcon, setLabel, setText, streamOfPage, wireCopyButtons } from './ui.js';
 import { WhipClient, videoCodecs } from './whip.js';
 
@@ -163,7 +162,7 @@ function showSource() {
   for (const radio of document.getElementsByName('source')) radio.checked = radio.value === capture.source;
 }
 
-/** Something went away by itself. The camera is never switched on without a click. */
+/** Something went away by itself. An unplugged device is replaced; after a screen, the camera waits for a click. */
 async function recover(what) {
   await capture.listDevices();
   if (what === 'screen') {
@@ -282,8 +281,7 @@ function describe(state, error) {
   } else if (state === 'ended') {
     note('state', 'warn', error.message);
   } else if (state === 'reconnecting') {
-    const cause = error instanceof MediaPathError || error instanceof UnreachableError ? error.message : 'The connection was lost.';
-    note('state', 'warn', `${cause} Trying again by itself.`);
+    note('state', 'warn', `${error.message} Trying again by itself.`);
   } else {
     clearNote('state');
     byId('key').removeAttribute('aria-invalid');

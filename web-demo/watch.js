@@ -1,5 +1,5 @@
 /** The player page: what the session does on the left, what people see on the right. */
-import { MediaPathError, UnreachableError } from './session.js';
+import { MediaPathError, ProblemError, UnreachableError } from './session.js';
 import { byId, formatBitrate, formatMs, remember, setText, streamOfPage } from './ui.js';
 import { WhepClient } from './whep.js';
 import { wireControls } from './watch-controls.js';
@@ -146,9 +146,7 @@ function describeCover(state, error) {
     const text = session.stalled ? 'You are connected. No picture has arrived yet.' : '';
     cover('Waiting for the picture', text, { water: true });
   } else if (state === 'reconnecting') {
-    const title = error instanceof MediaPathError ? 'No way through for the picture' : error instanceof UnreachableError ? 'The server does not answer' : 'Reconnecting';
-    const text = error instanceof MediaPathError ? 'The server answers, but a firewall may block UDP. Trying again.' : 'Trying again by itself.';
-    cover(title, text, { water: true });
+    cover(...describeRetry(error), { water: true });
   } else if (state === 'failed') {
     cover(failureTitle(error), error.detail || error.message, { warning: true, retry: true });
   } else if (state === 'connecting') {
@@ -156,6 +154,16 @@ function describeCover(state, error) {
   } else {
     cover('Stopped', '', { retry: true });
   }
+}
+
+/** @returns {[string, string]} Title and text. */
+function describeRetry(error) {
+  if (error instanceof MediaPathError) {
+    return ['No way through for the picture', 'The server answers, but a firewall may block UDP. Trying again.'];
+  }
+  if (error instanceof UnreachableError) return ['The server does not answer', 'Trying again by itself.'];
+  if (error instanceof ProblemError) return ['Not now', `${error.message} Trying again by itself.`];
+  return ['Reconnecting', 'Trying again by itself.'];
 }
 
 function failureTitle(error) {

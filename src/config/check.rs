@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Config;
-use super::error::Problem;
-use super::load::Origins;
+use super::error::{Origins, Problem};
 
 /// One demand. It is judged only if all of its keys could be read, so that no error causes another.
 struct Rule {

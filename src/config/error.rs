@@ -1,5 +1,6 @@
 //! What was wrong with a configuration, told together and with its place.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Where a value was set. The order is that of the sources, lowest first.
@@ -17,6 +18,9 @@ pub enum Origin {
     /// A `--set` argument for this key. Its value is left out, because it may be a secret.
     Argument(String),
 }
+
+/// Where each key was set; keys with their default are missing, and a table has one entry for each of its own.
+pub(super) type Origins = BTreeMap<&'static str, Vec<Origin>>;
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

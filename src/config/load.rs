@@ -1,6 +1,6 @@
 //! Sources on top of each other: defaults, file, environment, `--set`. All errors are collected.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Config;
 use super::check;
-use super::error::{Error, Origin, Problem};
+use super::error::{Error, Origin, Origins, Problem};
 use super::field::Value;
 use super::file::ConfigFile;
 use super::keys::{self, KEYS, Key, SECTIONS};
@@ -23,9 +23,6 @@ pub struct Loaded {
     pub config: Config,
     origins: Origins,
 }
-
-/// Where each key was set; keys with their default are missing, and a table has one entry for each of its own.
-pub(super) type Origins = BTreeMap<&'static str, Vec<Origin>>;
 
 /// Builds the configuration out of `file`, the `environment` (all variables; others than `SLUICE__...` are
 /// passed over) and the `--set` arguments `sets`, each overriding the one before.

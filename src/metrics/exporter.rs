@@ -11,7 +11,7 @@ use crate::sfu::counters::Histogram;
 use crate::worker::message::Snapshot;
 
 /// The count of rooms and streams, as the control plane tells it.
-pub use crate::room::directory::Census as Rooms;
+use crate::room::directory::Census;
 
 /// The media type of [`Exporter::scrape`]'s text: Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -45,7 +45,7 @@ impl Exporter {
     ///
     /// # Errors
     /// Never, unless the encoder refuses a family, which would be a bug.
-    pub fn scrape(&self, snapshots: &[Snapshot], rooms: Rooms) -> Result<String, Error> {
+    pub fn scrape(&self, snapshots: &[Snapshot], rooms: Census) -> Result<String, Error> {
         let process = Process { start_time: self.start_time, ..Process::read() };
         let families: Vec<MetricFamily> = METRICS
             .iter()
@@ -60,7 +60,7 @@ impl Exporter {
         &self,
         metric: &Metric,
         snapshots: &[Snapshot],
-        rooms: &Rooms,
+        rooms: &Census,
         process: &Process,
     ) -> Vec<proto::Metric> {
         let kind = metric.kind;

@@ -115,6 +115,16 @@ pub static METRICS: &[Metric] = &[
         "Key-frame requests sent to publishers, after merging and throttling.",
         |sum| sum.core.keyframe_requests_out,
     ),
+    counter(
+        "sluice_nacks_received_total",
+        "Packets that subscribers asked for again (NACK). Counted every 2 s.",
+        |sum| sum.core.nacks_in,
+    ),
+    counter(
+        "sluice_nacks_sent_total",
+        "Packets that publishers were asked for again (NACK). Counted every 2 s.",
+        |sum| sum.core.nacks_out,
+    ),
     // The network.
     counter("sluice_udp_received_datagrams_total", "Datagrams received on the media port.", |sum| {
         sum.udp.packets_in
@@ -133,10 +143,10 @@ pub static METRICS: &[Metric] = &[
     counter("sluice_udp_sent_bytes_total", "UDP payload that the kernel took to send.", |sum| {
         sum.udp.bytes_out
     }),
-    counter(
+    counter_by(
         "sluice_udp_unsent_datagrams_total",
-        "Datagrams that the kernel refused to send: its buffer is full, or the destination unreachable.",
-        |sum| sum.udp.dropped_out,
+        "Datagrams that the kernel refused to send, by reason.",
+        |sum| sum.udp.unsent.named().to_vec(),
     ),
     counter("sluice_udp_send_calls_total", "System calls made to send datagrams.", |sum| sum.udp.send_calls),
     counter(

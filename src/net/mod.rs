@@ -17,9 +17,11 @@
 pub mod addresses;
 pub mod datagram;
 pub mod demux;
-mod report;
+pub mod report;
+mod socket;
 pub mod udp;
 #[cfg(target_os = "linux")]
 mod udp_linux;
 mod udp_portable;
 pub mod ufrag;
+pub mod tls;

@@ -1,6 +1,7 @@
 //! What became of the datagrams that were to be sent.
 
 use std::io;
+use std::ops::AddAssign;
 
 /// What became of a [`SendBatch`](crate::net::datagram::SendBatch).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,17 @@ impl SendDrops {
             ("bad_address", self.bad_address),
             ("other", self.other),
         ]
+    }
+}
+
+impl AddAssign for SendDrops {
+    fn add_assign(&mut self, more: Self) {
+        self.would_block += more.would_block;
+        self.too_large += more.too_large;
+        self.unreachable += more.unreachable;
+        self.denied += more.denied;
+        self.bad_address += more.bad_address;
+        self.other += more.other;
     }
 }
 

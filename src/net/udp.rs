@@ -1,40 +1,19 @@
 //! The UDP sockets of a worker: receive many datagrams with one system call, send many with few.
 
 use std::future::poll_fn;
-use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::io;
+use std::net::SocketAddr;
 use std::task::Poll;
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
-use socket2::{Domain, Protocol, SockRef, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use socket2::SockRef;
 
 use crate::net::datagram::{Datagram, SendBatch};
-pub use crate::net::report::{SendDrops, SendReport};
+use crate::net::report::SendReport;
+pub use crate::net::socket::UdpConfig;
+use crate::net::socket::{Message, SOCKET_ROOM, Socket};
 #[cfg(target_os = "linux")]
 use crate::net::udp_linux;
 use crate::net::udp_portable;
-
-/// The room for one message: the longest datagram, or a row of datagrams that the kernel joined (GRO), is
-/// less than 64 KiB.
-const MESSAGE_ROOM: usize = 1 << 16;
-
-/// The room for what one system call receives from one socket. Only pages that were received into cost
-/// memory.
-const SOCKET_ROOM: usize = BATCH_SIZE * MESSAGE_ROOM;
-
-/// What [`UdpPort::bind`] needs to know.
-#[derive(Debug, Clone)]
-pub struct UdpConfig {
-    /// One socket is opened for each. IPv6 sockets take IPv6 only, so IPv4 needs an address of its own.
-    pub listen: Vec<SocketAddr>,
-    /// The receive buffer to ask the kernel for, in bytes per socket.
-    pub receive_buffer: usize,
-    /// The send buffer to ask the kernel for, in bytes per socket.
-    pub send_buffer: usize,
-}
 
 /// How datagrams leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,34 +35,11 @@ pub struct UdpPort {
     sender: udp_linux::Sender,
 }
 
-/// One socket, listening on one address.
-pub(super) struct Socket {
-    pub(super) io: UdpSocket,
-    pub(super) state: UdpSocketState,
-    /// The bound address with its real port.
-    address: SocketAddr,
-    /// Whether runs may be sent as one piece; off for good when the system refuses.
-    #[cfg(target_os = "linux")]
-    pub(super) segmentation: bool,
-    /// Whether the send buffer was found full in this turn.
-    blocked: bool,
-}
-
 /// What was received in one turn, and the memory for it, which is kept.
 #[derive(Debug, Default)]
 pub struct ReceiveBatch {
     arena: Vec<u8>,
     messages: Vec<Message>,
-}
-
-/// One or several datagrams from one source, one behind the other in the arena.
-#[derive(Debug)]
-struct Message {
-    source: SocketAddr,
-    local: SocketAddr,
-    range: Range<usize>,
-    /// The length of each datagram but the last, which may be shorter.
-    stride: usize,
 }
 
 impl UdpPort {
@@ -213,64 +169,6 @@ impl UdpPort {
     }
 }
 
-impl Socket {
-    fn open(address: SocketAddr, config: &UdpConfig) -> io::Result<Self> {
-        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // What the kernel made of these is read back later: it caps them in silence.
-        socket.set_recv_buffer_size(config.receive_buffer)?;
-        socket.set_send_buffer_size(config.send_buffer)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let state = UdpSocketState::new((&socket).into())?;
-        let io = UdpSocket::from_std(socket.into())?;
-        Ok(Self {
-            address: io.local_addr()?,
-            io,
-            #[cfg(target_os = "linux")]
-            segmentation: state.max_gso_segments() > 1,
-            state,
-            blocked: false,
-        })
-    }
-
-    /// The source IP address to name when sending from `local`; `None` where the socket or the system decides.
-    pub(super) fn source_for(&self, local: SocketAddr) -> Option<IpAddr> {
-        let named = self.address.ip().is_unspecified() && !local.ip().is_unspecified();
-        named.then_some(local.ip())
-    }
-
-    /// Receives into `arena`, which starts at `start` in the batch.
-    fn receive(&self, arena: &mut [u8], start: usize, messages: &mut Vec<Message>) -> io::Result<()> {
-        let mut rooms = arena.chunks_exact_mut(MESSAGE_ROOM);
-        let mut buffers: [_; BATCH_SIZE] =
-            std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
-        let mut count = 0;
-        let result = self.io.try_io(Interest::READABLE, || {
-            count = self.state.recv((&self.io).into(), &mut buffers, &mut metas)?;
-            // Fewer than asked for means that the queue is empty. Saying so now saves the system call that
-            // would only find it out; a datagram that comes later wakes us by itself.
-            if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        let starts = (start..).step_by(MESSAGE_ROOM);
-        messages.extend(metas.iter().take(count).zip(starts).map(|(meta, start)| Message {
-            source: meta.addr,
-            local: SocketAddr::new(meta.dst_ip.unwrap_or(self.address.ip()), self.address.port()),
-            range: start..start + meta.len,
-            stride: meta.stride,
-        }));
-        match result {
-            // Some systems report here that an earlier datagram found nobody; that concerns only its session.
-            Err(error) if is_about_an_earlier_datagram(&error) => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl ReceiveBatch {
     /// An empty batch; its memory comes with the first receive.
     #[must_use]
@@ -291,10 +189,6 @@ impl ReceiveBatch {
     fn len(&self) -> usize {
         self.messages.iter().map(|message| message.range.len().div_ceil(message.stride.max(1))).sum()
     }
-}
-
-fn is_about_an_earlier_datagram(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
 /// Whether listening failed because the system has no IPv6, and nobody asked for a specific address.

@@ -11,7 +11,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
 
 use crate::net::datagram::{Outgoing, SendBatch};
-use crate::net::udp::{SendReport, Socket};
+use crate::net::report::SendReport;
+use crate::net::socket::Socket;
 
 /// Messages per system call. Measured, the call itself is cheap against the way through the network stack, so
 /// more would gain nothing.
@@ -457,9 +458,11 @@ mod tests {
         assert!(port.sockets[0].segmentation);
     }
 
+    type Script = (VecDeque<Result<usize, i32>>, Vec<usize>);
+
     thread_local! {
         /// What the kernel of [`scripted`] answers, and how many messages it was given at each call.
-        static SCRIPT: RefCell<(VecDeque<Result<usize, i32>>, Vec<usize>)> = RefCell::default();
+        static SCRIPT: RefCell<Script> = RefCell::default();
     }
 
     /// A kernel that answers as told, then takes everything.

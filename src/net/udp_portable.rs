@@ -6,7 +6,8 @@ use std::ops::Range;
 use quinn_udp::Transmit;
 
 use crate::net::datagram::SendBatch;
-use crate::net::udp::{SendReport, Socket};
+use crate::net::report::SendReport;
+use crate::net::socket::Socket;
 
 /// Sends the datagrams of `range`. Returns whether the send buffer was full, in which case the rest is
 /// dropped.

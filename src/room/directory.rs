@@ -50,7 +50,8 @@ impl FromStr for ResourceId {
     type Err = NotAResource;
 
     fn from_str(text: &str) -> Result<Self, NotAResource> {
-        let plain = text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let plain =
+            text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         u128::from_str_radix(text, 16).ok().filter(|_| plain).map(Self).ok_or(NotAResource)
     }
 }
@@ -83,7 +84,13 @@ pub struct Resource {
 impl Resource {
     /// A resource of a live session.
     #[must_use]
-    pub fn new(session: SessionId, room: RoomName, side: Side, etag: String, remote: (String, String)) -> Self {
+    pub fn new(
+        session: SessionId,
+        room: RoomName,
+        side: Side,
+        etag: String,
+        remote: (String, String),
+    ) -> Self {
         Self { session, room, side, etag, remote_credentials: remote, ended: None }
     }
 

@@ -201,7 +201,10 @@ mod tests {
     #[test]
     fn a_second_publisher_takes_over_and_the_viewers_stay() {
         let mut room = live_room();
-        assert_eq!(room.watch(SessionId(2), slots(Codec::Vp8)).as_deref(), Ok(&bound(2, Some(10), Some(11))[..]));
+        assert_eq!(
+            room.watch(SessionId(2), slots(Codec::Vp8)).as_deref(),
+            Ok(&bound(2, Some(10), Some(11))[..])
+        );
         room.publish(SessionId(3), vec![track(30, Codec::Opus), track(31, Codec::Vp8)]);
         assert!(room.is_live(), "the first stays on air until the second connects");
         let actions = room.connected(SessionId(3));

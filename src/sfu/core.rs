@@ -121,7 +121,9 @@ impl Core {
 
     /// Puts a track behind a slot, or nothing. Unknown ones are left alone: they ended a moment ago.
     pub fn bind(&mut self, id: SessionId, slot: usize, track: Option<TrackId>) {
-        let Some(state) = self.sessions.get_mut(&id).and_then(|session| session.slots.get_mut(slot)) else { return };
+        let Some(state) = self.sessions.get_mut(&id).and_then(|session| session.slots.get_mut(slot)) else {
+            return;
+        };
         if state.track == track {
             return;
         }
@@ -184,14 +186,19 @@ impl Core {
         for (place, slot) in packets {
             let Some((track, target, packet)) = media.get(*place) else { continue };
             let Some(session) = self.sessions.get_mut(&id) else { return };
-            let Some(state) = session.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else { continue };
+            let Some(state) = session.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
+                continue;
+            };
             match state.subscription.accept(packet, *target) {
                 Verdict::Forward(numbers) => match session.send(*slot, packet, numbers) {
                     Ok(()) => {
                         sent += 1;
                         self.counters.media_bytes_out += packet.payload.len() as u64;
                     }
-                    Err(format) => refused = Some(format),
+                    Err(format) => {
+                        refused = Some(format);
+                        self.counters.unplayable += 1;
+                    }
                 },
                 Verdict::AwaitsEntry => {
                     self.counters.awaiting_keyframe += 1;
@@ -204,7 +211,6 @@ impl Core {
         }
         self.counters.media_packets_out += sent;
         if let Some(format) = refused {
-            self.counters.unplayable += 1;
             tracing::info!(session = %id, %format, "the viewer has no decoder for the stream; closing it");
             self.with_session(id, batch, |session, turn| session.close(now, turn));
             self.end(id, EndReason::Unplayable);
@@ -283,6 +289,10 @@ impl Core {
                 if let Some(track) = self.tracks.get_mut(&track) {
                     track.keyframes.want();
                 }
+            }
+            SessionEvent::Nacks { received, sent } => {
+                self.counters.nacks_in += received;
+                self.counters.nacks_out += sent;
             }
             SessionEvent::Ended(reason) => self.end(id, reason),
         }

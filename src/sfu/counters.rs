@@ -26,6 +26,10 @@ pub struct Counters {
     pub keyframe_requests_in: u64,
     /// Key-frame requests sent to publishers, after merging and throttling.
     pub keyframe_requests_out: u64,
+    /// Packets that subscribers asked for again (NACK, RFC 4585 section 6.2.1).
+    pub nacks_in: u64,
+    /// Packets that were asked of publishers again.
+    pub nacks_out: u64,
     /// Datagrams for sessions that were not what they seemed.
     pub malformed: u64,
     /// Datagrams dropped before a session, by [`DropReason::ALL`].

@@ -58,7 +58,9 @@ impl Timers {
                 return None;
             }
             self.heap.pop();
-            let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.queued == at) else { continue };
+            let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.queued == at) else {
+                continue;
+            };
             if entry.deadline <= due {
                 self.sessions.remove(&session);
                 return Some(session);

@@ -16,7 +16,7 @@ pub struct Problem {
     kind: &'static str,
     title: &'static str,
     detail: String,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 #[derive(Serialize)]
@@ -30,14 +30,19 @@ struct Body<'a> {
 impl Problem {
     /// A problem. `kind` is a short name for programs, the last part of the `type` URI.
     #[must_use]
-    pub fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { status, kind, title, detail: detail.into(), header: None }
     }
 
     /// Adds the header that belongs to the status.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, HeaderValue::from_static(value)));
+        self.header = Some((name, value));
         self
     }
 
@@ -65,7 +70,8 @@ impl Problem {
     /// The stream wants a key.
     #[must_use]
     pub fn unauthorized() -> Self {
-        let detail = "This stream needs its stream key. Send it as a bearer token (in OBS: the field Bearer Token).";
+        let detail =
+            "This stream needs its stream key. Send it as a bearer token (in OBS: the field Bearer Token).";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
             .with(header::WWW_AUTHENTICATE, "Bearer")
     }
@@ -75,7 +81,12 @@ impl Problem {
     pub fn precondition(missing: bool) -> Self {
         if missing {
             let detail = "Send If-Match with the ETag of the session, or with *.";
-            return Self::new(StatusCode::PRECONDITION_REQUIRED, "no-if-match", "Precondition required", detail);
+            return Self::new(
+                StatusCode::PRECONDITION_REQUIRED,
+                "no-if-match",
+                "Precondition required",
+                detail,
+            );
         }
         let detail = "If-Match names another ICE session than the current one.";
         Self::new(StatusCode::PRECONDITION_FAILED, "if-match", "Precondition failed", detail)
@@ -117,7 +128,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }

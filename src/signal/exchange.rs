@@ -6,16 +6,19 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
 use crate::ids::RoomName;
 use crate::room::directory::{Resource, ResourceId, Side};
-use crate::sfu::session::negotiate::{Answered, NewSession, answer};
+use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
 use crate::wire::sdp::MAX_BYTES;
 
 /// The media type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
+
+/// The media type of trickled candidates (RFC 8840 section 9).
+pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// The room that a path names.
 pub(super) fn room(name: &str) -> Result<RoomName, Problem> {
@@ -55,12 +58,12 @@ pub(super) struct Exchange {
 pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
     let worker = app.control.place();
     let new = app.mint.session(worker);
-    let NewSession { id: session, ufrag, .. } = new.clone();
+    let (session, ufrag) = (new.id, new.ufrag);
     let role = match side {
         Side::Publish => Role::Publish,
         Side::Watch => Role::Watch,
     };
-    let answered = answer(offer, role, new, &app.endpoint, Instant::now())?;
+    let answered = answer(offer, role, &new, &app.endpoint, Instant::now())?;
     let remote = answered.remote_credentials.clone();
     let resource = Resource::new(session, room.clone(), side, ufrag.to_string(), remote);
     Ok(Exchange { id: app.mint.resource(), resource, answered })
@@ -81,7 +84,7 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
     let texts = [
         (header::LOCATION, location),
         (header::ETAG, format!("\"{}\"", resource.etag)),
-        (HeaderName::from_static("accept-patch"), super::resource::SDP_FRAGMENT.to_owned()),
+        (HeaderName::from_static("accept-patch"), SDP_FRAGMENT.to_owned()),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::from_str(&text) {

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 
 /// Players and publishers live on other origins than the server, so that everything here may be used from
 /// anywhere. Nothing is granted by that: there are no cookies, and a token has to be sent on purpose.
@@ -60,12 +60,19 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 9] =
-        ["/whip/{stream}/{session}", "/whep/{stream}/{session}", "/whip/{stream}", "/whep/{stream}", "/watch/{stream}",
-         "/publish/{stream}", "/assets/{file}", "/metrics", "/"];
+    const ROUTES: [&str; 11] = [
+        "/whip/{stream}/{session}",
+        "/whep/{stream}/{session}",
+        "/whip/{stream}",
+        "/whep/{stream}",
+        "/watch/{stream}",
+        "/publish/{stream}",
+        "/assets/{file}",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/",
+    ];
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
-    match path {
-        "/healthz" | "/readyz" => "/healthz",
-        path => ROUTES.into_iter().find(|route| *route == path).unwrap_or("other"),
-    }
+    ROUTES.into_iter().find(|route| *route == path).unwrap_or("other")
 }

@@ -1,13 +1,15 @@
 //! What speaks HTTP: WHIP, WHEP, the pages, health and metrics.
 
-pub mod error;
+pub mod app;
 pub mod mint;
+pub mod error;
 mod exchange;
 mod whip;
 mod whep;
 mod resource;
 mod pages;
 mod layers;
+pub mod listener;
 
 use std::sync::Arc;
 
@@ -18,40 +20,16 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 
+use self::app::App;
 use self::error::Problem;
-use self::mint::Mint;
-use crate::config::{AuthConfig, PublicUrl};
-use crate::metrics::exporter::{CONTENT_TYPE, Exporter, Rooms};
-use crate::metrics::http::HttpMetrics;
-use crate::room::control::Control;
-use crate::sfu::session::negotiate::Endpoint;
-
-/// What every request can see.
-pub struct App {
-    /// Rooms and workers.
-    pub control: Arc<Control>,
-    /// Certificate and candidates.
-    pub endpoint: Endpoint,
-    /// Who may publish.
-    pub auth: AuthConfig,
-    /// The address under which clients know this server, where it is not the one they ask.
-    pub public_url: Option<PublicUrl>,
-    /// New identities.
-    pub mint: Mint,
-    /// The metrics page.
-    pub exporter: Exporter,
-    /// Counts of HTTP requests.
-    pub http_metrics: HttpMetrics,
-}
+use crate::metrics::exporter::CONTENT_TYPE;
 
 /// All routes for clients. `with_metrics`: `/metrics` here too, when it has no address of its own.
 pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     let whip = post(whip::post).options(whip::options).get(whip::get);
     let whep = post(whep::post).options(whep::options).get(whep::get);
-    let whip_session =
-        patch(resource::patch_whip).delete(resource::delete_whip).get(resource::get_whip);
-    let whep_session =
-        patch(resource::patch_whep).delete(resource::delete_whep).get(resource::get_whep);
+    let whip_session = patch(resource::patch_whip).delete(resource::delete_whip).get(resource::get_whip);
+    let whep_session = patch(resource::patch_whep).delete(resource::delete_whep).get(resource::get_whep);
     let mut router = Router::new()
         .route("/", get(pages::landing))
         .route("/watch/{stream}", get(pages::watch))
@@ -104,13 +82,13 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
         return "ready\n".into_response();
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.").into_response()
+    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.")
+        .into_response()
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let census = app.control.directory().census();
-    let rooms = Rooms { rooms: census.rooms, streams: census.streams };
-    let text = app.exporter.scrape(&app.control.pool().snapshots(), rooms).map_err(|error| {
+    let text = app.exporter.scrape(&app.control.pool().snapshots(), census).map_err(|error| {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Problem::new(status, "metrics", "Metrics cannot be written", error.to_string())
     })?;

@@ -5,6 +5,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
+use super::exchange;
 
 /// An embedded file: its name below `/assets/`, its media type, its content.
 type Asset = (&'static str, &'static str, &'static [u8]);
@@ -49,13 +50,13 @@ pub(super) async fn landing() -> Response {
 
 /// `/watch/{stream}`. The page reads the stream's name from its own address.
 pub(super) async fn watch(Path(stream): Path<String>) -> Result<Response, Problem> {
-    super::exchange::room(&stream)?;
+    exchange::room(&stream)?;
     Ok(page(include_bytes!("../../web-demo/watch.html")))
 }
 
 /// `/publish/{stream}`
 pub(super) async fn publish(Path(stream): Path<String>) -> Result<Response, Problem> {
-    super::exchange::room(&stream)?;
+    exchange::room(&stream)?;
     Ok(page(include_bytes!("../../web-demo/publish.html")))
 }
 

@@ -9,14 +9,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
-use super::exchange;
+use super::exchange::{self, SDP_FRAGMENT};
 use crate::room::directory::{Resource, Side};
 use crate::wire::sdp::Sdp;
-
-/// The media type of trickled candidates (RFC 8840 section 9).
-pub(super) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 pub(super) async fn patch_whip(
     State(app): State<Arc<App>>,
@@ -109,7 +106,8 @@ fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
         let in_section = fragment.sections.iter().find_map(|section| section.lines.attribute(name));
         fragment.session.attribute(name).or(in_section)
     };
-    given("ice-ufrag").is_some_and(|given| given != ufrag) || given("ice-pwd").is_some_and(|given| given != password)
+    given("ice-ufrag").is_some_and(|given| given != ufrag)
+        || given("ice-pwd").is_some_and(|given| given != password)
 }
 
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
 use crate::room::control::JoinError;
@@ -37,7 +37,10 @@ pub(super) async fn post(
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.
-pub(super) async fn options(State(app): State<Arc<App>>, Path(stream): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn options(
+    State(app): State<Arc<App>>,
+    Path(stream): Path<String>,
+) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(exchange::describe(&app))
 }

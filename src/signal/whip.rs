@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
 use crate::room::directory::Side;

@@ -50,7 +50,10 @@ mod tests {
     fn h264_key_frames() {
         assert!(h264_begins_keyframe(&[0x65, 1]), "IDR");
         assert!(h264_begins_keyframe(&[0x67, 1]), "SPS");
-        assert!(h264_begins_keyframe(&[0x78, 0, 2, 0x09, 1, 0, 2, 0x67, 1]), "STAP-A with an SPS behind a delimiter");
+        assert!(
+            h264_begins_keyframe(&[0x78, 0, 2, 0x09, 1, 0, 2, 0x67, 1]),
+            "STAP-A with an SPS behind a delimiter"
+        );
         assert!(h264_begins_keyframe(&[0x7c, 0x85, 1]), "first FU-A of an IDR");
         assert!(!h264_begins_keyframe(&[0x7c, 0x05, 1]), "later FU-A");
         assert!(!h264_begins_keyframe(&[0x41, 1]), "P slice");

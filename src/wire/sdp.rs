@@ -14,7 +14,9 @@ pub const MAX_SECTIONS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SdpError {
     /// Larger than [`MAX_BYTES`], [`MAX_LINES`] or [`MAX_SECTIONS`].
-    #[error("the SDP is too large (more than {MAX_BYTES} bytes, {MAX_LINES} lines or {MAX_SECTIONS} m-lines)")]
+    #[error(
+        "the SDP is too large (more than {MAX_BYTES} bytes, {MAX_LINES} lines or {MAX_SECTIONS} m-lines)"
+    )]
     TooLarge,
     /// The first line is not `v=0`.
     #[error("the SDP does not begin with v=0")]

@@ -76,7 +76,10 @@ mod tests {
     #[test]
     fn only_the_first_packet_of_a_key_frame_begins_one() {
         assert!(Descriptor::parse(&[0x10, 0x00]).is_some_and(|d| d.keyframe));
-        assert!(Descriptor::parse(&[0x00, 0x00]).is_some_and(|d| !d.keyframe), "not the start of a partition");
+        assert!(
+            Descriptor::parse(&[0x00, 0x00]).is_some_and(|d| !d.keyframe),
+            "not the start of a partition"
+        );
         assert!(Descriptor::parse(&[0x11, 0x00]).is_some_and(|d| !d.keyframe), "the second partition");
     }
 

@@ -1,6 +1,7 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
 use crate::ids::{SessionId, TrackId};
+use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
 use crate::sfu::session::Session;
@@ -50,8 +51,8 @@ pub struct UdpCounters {
     pub packets_out: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// Datagrams that the kernel refused, because its send buffer was full or the destination is unreachable.
-    pub dropped_out: u64,
+    /// Datagrams that the kernel refused to send, by cause.
+    pub unsent: SendDrops,
     /// System calls made to send.
     pub send_calls: u64,
 }

@@ -1,5 +1,5 @@
 //! The media threads. Each has its own sockets and its own [`Core`]; they share nothing.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod message;
 pub mod pool;
@@ -155,7 +155,7 @@ impl Worker {
         let udp = &mut self.snapshot.udp;
         udp.packets_out += sent.packets;
         udp.bytes_out += sent.bytes;
-        udp.dropped_out += sent.dropped;
+        udp.unsent += sent.causes;
         udp.send_calls += sent.syscalls;
     }
 

@@ -92,7 +92,11 @@ impl Pool {
     }
 }
 
-async fn spawn(id: WorkerId, config: WorkerConfig, events: mpsc::UnboundedSender<Event>) -> io::Result<Handle> {
+async fn spawn(
+    id: WorkerId,
+    config: WorkerConfig,
+    events: mpsc::UnboundedSender<Event>,
+) -> io::Result<Handle> {
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let (ready, started) = oneshot::channel();
@@ -114,7 +118,8 @@ async fn spawn(id: WorkerId, config: WorkerConfig, events: mpsc::UnboundedSender
             }
         });
     })?;
-    let announced = started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
+    let announced =
+        started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
     Ok(Handle { id, announced, commands, snapshots })
 }
 

@@ -1,7 +1,11 @@
 //! A world in virtual time: one forwarding core, and clients that are str0m peers, joined by perfect wires.
 //!
 //! str0m draws random numbers of its own, so that runs are not equal bit by bit; what is asserted are outcomes.
-#![allow(dead_code, reason = "each test uses its own part of the world")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test is a crate of its own and uses its own part of the world"
+)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,6 +28,8 @@ use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 /// One step of time.
 pub const STEP: Duration = Duration::from_millis(5);
+
+const FIRST_SEQUENCE: u64 = 1_000;
 
 /// A participant's own end.
 pub struct Client {
@@ -54,6 +60,8 @@ pub struct World {
     pub events: Vec<CoreEvent>,
     endpoint: Endpoint,
     batch: SendBatch,
+    /// On the way from the clients to the core.
+    wire: Vec<(SocketAddr, Vec<u8>)>,
     sessions: u64,
 }
 
@@ -73,6 +81,7 @@ impl World {
             events: Vec::new(),
             endpoint: Endpoint { identity, candidates },
             batch: SendBatch::new(),
+            wire: Vec::new(),
             sessions: 0,
         }
     }
@@ -105,7 +114,7 @@ impl World {
             first_track: TrackId(self.sessions * 64),
             seed: self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         };
-        answer(offer, role, new, &self.endpoint, self.now).expect("a good offer")
+        answer(offer, role, &new, &self.endpoint, self.now).expect("a good offer")
     }
 
     /// Binds all tracks of a publisher to the slots of a viewer, in order.
@@ -136,21 +145,30 @@ impl World {
 
     /// One turn of everything.
     pub fn step(&mut self) {
-        for place in 0..self.clients.len() {
-            let client = &mut self.clients[place];
-            client.drive(self.now);
-            let (source, datagrams) = (client.address, std::mem::take(&mut client.outgoing));
-            for payload in datagrams {
-                self.to_core(source, &payload);
-            }
-        }
-        self.core.drive(self.now, &mut self.batch);
-        self.core.forward(self.now, &mut self.batch);
+        self.drive_clients();
+        self.turn_core();
         self.events.extend(self.core.take_events());
         self.deliver();
     }
 
-    fn to_core(&mut self, source: SocketAddr, payload: &[u8]) {
+    /// Lets time pass at the clients. What they send waits for [`Self::turn_core`].
+    pub fn drive_clients(&mut self) {
+        for client in &mut self.clients {
+            client.drive(self.now);
+            self.wire.extend(client.outgoing.drain(..).map(|payload| (client.address, payload)));
+        }
+    }
+
+    /// A turn of the core, as a worker makes it.
+    pub fn turn_core(&mut self) {
+        for (source, payload) in std::mem::take(&mut self.wire) {
+            self.feed(source, &payload);
+        }
+        self.core.drive(self.now, &mut self.batch);
+        self.core.forward(self.now, &mut self.batch);
+    }
+
+    fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
         let datagram = Datagram { source, local: server_address(), payload };
         if let Route::Session(id) = self.core.demux().route(&datagram) {
             self.core.receive(self.now, id, &datagram, &mut self.batch);
@@ -233,7 +251,7 @@ impl Client {
             arrived: 0,
             outgoing: Vec::new(),
             pending: Some(pending),
-            sequence: 1_000,
+            sequence: FIRST_SEQUENCE,
         };
         (client, offer.to_sdp_string())
     }
@@ -249,8 +267,8 @@ impl Client {
         if self.silent || (self.loses)(self.arrived) {
             return;
         }
-        let receive =
-            Receive::new(Protocol::Udp, server_address(), self.address, payload).expect("the server sends no garbage");
+        let receive = Receive::new(Protocol::Udp, server_address(), self.address, payload)
+            .expect("the server sends no garbage");
         self.rtc.handle_input(Input::Receive(now, receive)).expect("no error");
         self.poll();
     }
@@ -283,8 +301,15 @@ impl Client {
         let pt = self.payload_type(mid);
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
-        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload).marker(marker).nackable(true);
+        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload)
+            .marker(marker)
+            .nackable(true);
         stream.write_rtp(rtp);
+    }
+
+    /// How many packets were written so far.
+    pub fn sent_packets(&self) -> u32 {
+        u32::try_from(self.sequence - FIRST_SEQUENCE).expect("tests are short")
     }
 
     fn payload_type(&self, mid: Mid) -> Pt {
@@ -293,7 +318,12 @@ impl Client {
 
     /// Asks for a key frame, as a decoder does that lost its reference.
     pub fn request_keyframe(&mut self) {
-        let ssrc = self.received.iter().rev().find(|packet| packet.header.payload_type != self.opus()).expect("video");
+        let ssrc = self
+            .received
+            .iter()
+            .rev()
+            .find(|packet| packet.header.payload_type != self.opus())
+            .expect("video");
         let ssrc = ssrc.header.ssrc;
         let mut direct = self.rtc.direct_api();
         direct.stream_rx(&ssrc).expect("received").request_keyframe(KeyframeRequestKind::Pli);

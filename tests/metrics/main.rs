@@ -6,15 +6,16 @@ mod text;
 
 use std::time::Duration;
 
-use sluice::metrics::exporter::{CONTENT_TYPE, Exporter, Rooms};
+use sluice::metrics::exporter::{CONTENT_TYPE, Exporter};
 use sluice::metrics::names::METRICS;
 use sluice::net::demux::DropReason;
+use sluice::room::directory::Census;
 use sluice::sfu::session::EndReason;
 use sluice::worker::message::Snapshot;
 use text::{Family, Labels, Sample};
 
 fn scrape(exporter: &Exporter, snapshots: &[Snapshot]) -> Vec<Family> {
-    let text = exporter.scrape(snapshots, Rooms { rooms: 5, streams: 4 }).unwrap();
+    let text = exporter.scrape(snapshots, Census { rooms: 5, streams: 4 }).unwrap();
     text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -122,13 +123,14 @@ fn each_field_has_its_own_metric() {
         (&mut core.unknown_media, "sluice_media_unknown_packets_total"),
         (&mut core.keyframe_requests_in, "sluice_keyframe_requests_received_total"),
         (&mut core.keyframe_requests_out, "sluice_keyframe_requests_sent_total"),
+        (&mut core.nacks_in, "sluice_nacks_received_total"),
+        (&mut core.nacks_out, "sluice_nacks_sent_total"),
         (&mut core.stun_bindings, "sluice_stun_bindings_total"),
         (&mut core.panics, "sluice_panics_total"),
         (&mut udp.packets_in, "sluice_udp_received_datagrams_total"),
         (&mut udp.bytes_in, "sluice_udp_received_bytes_total"),
         (&mut udp.packets_out, "sluice_udp_sent_datagrams_total"),
         (&mut udp.bytes_out, "sluice_udp_sent_bytes_total"),
-        (&mut udp.dropped_out, "sluice_udp_unsent_datagrams_total"),
         (&mut udp.send_calls, "sluice_udp_send_calls_total"),
     ];
     let mut expected = vec![(101, "sluice_media_unsent_packets_total", "reason=awaiting_keyframe")];
@@ -136,6 +138,8 @@ fn each_field_has_its_own_metric() {
         *field = number.into();
         expected.push((number, name, ""));
     }
+    udp.unsent.too_large = 103;
+    expected.push((103, "sluice_udp_unsent_datagrams_total", "reason=too_large"));
     core.awaiting_keyframe = 101;
     core.unplayable = 102;
     expected.push((102, "sluice_media_unsent_packets_total", "reason=unplayable"));

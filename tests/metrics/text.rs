@@ -2,31 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// One line with a value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The name with the suffix of a histogram's lines.
-    pub name: String,
-    pub labels: Labels,
-    pub value: f64,
+    pub(crate) name: String,
+    pub(crate) labels: Labels,
+    pub(crate) value: f64,
 }
 
 /// A metric with all of its lines.
 #[derive(Debug)]
-pub struct Family {
-    pub name: String,
-    pub help: String,
-    pub kind: String,
-    pub samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) name: String,
+    pub(crate) help: String,
+    pub(crate) kind: String,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// Reads the text.
 ///
 /// # Errors
 /// What is wrong, and where.
-pub fn parse(text: &str) -> Result<Vec<Family>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Family>, String> {
     if !text.ends_with('\n') {
         return Err("the last line has no end".to_owned());
     }
@@ -50,7 +50,7 @@ pub fn parse(text: &str) -> Result<Vec<Family>, String> {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             match rest.split_once(' ') {
                 Some((name, kind)) if name == family.name && family.kind.is_empty() => {
-                    family.kind = kind.into()
+                    family.kind = kind.into();
                 }
                 _ => return Err(wrong("not the TYPE of the HELP above")),
             }

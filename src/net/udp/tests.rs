@@ -3,6 +3,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
+use crate::net::report::SendDrops;
 
 const PATHS: [SendPath; 3] = [SendPath::Portable, SendPath::Batched, SendPath::Segmented];
 

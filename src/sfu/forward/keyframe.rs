@@ -55,7 +55,11 @@ mod tests {
     use super::*;
 
     /// Asks every 10 ms over `length` and returns when requests went out, in ms.
-    fn run(requests: &mut KeyframeRequests, length: u64, mut each: impl FnMut(u64, &mut KeyframeRequests)) -> Vec<u64> {
+    fn run(
+        requests: &mut KeyframeRequests,
+        length: u64,
+        mut each: impl FnMut(u64, &mut KeyframeRequests),
+    ) -> Vec<u64> {
         let start = Instant::now();
         let times = (0..length).step_by(10);
         times

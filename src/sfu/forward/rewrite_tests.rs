@@ -33,10 +33,7 @@ fn a_restarted_publisher_goes_on_where_the_old_one_stopped() {
     let mut rewriter = Rewriter::new(65_535, 1_000);
     let first = packet(1, 500, 90_000, start);
     rewriter.switch(&first);
-    assert_eq!(
-        rewriter.rewrite(&first),
-        Some(Rewritten { sequence: 32_767, timestamp: 1_000, vp8: None })
-    );
+    assert_eq!(rewriter.rewrite(&first), Some(Rewritten { sequence: 32_767, timestamp: 1_000, vp8: None }));
     let second = packet(1, 501, 93_000, start + Duration::from_millis(33));
     assert_eq!(rewriter.rewrite(&second).map(|r| (r.sequence, r.timestamp)), Some((32_768, 4_000)));
 
@@ -51,7 +48,8 @@ fn losses_stay_visible_and_reordering_stays_in_place() {
     let now = Instant::now();
     let mut rewriter = Rewriter::new(0, 0);
     rewriter.switch(&packet(1, 100, 0, now));
-    let out = [100, 103, 102, 104].map(|sequence| rewriter.rewrite(&packet(1, sequence, 0, now)).map(|r| r.sequence));
+    let out = [100, 103, 102, 104]
+        .map(|sequence| rewriter.rewrite(&packet(1, sequence, 0, now)).map(|r| r.sequence));
     assert_eq!(out, [Some(0), Some(3), Some(2), Some(4)]);
     assert_eq!(rewriter.rewrite(&packet(1, 99, 0, now)), None, "older than the switch");
 }

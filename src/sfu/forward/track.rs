@@ -85,8 +85,11 @@ impl Track {
     }
 
     fn choose(&mut self) {
-        let bytes_of_chosen =
-            self.encodings.iter().find(|e| Some(e.source) == self.chosen).map_or(0, |encoding| encoding.bytes);
+        let bytes_of_chosen = self
+            .encodings
+            .iter()
+            .find(|e| Some(e.source) == self.chosen)
+            .map_or(0, |encoding| encoding.bytes);
         let best = self.encodings.iter().max_by_key(|encoding| encoding.bytes);
         // A quarter more, so that two encodings of about the same size do not take turns.
         if let Some(best) = best
@@ -145,7 +148,8 @@ mod tests {
         let start = Instant::now();
         let mut track = Track::new(TrackId(1), SessionId(1), MediaKind::Video);
         track.receive(start, &packet(2, 900, true));
-        let chosen = (0..300).map(|step| track.receive(start + Duration::from_millis(step * 10), &packet(1, 50, false)));
+        let chosen = (0..300)
+            .map(|step| track.receive(start + Duration::from_millis(step * 10), &packet(1, 50, false)));
         assert_eq!(chosen.last(), Some(SourceId(1)));
     }
 }

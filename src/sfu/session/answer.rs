@@ -76,7 +76,9 @@ fn write_section(text: &mut String, section: &Section<'_>, offered: &Section<'_>
 const STREAM: &str = "sluice";
 
 fn was_offered(offered: &Section<'_>, feedback: &str) -> bool {
-    feedback.split_once(' ').is_some_and(|(pt, kind)| offered.of_payload_type("rtcp-fb", pt).any(|k| k == kind))
+    feedback
+        .split_once(' ')
+        .is_some_and(|(pt, kind)| offered.of_payload_type("rtcp-fb", pt).any(|k| k == kind))
 }
 
 fn write_candidates(text: &mut String, candidates: &[SocketAddr]) {

@@ -1,9 +1,9 @@
 //! One participant's peer connection: the only door to its `Rtc`, which is always drained after it was touched.
 
-pub mod dtls;
-pub mod negotiate;
 pub mod offer;
 mod answer;
+pub mod negotiate;
+pub mod dtls;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,6 +41,7 @@ pub struct Session {
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
     paths: Vec<Path>,
+    nacks: HashMap<Mid, Nacks>,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -83,6 +84,13 @@ struct Path {
     local: SocketAddr,
 }
 
+/// Packets asked for again on one section, as last read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Nacks {
+    received: u64,
+    sent: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// No connectivity check has succeeded.
@@ -109,6 +117,13 @@ pub enum SessionEvent {
     Media(TrackId, Packet),
     /// The decoder behind a slot needs a key frame.
     KeyframeWanted(TrackId),
+    /// So many more packets were asked for again.
+    Nacks {
+        /// By this subscriber.
+        received: u64,
+        /// Of this publisher.
+        sent: u64,
+    },
     /// The session is over.
     Ended(EndReason),
 }
@@ -178,6 +193,7 @@ impl Session {
             payload_types,
             sources: HashMap::new(),
             paths: Vec::new(),
+            nacks: HashMap::new(),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -238,7 +254,9 @@ impl Session {
             return turn.events.push(SessionEvent::Ended(self.failure()));
         }
         self.drain(now, turn, check);
-        if self.progress != Progress::Connected && now.saturating_duration_since(self.started) >= CONNECT_WITHIN {
+        if self.progress != Progress::Connected
+            && now.saturating_duration_since(self.started) >= CONNECT_WITHIN
+        {
             turn.events.push(SessionEvent::Ended(self.failure()));
         }
     }
@@ -313,7 +331,22 @@ impl Session {
                     turn.events.push(SessionEvent::KeyframeWanted(track));
                 }
             }
+            Event::MediaEgressStats(stats) => self.nacks(stats.mid, Some(stats.nacks), None, turn),
+            Event::MediaIngressStats(stats) => self.nacks(stats.mid, None, Some(stats.nacks), turn),
             _ => {}
+        }
+    }
+
+    /// str0m tells totals; the core wants what is new. Encodings of one section share a total that only ever grows by
+    /// the largest of them, which is near enough for a counter that shows whether links are lossy.
+    fn nacks(&mut self, mid: Mid, received: Option<u64>, sent: Option<u64>, turn: &mut Turn<'_>) {
+        let known = self.nacks.entry(mid).or_default();
+        let before = *known;
+        known.received = known.received.max(received.unwrap_or_default());
+        known.sent = known.sent.max(sent.unwrap_or_default());
+        let (received, sent) = (known.received - before.received, known.sent - before.sent);
+        if received + sent > 0 {
+            turn.events.push(SessionEvent::Nacks { received, sent });
         }
     }
 

@@ -1,7 +1,8 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::media::{Mid, Pt};
@@ -17,6 +18,9 @@ use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
 use crate::wire::sdp::Sdp;
+
+/// How often str0m's statistics are read.
+const STATS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is the same for all sessions of this process.
 #[derive(Debug, Clone)]
@@ -85,14 +89,28 @@ pub struct AnsweredSlot {
 pub fn answer(
     offer: &str,
     role: Role,
-    new: NewSession,
+    new: &NewSession,
     endpoint: &Endpoint,
     now: Instant,
 ) -> Result<Answered, OfferError> {
     let offer = Offer::parse(offer, role)?;
+    // str0m panics at some offers, such as one codec under two payload types. Nothing it held outlives that.
+    catch_unwind(AssertUnwindSafe(|| accept(&offer, role, new, endpoint, now)))
+        .unwrap_or_else(|_| Err(OfferError::Refused("its lines contradict each other".to_owned())))
+}
+
+/// Answers an offer that was found fit.
+fn accept(
+    offer: &Offer<'_>,
+    role: Role,
+    new: &NewSession,
+    endpoint: &Endpoint,
+    now: Instant,
+) -> Result<Answered, OfferError> {
     let (codecs, offered) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
+        .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
         .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
         .set_dtls_cert(endpoint.identity.certificate())
@@ -109,8 +127,14 @@ pub fn answer(
     let cleaned = SdpOffer::from_sdp_string(&offer.cleaned()).map_err(|e| refused(&e))?;
     let answered = rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e))?.to_sdp_string();
     let answered = Sdp::parse(&answered)?;
-    let answer = rewrite(&answered, &offer, role, &endpoint.candidates);
-    let lines = sections(&rtc, &offer, &answered, &offered);
+    // str0m leaves out sections whose m-line it does not know; RFC 3264 section 6 wants each one answered.
+    if answered.sections.len() != offer.sdp.sections.len() {
+        return Err(OfferError::Refused(
+            "it has an m-line of a kind or protocol that is not spoken here".to_owned(),
+        ));
+    }
+    let answer = rewrite(&answered, offer, role, &endpoint.candidates);
+    let lines = sections(&rtc, offer, &answered, &offered);
     let tracks = if role == Role::Publish { published(&lines, new.first_track) } else { Vec::new() };
     let slots = if role == Role::Watch { slots(&lines) } else { Vec::new() };
     if tracks.is_empty() && slots.is_empty() {
@@ -121,7 +145,11 @@ pub fn answer(
         new.ufrag,
         rtc,
         offered,
-        tracks.iter().zip(&lines).map(|(t, line)| PublishedTrack { id: t.id, mid: line.mid, kind: t.kind }).collect(),
+        tracks
+            .iter()
+            .zip(&lines)
+            .map(|(t, line)| PublishedTrack { id: t.id, mid: line.mid, kind: t.kind })
+            .collect(),
         slots.iter().zip(&lines).map(|(slot, line)| new_slot(slot, line.mid, new.seed)).collect(),
         now,
     );
@@ -150,7 +178,9 @@ fn sections(rtc: &Rtc, offer: &Offer<'_>, answered: &Sdp<'_>, offered: &[Payload
 fn published(lines: &[Line], first: TrackId) -> Vec<AnsweredTrack> {
     let ids = (first.0..).map(TrackId);
     let with_format = lines.iter().filter_map(|line| Some((line, line.payload_types.first()?)));
-    ids.zip(with_format).map(|(id, (line, pt))| AnsweredTrack { id, kind: line.kind, format: pt.format }).collect()
+    ids.zip(with_format)
+        .map(|(id, (line, pt))| AnsweredTrack { id, kind: line.kind, format: pt.format })
+        .collect()
 }
 
 fn slots(lines: &[Line]) -> Vec<AnsweredSlot> {

@@ -187,7 +187,7 @@ proptest! {
         method in 0_u16..0x1000,
         transaction in any::<[u8; 12]>(),
         username in proptest::collection::vec(any::<u8>(), 0..80),
-        ip in any::<std::net::IpAddr>(),
+        ip in any::<IpAddr>(),
         port in any::<u16>(),
         fingerprint in any::<bool>(),
     ) {

@@ -1,0 +1,28 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use super::mint::Mint;
+use crate::config::{AuthConfig, PublicUrl};
+use crate::metrics::exporter::Exporter;
+use crate::metrics::http::HttpMetrics;
+use crate::room::control::Control;
+use crate::sfu::session::negotiate::Endpoint;
+
+/// What every request can see.
+pub struct App {
+    /// Rooms and workers.
+    pub control: Arc<Control>,
+    /// Certificate and candidates.
+    pub endpoint: Endpoint,
+    /// Who may publish.
+    pub auth: AuthConfig,
+    /// The address under which clients know this server, where it is not the one they ask.
+    pub public_url: Option<PublicUrl>,
+    /// New identities.
+    pub mint: Mint,
+    /// The metrics page.
+    pub exporter: Exporter,
+    /// Counts of HTTP requests.
+    pub http_metrics: HttpMetrics,
+}
