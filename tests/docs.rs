@@ -19,7 +19,7 @@ enum What<'a> {
     /// A path below the root of the project that begins with `src/`.
     Source(&'a str),
     /// A function in code style, as in `` `Core::receive()` ``, and the source files named on the same line: one of
-    /// them has it, or if there are none, any file of `src/`.
+    /// them has it, or if there are none, any file of `src/`. Without a type and without a file it is somebody else's.
     Function(&'a str, Vec<&'a str>),
 }
 
@@ -33,9 +33,13 @@ fn claims(page: &str) -> Vec<Claim<'_>> {
             fenced = !fenced;
         }
         let sources = sources(text);
+        let files: Vec<_> = sources.iter().copied().filter(|path| path.ends_with(".rs")).collect();
         if !fenced {
             links(text).into_iter().for_each(|link| claim(What::Link(link)));
-            functions(text).into_iter().for_each(|name| claim(What::Function(name, sources.clone())));
+            for path in functions(text).into_iter().filter(|path| path.contains("::") || !files.is_empty()) {
+                let name = path.rsplit("::").next().unwrap_or(path);
+                claim(What::Function(name, files.clone()));
+            }
         }
         sources.into_iter().for_each(|path| claim(What::Source(path)));
     }
@@ -59,12 +63,11 @@ fn sources(text: &str) -> Vec<&str> {
     words
 }
 
-/// The names in code style that end with `()`, without the type before `::`.
+/// The functions in code style, such as `choose()` and `Core::receive()`.
 fn functions(text: &str) -> Vec<&str> {
     let code = text.split('`').skip(1).step_by(2);
-    let names =
-        code.filter_map(|code| code.strip_suffix("()")).map(|path| path.rsplit("::").next().unwrap_or(path));
-    names.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')).collect()
+    let paths = code.filter_map(|code| code.strip_suffix("()"));
+    paths.filter(|path| path.chars().all(|c| c.is_ascii_alphanumeric() || "_:".contains(c))).collect()
 }
 
 /// The anchor that a heading gets: lower case, blanks as hyphens, without punctuation.
@@ -156,7 +159,7 @@ fn every_module_stands_on_a_floor_of_the_house() {
 fn claims_are_found() {
     let page = "See [the core](../src/sfu/core.rs) `Core::receive()`, ![a](b.png) and [web](https://example.org).\n\
                 ```sh\ncat src/lib.rs [x](y)\n```\n\
-                [to](#a-heading), `a + b()`, `benches/rtcload/src/main.rs`, see src/net/.";
+                [to](#a-heading), `a + b()`, `rate()`, `Room::join()`, `benches/rtcload/src/main.rs`, see src/net/.";
     let claim = |line, what| Claim { line, what };
     assert_eq!(
         claims(page),
@@ -167,6 +170,7 @@ fn claims_are_found() {
             claim(1, What::Source("src/sfu/core.rs")),
             claim(3, What::Source("src/lib.rs")),
             claim(5, What::Link("#a-heading")),
+            claim(5, What::Function("join", vec![])),
             claim(5, What::Source("src/net/")),
         ]
     );
