@@ -78,7 +78,7 @@ fn list(loaded: &Loaded) -> ExitCode {
 }
 
 fn health(config: &Config) -> ExitCode {
-    match sluice::health::check(config.http.listen, HEALTH_STEP) {
+    match sluice::health::check(config.http.listen, config.tls.cert.as_deref(), HEALTH_STEP) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("not healthy: {error}");

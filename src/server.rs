@@ -1,7 +1,7 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -242,6 +242,7 @@ async fn asked_to_stop() {
 fn init_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(config.log.level.as_str());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
