@@ -204,6 +204,11 @@ export class Session extends EventTarget {
     return sdp;
   }
 
+  /** @protected Last change to the answer. @param {string} sdp @returns {string} */
+  shapeAnswer(sdp) {
+    return sdp;
+  }
+
   /** @protected Called when ICE and DTLS are through. */
   connected() {}
 
@@ -271,7 +276,7 @@ export class Session extends EventTarget {
         return;
       }
       this.location = answer.location;
-      await pc.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
+      await pc.setRemoteDescription({ type: 'answer', sdp: this.shapeAnswer(answer.sdp) });
       if (attempt.signal.aborted) return;
       // Browsers differ in what connectionState becomes after a DTLS close from the other side; the transport tells.
       const dtls = pc.getTransceivers()[0]?.receiver.transport;
