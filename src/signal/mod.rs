@@ -3,6 +3,7 @@
 pub mod app;
 pub mod mint;
 pub mod error;
+mod path;
 mod exchange;
 mod whip;
 mod whep;

@@ -5,19 +5,20 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, SDP_FRAGMENT};
+use super::path::Named;
 use crate::room::directory::{Resource, Side};
 use crate::wire::sdp::Sdp;
 
 pub(super) async fn patch_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -26,7 +27,7 @@ pub(super) async fn patch_whip(
 
 pub(super) async fn patch_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -35,28 +36,28 @@ pub(super) async fn patch_whep(
 
 pub(super) async fn delete_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     delete(&app, &find(&app, &path, Side::Publish)?)
 }
 
 pub(super) async fn delete_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     delete(&app, &find(&app, &path, Side::Watch)?)
 }
 
 pub(super) async fn get_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     find(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn get_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     find(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::path::Named;
 use crate::room::control::JoinError;
 use crate::room::directory::Side;
 use crate::room::room::WatchError;
@@ -17,7 +18,7 @@ use crate::room::room::WatchError;
 /// `POST /whep/{stream}`: watch.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -39,7 +40,7 @@ pub(super) async fn post(
 /// `OPTIONS /whep/{stream}`, not preflight.
 pub(super) async fn options(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
 ) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(exchange::describe(&app))

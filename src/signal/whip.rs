@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::path::Named;
 use crate::room::directory::Side;
 
 /// `POST /whip/{stream}`: publish. A stream that is on air is taken over once this publisher connects.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -35,7 +36,7 @@ pub(super) async fn post(
 /// `OPTIONS /whip/{stream}`, not preflight: for those who may publish, what to post and by which ICE servers.
 pub(super) async fn options(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
