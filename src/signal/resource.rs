@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
-use super::exchange::{self, SDP_FRAGMENT};
+use super::exchange;
 use super::path::Named;
 use crate::room::directory::{Resource, Side};
 use crate::wire::sdp::Sdp;
@@ -75,7 +75,7 @@ async fn patch(resource: Resource, headers: &HeaderMap, body: Body) -> Result<Re
     if !resource.is_live() {
         return Err(Problem::not_found("The session has ended."));
     }
-    exchange::check_media_type(headers, SDP_FRAGMENT)?;
+    exchange::check_sdp_fragment(headers)?;
     check_precondition(headers, &resource.etag)?;
     let fragment = format!("v=0\r\n{}", exchange::text(body).await?);
     let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;

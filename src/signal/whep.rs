@@ -23,7 +23,7 @@ pub(super) async fn post(
     body: Body,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
-    exchange::check_media_type(&headers, exchange::SDP)?;
+    exchange::check_sdp(&headers)?;
     // Players poll for streams that are not there yet: those are told before anything is read or made for them.
     if !app.control.directory().is_live(&room) {
         return Err(JoinError::from(WatchError::NotLive).into());

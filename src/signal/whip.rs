@@ -24,7 +24,7 @@ pub(super) async fn post(
     if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
         return Err(Problem::unauthorized());
     }
-    exchange::check_media_type(&headers, exchange::SDP)?;
+    exchange::check_sdp(&headers)?;
     let offer = exchange::text(body).await?;
     let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, &offer)?;
     let response = exchange::created(&app, id, &resource, answered.answer);
