@@ -22,7 +22,7 @@ pub(super) async fn patch_whip(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    patch(find(&app, &path, Side::Publish)?, &headers, body).await
+    patch(find_live(&app, &path, Side::Publish)?, &headers, body).await
 }
 
 pub(super) async fn patch_whep(
@@ -31,7 +31,7 @@ pub(super) async fn patch_whep(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    patch(find(&app, &path, Side::Watch)?, &headers, body).await
+    patch(find_live(&app, &path, Side::Watch)?, &headers, body).await
 }
 
 pub(super) async fn delete_whip(
@@ -52,14 +52,14 @@ pub(super) async fn get_whip(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    find(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
+    find_live(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn get_whep(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    find(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
+    find_live(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
 fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resource, Problem> {
@@ -69,12 +69,15 @@ fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resour
         .ok_or_else(|| Problem::not_found("There is no such session, or it ended a while ago."))
 }
 
+/// A session that has ended only hears DELETE.
+fn find_live(app: &App, path: &(String, String), side: Side) -> Result<Resource, Problem> {
+    let resource = find(app, path, side)?;
+    if resource.is_live() { Ok(resource) } else { Err(Problem::not_found("The session has ended.")) }
+}
+
 /// Trickled candidates are read and not used: the server is ICE-lite, and learns the client's addresses from its
 /// checks. So they never fail for their content (RFC 9725 section 4.3.2: unusable candidates are discarded).
 async fn patch(resource: Resource, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
-    if !resource.is_live() {
-        return Err(Problem::not_found("The session has ended."));
-    }
     exchange::check_sdp_fragment(headers)?;
     check_precondition(headers, &resource.etag)?;
     let fragment = format!("v=0\r\n{}", exchange::text(body).await?);
