@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -55,7 +56,12 @@ fn is_declared_as(headers: &HeaderMap, wanted: &str) -> bool {
 
 /// Reads a body as text.
 pub(super) async fn text(body: Body) -> Result<String, Problem> {
-    let bytes = to_bytes(body, MAX_BYTES).await.map_err(|_| {
+    let mut request = Request::new(body);
+    DefaultBodyLimit::max(MAX_BYTES).apply(&mut request);
+    let bytes = Bytes::from_request(request, &()).await.map_err(|error| {
+        if error.status() != StatusCode::PAYLOAD_TOO_LARGE {
+            return Problem::bad_request("The body is broken off, or not framed as HTTP asks.");
+        }
         let detail = format!("The body is larger than {MAX_BYTES} bytes.");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
     })?;
