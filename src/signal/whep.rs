@@ -47,10 +47,11 @@ pub(super) async fn options(
 }
 
 /// `GET` is 2xx without content; `HEAD` is how players find out what to post.
-pub(super) async fn get(method: Method) -> Response {
+pub(super) async fn get(method: Method, Named(stream): Named<String>) -> Result<Response, Problem> {
+    exchange::room(&stream)?;
     if method == Method::HEAD {
         let sdp = HeaderValue::from_static(exchange::SDP);
-        return (StatusCode::OK, [(header::CONTENT_TYPE, sdp)]).into_response();
+        return Ok((StatusCode::OK, [(header::CONTENT_TYPE, sdp)]).into_response());
     }
-    StatusCode::NO_CONTENT.into_response()
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

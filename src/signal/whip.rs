@@ -47,6 +47,7 @@ pub(super) async fn options(
 }
 
 /// `GET /whip/{stream}`: 2xx without content (RFC 9725 section 4.1).
-pub(super) async fn get() -> Response {
-    StatusCode::NO_CONTENT.into_response()
+pub(super) async fn get(Named(stream): Named<String>) -> Result<Response, Problem> {
+    exchange::room(&stream)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
