@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -13,7 +11,6 @@ use crate::ids::RoomName;
 use crate::room::directory::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
-use crate::wire::sdp::MAX_BYTES;
 
 /// The media type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
@@ -54,18 +51,9 @@ fn is_declared_as(headers: &HeaderMap, wanted: &str) -> bool {
     essence.eq_ignore_ascii_case(wanted)
 }
 
-/// Reads a body as text.
-pub(super) async fn text(body: Body) -> Result<String, Problem> {
-    let mut request = Request::new(body);
-    DefaultBodyLimit::max(MAX_BYTES).apply(&mut request);
-    let bytes = Bytes::from_request(request, &()).await.map_err(|error| {
-        if error.status() != StatusCode::PAYLOAD_TOO_LARGE {
-            return Problem::bad_request("The body is broken off, or not framed as HTTP asks.");
-        }
-        let detail = format!("The body is larger than {MAX_BYTES} bytes.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
-    })?;
-    String::from_utf8(bytes.into()).map_err(|_| Problem::bad_request("The body is not UTF-8 text."))
+/// A body as text.
+pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|_| Problem::bad_request("The body is not UTF-8 text."))
 }
 
 /// An answered offer on its way into a room.

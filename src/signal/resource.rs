@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,18 +20,18 @@ pub(super) async fn patch_whip(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(find_live(&app, &path, Side::Publish)?, &headers, body).await
+    patch(&find_live(&app, &path, Side::Publish)?, &headers, &body)
 }
 
 pub(super) async fn patch_whep(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(find_live(&app, &path, Side::Watch)?, &headers, body).await
+    patch(&find_live(&app, &path, Side::Watch)?, &headers, &body)
 }
 
 pub(super) async fn delete_whip(
@@ -77,12 +77,12 @@ fn find_live(app: &App, path: &(String, String), side: Side) -> Result<Resource,
 
 /// Trickled candidates are read and not used: the server is ICE-lite, and learns the client's addresses from its
 /// checks. So they never fail for their content (RFC 9725 section 4.3.2: unusable candidates are discarded).
-async fn patch(resource: Resource, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+fn patch(resource: &Resource, headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
     exchange::check_sdp_fragment(headers)?;
     check_precondition(headers, &resource.etag)?;
-    let fragment = format!("v=0\r\n{}", exchange::text(body).await?);
+    let fragment = format!("v=0\r\n{}", exchange::text(body)?);
     let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;
-    if restarts(&fragment, &resource) {
+    if restarts(&fragment, resource) {
         let detail = "This server does not restart ICE on a session. Delete it and post a new offer.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "no-ice-restart", "ICE restart not supported", detail));

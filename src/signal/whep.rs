@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,16 +20,16 @@ pub(super) async fn post(
     State(app): State<Arc<App>>,
     Named(stream): Named<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
     exchange::check_sdp(&headers)?;
-    // Players poll for streams that are not there yet: those are told before anything is read or made for them.
+    // Players poll for streams that are not there yet: those are told before anything is made for them.
     if !app.control.directory().is_live(&room) {
         return Err(JoinError::from(WatchError::NotLive).into());
     }
-    let offer = exchange::text(body).await?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, &offer)?;
+    let offer = exchange::text(&body)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, offer)?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     let session = resource.session;
     app.control.watch(id, resource, answered.session, answered.slots)?;

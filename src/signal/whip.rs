@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,15 +18,15 @@ pub(super) async fn post(
     State(app): State<Arc<App>>,
     Named(stream): Named<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
     if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
         return Err(Problem::unauthorized());
     }
     exchange::check_sdp(&headers)?;
-    let offer = exchange::text(body).await?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, &offer)?;
+    let offer = exchange::text(&body)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, offer)?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
     app.control.publish(id, resource, answered.session, answered.tracks)?;
