@@ -39,7 +39,7 @@ async fn players_of_a_live_stream_are_taken_in_or_told_why_not() {
     let vp9 = Offering::new(Direction::RecvOnly, Codec::Vp9).await.offer;
     let play = offer("play/firefox");
     for (what, offer, status, problem) in [
-        ("a slash and VP9 only", vp9, 422, "no-common-codec"),
+        ("VP9 only", vp9, 422, "no-common-codec"),
         ("an encoder's offer", offer("publish/obs-h264"), 422, "offer"),
         ("all inactive", play.replace("a=recvonly", "a=inactive"), 422, "offer"),
         ("only a data channel", offer("session/chromium-data-channel"), 422, "offer"),
@@ -97,6 +97,9 @@ async fn a_viewer_waits_while_the_publisher_is_away() {
     let _second = Peer::publish(&server, "demo", 2).await;
     viewer.until("a frame of the second", |seen| seen.frames_of(2) > 0).await;
     assert!(!viewer.seen().closed);
+    assert_eq!(server.ask(&trickle(&viewer)).await.status, 204);
+    let wrong_side = viewer.path.replace("/whep/", "/whip/");
+    assert_eq!(server.ask(&Request::new("DELETE", &wrong_side)).await.status, 404);
     assert_eq!(server.ask(&Request::new("DELETE", &viewer.path)).await.status, 200);
     viewer.until("its own goodbye", |seen| seen.closed).await;
 }

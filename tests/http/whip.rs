@@ -1,8 +1,9 @@
 //! POST, GET, HEAD and OPTIONS on `/whip/{stream}` (RFC 9725 sections 4.1 and 4.2).
 
 use sluice::config::PublicUrl;
+use tokio::net::TcpStream;
 
-use crate::message::{Reply, Request, speak};
+use crate::message::{Reply, Request, read, speak, write};
 use crate::running::Running;
 use crate::{offer, offers};
 
@@ -112,6 +113,34 @@ async fn the_location_is_absolute_where_a_proxy_stands_before() {
     .await;
     let reply = server.ask(&Request::sdp("/whip/demo", offer("publish/obs-h264"))).await;
     assert_created("public_url", &reply, "https://live.example.org/sluice/whip/demo/");
+}
+
+#[tokio::test]
+async fn a_refusal_waits_for_the_whole_body() {
+    let server = Running::start().await;
+    for (path, media_type, status) in [
+        ("/whep/never", "application/sdp", 409),
+        ("/whip/demo", "text/plain", 415),
+        ("/whip/a%20b", "application/sdp", 400),
+        ("/nothing", "application/sdp", 404),
+        ("/", "application/sdp", 405),
+    ] {
+        let body = offer("publish/roamhq-wrtc-simulcast");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: {media_type}\r\n");
+        let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+        let client = TcpStream::connect(server.address).await.expect("it listens");
+        write(&client, head.as_bytes()).await.expect("it reads");
+        // When a later request is answered, the server has seen this one. Would it refuse and close the connection
+        // now, then the client, which is still sending, would find it reset, and never see the reason.
+        server.ask(&Request::new("GET", "/healthz")).await;
+        let rest = format!("{body}GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        write(&client, rest.as_bytes()).await.expect("it still reads");
+        let mut told = Vec::new();
+        while read(&client, &mut told).await.expect("the connection is not reset") > 0 {}
+        let told = String::from_utf8(told).expect("UTF-8");
+        assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {told}");
+        assert!(told.ends_with("\r\n\r\nok\n"), "{path}: the connection serves the next request: {told}");
+    }
 }
 
 #[tokio::test]
