@@ -42,10 +42,10 @@ impl Request {
         let (method, path) = (self.method, &self.path);
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         if matches!(method, "POST" | "PATCH" | "PUT") {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
+            head.extend(["Content-Length: ", &self.body.len().to_string(), "\r\n"]);
         }
         let mut bytes = (head + "\r\n").into_bytes();
         bytes.extend(&self.body);

@@ -24,7 +24,7 @@ const FRAME: Duration = Duration::from_millis(20);
 /// A peer whose offer is not answered yet.
 pub(crate) struct Offering {
     pub(crate) offer: String,
-    rtc: Rtc,
+    rtc: Box<Rtc>,
     socket: UdpSocket,
     pending: SdpPendingOffer,
     video: Mid,
@@ -65,8 +65,8 @@ impl Offering {
             Codec::Vp9 => config.enable_vp9(true),
             other => panic!("no {other:?} here"),
         };
-        let mut rtc = config.build(Instant::now());
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let mut rtc = Box::new(config.build(Instant::now()));
         let address = socket.local_addr().expect("it is bound");
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut change = rtc.sdp_api();
@@ -133,7 +133,7 @@ impl Drop for Peer {
 }
 
 struct Run {
-    rtc: Rtc,
+    rtc: Box<Rtc>,
     socket: UdpSocket,
     address: SocketAddr,
     video: Mid,
