@@ -3,18 +3,31 @@
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
-/// Asks for `/healthz` at `listen`, the configured `http.listen`; a wildcard address is asked by loopback.
+use crate::net::tls;
+
+/// Asks for `/healthz` at `listen`, the configured `http.listen`; a wildcard address is asked by loopback. With
+/// `certificate`, the configured `tls.cert`, it asks by HTTPS, and the server must present that certificate.
 /// Each step (connect, send, receive) may take `limit`.
 ///
 /// # Errors
 /// Nobody listens there, the answer does not come in time, or it is another than 200.
-pub fn check(listen: SocketAddr, limit: Duration) -> Result<()> {
+pub fn check(listen: SocketAddr, certificate: Option<&Path>, limit: Duration) -> Result<()> {
     let server = SocketAddr::new(reachable(listen.ip()), listen.port());
-    let mut stream = TcpStream::connect_timeout(&server, limit)?;
+    let stream = TcpStream::connect_timeout(&server, limit)?;
     stream.set_write_timeout(Some(limit))?;
     stream.set_read_timeout(Some(limit))?;
+    match certificate {
+        Some(certificate) => {
+            ask(server, tls::pinned(server.ip(), certificate, stream).map_err(Error::other)?)
+        }
+        None => ask(server, stream),
+    }
+}
+
+fn ask(server: SocketAddr, mut stream: impl Read + Write) -> Result<()> {
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut status = [0; "HTTP/1.1 200".len()];
@@ -44,7 +57,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     /// Checks against a server that answers one request with `answer`, and returns the request with the result.
-    fn ask(answer: &'static str, listen: Ipv4Addr) -> (String, Result<()>) {
+    fn served(answer: &'static str, listen: Ipv4Addr) -> (String, Result<()>) {
         let listener = TcpListener::bind((listen, 0)).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let server = thread::spawn(move || {
@@ -58,20 +71,20 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("the answer leaves");
             String::from_utf8(request).expect("the request is text")
         });
-        let result = check(address, LIMIT);
+        let result = check(address, None, LIMIT);
         (server.join().expect("the server ends"), result)
     }
 
     #[test]
     fn a_live_server_is_healthy() {
-        let (request, result) = ask("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ipv4Addr::LOCALHOST);
+        let (request, result) = served("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Ipv4Addr::LOCALHOST);
         result.expect("200 means alive");
         assert!(request.starts_with("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:"), "{request}");
     }
 
     #[test]
     fn a_wildcard_address_is_asked_by_loopback() {
-        let (request, result) = ask("HTTP/1.1 200 OK\r\n\r\n", Ipv4Addr::UNSPECIFIED);
+        let (request, result) = served("HTTP/1.1 200 OK\r\n\r\n", Ipv4Addr::UNSPECIFIED);
         result.expect("200 means alive");
         assert!(request.contains("\r\nHost: 127.0.0.1:"), "{request}");
         assert_eq!(reachable(Ipv6Addr::UNSPECIFIED.into()), IpAddr::from(Ipv6Addr::LOCALHOST));
@@ -81,7 +94,7 @@ mod tests {
     #[test]
     fn any_other_answer_is_an_error() {
         for answer in ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "SSH-2.0-server\r\n", "", "HTTP/1.1"] {
-            let (_, result) = ask(answer, Ipv4Addr::LOCALHOST);
+            let (_, result) = served(answer, Ipv4Addr::LOCALHOST);
             assert!(result.is_err(), "{answer:?} counted as healthy");
         }
     }
@@ -89,6 +102,6 @@ mod tests {
     #[test]
     fn nobody_listening_is_an_error() {
         // Port 1 (tcpmux) has been out of use for decades.
-        assert!(check(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), LIMIT).is_err());
+        assert!(check(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), None, LIMIT).is_err());
     }
 }

@@ -3,9 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sluice::config::{self, Config, Loaded};
+
+/// How long each step of a health check may take; three of them stay within the time that Docker gives.
+const HEALTH_STEP: Duration = Duration::from_millis(900);
 
 /// A media server for live streams: encoders publish by WHIP, viewers watch by WHEP.
 ///
@@ -38,22 +42,22 @@ struct Settings {
 enum Command {
     /// Check the configuration, print the effective values without secrets, and exit
     CheckConfig(#[command(flatten)] Settings),
+    /// Ask the running server of the same configuration whether it is alive; for a container's health check
+    Health(#[command(flatten)] Settings),
 }
 
 fn main() -> ExitCode {
     let Arguments { mut settings, command } = Arguments::parse();
-    let check_only = command.is_some();
-    if let Some(Command::CheckConfig(more)) = command {
-        settings.config = more.config.or(settings.config);
-        settings.set.extend(more.set);
+    if let Some(Command::CheckConfig(more) | Command::Health(more)) = &command {
+        settings.config = more.config.clone().or(settings.config);
+        settings.set.extend_from_slice(&more.set);
     }
     match load(&settings) {
-        Ok(loaded) if check_only => {
-            // A reader that has seen enough, as in `check-config | head`, is no error.
-            let _ = write!(std::io::stdout(), "configuration is valid\n{}", loaded.listing());
-            ExitCode::SUCCESS
-        }
-        Ok(loaded) => serve(&loaded.config),
+        Ok(loaded) => match command {
+            None => serve(&loaded.config),
+            Some(Command::CheckConfig(_)) => list(&loaded),
+            Some(Command::Health(_)) => health(&loaded.config),
+        },
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
@@ -65,6 +69,22 @@ fn load(settings: &Settings) -> Result<Loaded, config::Error> {
     let variable = std::env::var_os(config::file::VARIABLE);
     let file = config::file::find(settings.config.as_deref(), variable.as_deref(), Path::new("."))?;
     config::load(file.as_ref(), std::env::vars_os(), &settings.set)
+}
+
+fn list(loaded: &Loaded) -> ExitCode {
+    // A reader that has seen enough, as in `check-config | head`, is no error.
+    let _ = write!(std::io::stdout(), "configuration is valid\n{}", loaded.listing());
+    ExitCode::SUCCESS
+}
+
+fn health(config: &Config) -> ExitCode {
+    match sluice::health::check(config.http.listen, config.tls.cert.as_deref(), HEALTH_STEP) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("not healthy: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn serve(config: &Config) -> ExitCode {

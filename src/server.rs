@@ -1,22 +1,26 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::Listener as _;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, LogFormat};
 use crate::metrics::exporter::Exporter;
+use crate::net::tls;
 use crate::net::udp::UdpConfig;
 use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
 use crate::signal;
 use crate::signal::app::App;
+use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::worker::pool::{Pool, WorkerConfig};
 
@@ -44,6 +48,9 @@ pub enum StartError {
     /// No certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The certificate of the HTTP server.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// No runtime, no metrics: a broken machine.
     #[error("cannot start: {0}")]
     System(String),
@@ -52,8 +59,8 @@ pub enum StartError {
 /// A server that is listening.
 pub struct Server {
     app: Arc<App>,
-    http: TcpListener,
-    operator: Option<TcpListener>,
+    http: Listener,
+    operator: Option<Listener>,
 }
 
 impl Server {
@@ -62,9 +69,13 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the port that is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let http = listen("http.listen", config.http.listen).await?;
+        let tls = match (&config.tls.cert, &config.tls.key) {
+            (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+            _ => None,
+        };
+        let http = listen("http.listen", config.http.listen, tls).await?;
         let operator = match config.metrics.listen {
-            Some(address) => Some(listen("metrics.listen", address).await?),
+            Some(address) => Some(listen("metrics.listen", address, None).await?),
             None => None,
         };
         let identity = Identity::generate()?;
@@ -104,7 +115,7 @@ impl Server {
     pub fn greeting(&self) -> io::Result<String> {
         let base = match &self.app.public_url {
             Some(url) => url.as_str().to_owned(),
-            None => format!("http://{}", reachable(self.http_address()?)),
+            None => format!("{}://{}", self.http.scheme(), reachable(self.http_address()?)),
         };
         let metrics = match &self.operator {
             Some(listener) => format!("http://{}/metrics", reachable(listener.local_addr()?)),
@@ -178,7 +189,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 }
 
 async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     router: axum::Router,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -186,8 +197,13 @@ async fn serve(
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
-async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { what, address, error })
+async fn listen(
+    what: &'static str,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+) -> Result<Listener, StartError> {
+    let listening = TcpListener::bind(address).await.and_then(|socket| Listener::new(socket, tls));
+    listening.map_err(|error| StartError::Listen { what, address, error })
 }
 
 fn worker_config(config: &Config) -> WorkerConfig {
@@ -226,6 +242,7 @@ async fn asked_to_stop() {
 fn init_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::new(config.log.level.as_str());
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),

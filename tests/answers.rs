@@ -303,3 +303,17 @@ fn hopeless_offers_get_a_sentence() {
         assert!(refused.contains(wanted), "wanted {wanted:?}, got {refused:?}");
     }
 }
+
+#[test]
+fn offers_that_str0m_cannot_take_are_refused_in_words() {
+    let twice_vp8 = fixture("play", "firefox").replace("a=rtpmap:121 VP9/90000", "a=rtpmap:121 VP8/90000");
+    let unknown_protocol = fixture("play", "gst128-whepsrc")
+        .replace("m=video 0 UDP/TLS/RTP/", "m=video 0 UDP/TLS/R")
+        .replace("a=mid:video1\r\n", "");
+    for (offer, words) in [(twice_vp8, "contradict each other"), (unknown_protocol, "kind or protocol")] {
+        match answer_as(&offer, Role::Watch) {
+            Err(OfferError::Refused(reason)) => assert!(reason.contains(words), "{reason}"),
+            other => panic!("{:?}", other.map(|answered| answered.answer)),
+        }
+    }
+}

@@ -24,3 +24,4 @@ pub mod udp;
 mod udp_linux;
 mod udp_portable;
 pub mod ufrag;
+pub mod tls;

@@ -10,6 +10,7 @@ mod whep;
 mod resource;
 mod pages;
 mod layers;
+pub mod listener;
 
 use std::sync::Arc;
 

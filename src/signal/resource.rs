@@ -117,7 +117,8 @@ fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.
 fn delete(app: &App, resource: &Resource) -> Result<Response, Problem> {
     app.control.leave(resource.session);
-    Ok(StatusCode::OK.into_response())
+    // Not empty: FFmpeg 9 takes an empty body for a broken connection and complains.
+    Ok((StatusCode::OK, "ended\n").into_response())
 }
 
 #[cfg(test)]

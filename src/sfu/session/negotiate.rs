@@ -1,6 +1,7 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
@@ -93,6 +94,19 @@ pub fn answer(
     now: Instant,
 ) -> Result<Answered, OfferError> {
     let offer = Offer::parse(offer, role)?;
+    // str0m panics at some offers, such as one codec under two payload types. Nothing it held outlives that.
+    catch_unwind(AssertUnwindSafe(|| accept(&offer, role, new, endpoint, now)))
+        .unwrap_or_else(|_| Err(OfferError::Refused("its lines contradict each other".to_owned())))
+}
+
+/// Answers an offer that was found fit.
+fn accept(
+    offer: &Offer<'_>,
+    role: Role,
+    new: &NewSession,
+    endpoint: &Endpoint,
+    now: Instant,
+) -> Result<Answered, OfferError> {
     let (codecs, offered) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
@@ -113,8 +127,14 @@ pub fn answer(
     let cleaned = SdpOffer::from_sdp_string(&offer.cleaned()).map_err(|e| refused(&e))?;
     let answered = rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e))?.to_sdp_string();
     let answered = Sdp::parse(&answered)?;
-    let answer = rewrite(&answered, &offer, role, &endpoint.candidates);
-    let lines = sections(&rtc, &offer, &answered, &offered);
+    // str0m leaves out sections whose m-line it does not know; RFC 3264 section 6 wants each one answered.
+    if answered.sections.len() != offer.sdp.sections.len() {
+        return Err(OfferError::Refused(
+            "it has an m-line of a kind or protocol that is not spoken here".to_owned(),
+        ));
+    }
+    let answer = rewrite(&answered, offer, role, &endpoint.candidates);
+    let lines = sections(&rtc, offer, &answered, &offered);
     let tracks = if role == Role::Publish { published(&lines, new.first_track) } else { Vec::new() };
     let slots = if role == Role::Watch { slots(&lines) } else { Vec::new() };
     if tracks.is_empty() && slots.is_empty() {

@@ -16,7 +16,7 @@ import picture
 
 
 def options(arguments):
-    """What FFmpeg's WHIP muxer is told. Its own default certificate is RSA: the session needs P-256."""
+    """What FFmpeg's WHIP muxer is told. Its own default certificate is on P-224 in some builds: the session needs P-256."""
     told = {"cert_file": arguments.cert, "key_file": arguments.key}
     if arguments.token:
         told["authorization"] = arguments.token

@@ -1,0 +1,295 @@
+//! TLS for the HTTP listener: certificate files in, encrypted connections out.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, SignatureScheme, StreamOwned,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Who has not said hello within this time is not a browser.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Handshakes at a time. More wait in the kernel's queue, so that half-open connections cost little memory.
+const MOST_HANDSHAKES: usize = 256;
+/// After an accept that failed for want of file descriptors: trying again at once would only burn a core.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that cannot be read, or is not PEM.
+    #[error("cannot read {what} from {path}: {error}")]
+    File {
+        /// The configuration key.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: pem::Error,
+    },
+    /// A certificate file without a certificate.
+    #[error("{0} contains no certificate")]
+    Empty(PathBuf),
+    /// Certificate and key do not belong together, or are of a kind that is not supported.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Refused(rustls::Error),
+}
+
+/// Reads a certificate chain and its key, both PEM, for HTTP/1.1 over TLS 1.2 and 1.3.
+///
+/// # Errors
+/// [`TlsError`] names the file.
+pub fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = read_chain(certificate)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("tls.key", key, error))?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.map_err(TlsError::Refused)?.with_no_client_auth();
+    let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Refused)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let error = |error| unreadable("tls.cert", path, error);
+    let chain =
+        CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
+    if chain.is_empty() { Err(TlsError::Empty(path.to_owned())) } else { Ok(chain) }
+}
+
+fn unreadable(what: &'static str, path: &Path, error: pem::Error) -> TlsError {
+    TlsError::File { what, path: path.to_owned(), error }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// A client's connection to a server that must present the very certificate of this file, whatever its name.
+///
+/// # Errors
+/// [`TlsError`] names the file. The handshake is made with the first byte that is sent.
+pub fn pinned(
+    server: IpAddr,
+    certificate: &Path,
+    stream: std::net::TcpStream,
+) -> Result<StreamOwned<ClientConnection, std::net::TcpStream>, TlsError> {
+    let expected =
+        read_chain(certificate)?.into_iter().next().ok_or(TlsError::Empty(certificate.to_owned()))?;
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let pin = Arc::new(Pin { expected, provider });
+    let config = builder.map_err(TlsError::Refused)?.dangerous().with_custom_certificate_verifier(pin);
+    let config = Arc::new(config.with_no_client_auth());
+    let connection = ClientConnection::new(config, server.into()).map_err(TlsError::Refused)?;
+    Ok(StreamOwned::new(connection, stream))
+}
+
+/// Trusts one certificate and no name: who asks knows the file, and the address is this machine's own.
+#[derive(Debug)]
+struct Pin {
+    expected: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        presented: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *presented == self.expected {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::General("the server presents another certificate than tls.cert".to_owned()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A listener whose connections have a finished handshake behind them. A slow client delays nobody.
+pub struct TlsListener {
+    address: SocketAddr,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl TlsListener {
+    /// Accepts connections of `listener` from now on. Needs to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the listener does not know its own address.
+    pub fn new(listener: TcpListener, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (finished, ready) = mpsc::channel(16);
+        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(config), finished));
+        Ok(Self { address, ready, accepting })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The next connection.
+    pub async fn accept(&mut self) -> (TlsStream<TcpStream>, SocketAddr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            // The accepting task ends only with this listener.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for TlsListener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+) {
+    let places = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "a connection was not accepted");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, finished) = (acceptor.clone(), finished.clone());
+        tokio::spawn(async move {
+            let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await;
+            drop(place);
+            match handshake {
+                Ok(Ok(stream)) => drop(finished.send((stream, peer)).await),
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use std::io::{Read, Write};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn files(name: &str) -> (PathBuf, PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let folder = std::env::temp_dir().join(format!("sluice-tls-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        (certificate, key)
+    }
+
+    #[tokio::test]
+    async fn a_silent_client_does_not_keep_others_out() {
+        let (certificate, key) = files("accept");
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let address = listener.local_addr();
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let client = tokio::task::spawn_blocking(move || {
+            let stream = std::net::TcpStream::connect(address).unwrap();
+            let mut stream = pinned(address.ip(), &certificate, stream).unwrap();
+            stream.write_all(b"hello").unwrap();
+            let mut text = [0; 5];
+            stream.read_exact(&mut text).unwrap();
+            text
+        });
+        let (mut stream, _) = listener.accept().await;
+        let mut text = [0; 5];
+        stream.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"hello");
+        stream.write_all(b"world").await.unwrap();
+        stream.flush().await.unwrap();
+        assert_eq!(&client.await.unwrap(), b"world");
+    }
+
+    #[tokio::test]
+    async fn another_certificate_is_not_taken_for_ours() {
+        let (certificate, key) = files("ours");
+        let (other, _) = files("theirs");
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let address = listener.local_addr();
+        let asked = tokio::task::spawn_blocking(move || {
+            let stream = std::net::TcpStream::connect(address).unwrap();
+            pinned(address.ip(), &other, stream).unwrap().write_all(b"hello")
+        });
+        assert!(asked.await.unwrap().is_err());
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let (certificate, key) = files("errors");
+        let missing = certificate.with_file_name("missing.pem");
+        let text = |certificate: &Path, key: &Path| load(certificate, key).unwrap_err().to_string();
+        assert!(
+            text(&missing, &key).contains("tls.cert from ") && text(&missing, &key).contains("missing.pem")
+        );
+        assert!(text(&certificate, &missing).contains("tls.key from "));
+        assert!(text(&key, &key).contains("contains no certificate"));
+        let (_, other_key) = files("other");
+        assert!(text(&certificate, &other_key).contains("cannot be used"));
+    }
+}
