@@ -209,6 +209,7 @@ async fn deleting_twice_is_fine_and_the_rest_is_over() {
     assert_eq!(session.server.ask(&Request::new("GET", &session.path)).await.status, 404);
     for _ in 0..2 {
         let reply = session.server.ask(&delete).await;
-        assert_eq!((reply.status, reply.body.as_str()), (200, ""), "OBS logs a warning for anything but 200");
+        // OBS logs a warning for anything but 200; FFmpeg 9 takes an empty body for a broken connection.
+        assert_eq!((reply.status, reply.body.is_empty()), (200, false), "{reply:?}");
     }
 }
