@@ -58,13 +58,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
     }
 
-    /// The body has the wrong media type; `wanted` is the right one.
+    /// The body has the wrong media type; `wanted` is the right one, `told_by` the header that names it: Accept-Post
+    /// for a POST (W3C Linked Data Platform section 7.1), Accept-Patch for a PATCH (RFC 5789 section 2.2).
     #[must_use]
-    pub fn media_type(wanted: &'static str) -> Self {
+    pub fn media_type(wanted: &'static str, told_by: HeaderName) -> Self {
         let detail = format!("Send the body with Content-Type: {wanted}.");
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Self::new(status, "media-type", "Unsupported media type", detail)
-            .with(HeaderName::from_static("accept-post"), wanted)
+        Self::new(status, "media-type", "Unsupported media type", detail).with(told_by, wanted)
     }
 
     /// The stream wants a key.

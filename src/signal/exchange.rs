@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -12,7 +11,6 @@ use crate::ids::RoomName;
 use crate::room::directory::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
-use crate::wire::sdp::MAX_BYTES;
 
 /// The media type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
@@ -31,20 +29,31 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Checks that a request's body is declared as `wanted`; parameters such as a charset do not matter.
-pub(super) fn check_media_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(wanted) { Ok(()) } else { Err(Problem::media_type(wanted)) }
+/// The headers that name the media type of a POST and of a PATCH.
+pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+
+/// Checks that the body of a POST is declared as SDP.
+pub(super) fn check_sdp(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_declared_as(headers, SDP) { Ok(()) } else { Err(Problem::media_type(SDP, ACCEPT_POST)) }
 }
 
-/// Reads a body as text.
-pub(super) async fn text(body: Body) -> Result<String, Problem> {
-    let bytes = to_bytes(body, MAX_BYTES).await.map_err(|_| {
-        let detail = format!("The body is larger than {MAX_BYTES} bytes.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
-    })?;
-    String::from_utf8(bytes.into()).map_err(|_| Problem::bad_request("The body is not UTF-8 text."))
+/// Checks that the body of a PATCH is declared as candidates.
+pub(super) fn check_sdp_fragment(headers: &HeaderMap) -> Result<(), Problem> {
+    let right = is_declared_as(headers, SDP_FRAGMENT);
+    if right { Ok(()) } else { Err(Problem::media_type(SDP_FRAGMENT, ACCEPT_PATCH)) }
+}
+
+/// Whether a request's body is declared as `wanted`; parameters such as a charset do not matter.
+fn is_declared_as(headers: &HeaderMap, wanted: &str) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(wanted)
+}
+
+/// A body as text.
+pub(super) fn text(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body).map_err(|_| Problem::bad_request("The body is not UTF-8 text."))
 }
 
 /// An answered offer on its way into a room.
@@ -84,7 +93,7 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
     let texts = [
         (header::LOCATION, location),
         (header::ETAG, format!("\"{}\"", resource.etag)),
-        (HeaderName::from_static("accept-patch"), SDP_FRAGMENT.to_owned()),
+        (ACCEPT_PATCH, SDP_FRAGMENT.to_owned()),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::from_str(&text) {
@@ -108,7 +117,7 @@ pub(super) fn add_ice_servers(app: &App, headers: &mut HeaderMap) {
 pub(super) fn describe(app: &App) -> Response {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("accept-post"), HeaderValue::from_static(SDP));
+    headers.insert(ACCEPT_POST, HeaderValue::from_static(SDP));
     add_ice_servers(app, headers);
     response
 }

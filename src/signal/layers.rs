@@ -1,14 +1,34 @@
-//! What happens around every request: CORS, and counting.
+//! What happens around every request: taking in its body, CORS, and counting.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
+use super::error::Problem;
+use crate::wire::sdp::MAX_BYTES;
+
+/// Takes in the whole body before anything is decided. A connection that is closed on a client which is still
+/// sending is reset, and then the client may never see why it was refused.
+pub(super) async fn take_body(mut request: Request, next: Next) -> Result<Response, Problem> {
+    let body = std::mem::take(request.body_mut());
+    let mut reading = Request::new(body);
+    DefaultBodyLimit::max(MAX_BYTES).apply(&mut reading);
+    let bytes = Bytes::from_request(reading, &()).await.map_err(|error| {
+        if error.status() != StatusCode::PAYLOAD_TOO_LARGE {
+            return Problem::bad_request("The body is broken off, or not framed as HTTP asks.");
+        }
+        let detail = format!("The body is larger than {MAX_BYTES} bytes.");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
+    })?;
+    *request.body_mut() = Body::from(bytes);
+    Ok(next.run(request).await)
+}
 
 /// Players and publishers live on other origins than the server, so that everything here may be used from
 /// anywhere. Nothing is granted by that: there are no cookies, and a token has to be sent on purpose.

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod mint;
 pub mod error;
+mod path;
 mod exchange;
 mod whip;
 mod whep;
@@ -66,6 +67,7 @@ fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             Problem::new(status, "method", "Method not allowed", "This address does not take this method.")
         })
+        .layer(from_fn(layers::take_body))
         .layer(from_fn(layers::cors))
         .layer(from_fn_with_state(app.clone(), layers::count))
         .with_state(app)

@@ -1,11 +1,11 @@
 //! The web pages, which are part of the binary: nothing to install beside it, nothing fetched from elsewhere.
 
-use axum::extract::Path;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::error::Problem;
 use super::exchange;
+use super::path::Named;
 
 /// An embedded file: its name below `/assets/`, its media type, its content.
 type Asset = (&'static str, &'static str, &'static [u8]);
@@ -49,19 +49,19 @@ pub(super) async fn landing() -> Response {
 }
 
 /// `/watch/{stream}`. The page reads the stream's name from its own address.
-pub(super) async fn watch(Path(stream): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn watch(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(page(include_bytes!("../../web-demo/watch.html")))
 }
 
 /// `/publish/{stream}`
-pub(super) async fn publish(Path(stream): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn publish(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(page(include_bytes!("../../web-demo/publish.html")))
 }
 
 /// `/assets/{file}`
-pub(super) async fn asset(Path(file): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn asset(Named(file): Named<String>) -> Result<Response, Problem> {
     let found = ASSETS.iter().find(|(name, _, _)| *name == file);
     let (_, media_type, content) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
     Ok(embedded(media_type, content))

@@ -4,61 +4,62 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
-use super::exchange::{self, SDP_FRAGMENT};
+use super::exchange;
+use super::path::Named;
 use crate::room::directory::{Resource, Side};
 use crate::wire::sdp::Sdp;
 
 pub(super) async fn patch_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(find(&app, &path, Side::Publish)?, &headers, body).await
+    patch(&find_live(&app, &path, Side::Publish)?, &headers, &body)
 }
 
 pub(super) async fn patch_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(find(&app, &path, Side::Watch)?, &headers, body).await
+    patch(&find_live(&app, &path, Side::Watch)?, &headers, &body)
 }
 
 pub(super) async fn delete_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     delete(&app, &find(&app, &path, Side::Publish)?)
 }
 
 pub(super) async fn delete_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     delete(&app, &find(&app, &path, Side::Watch)?)
 }
 
 pub(super) async fn get_whip(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    find(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
+    find_live(&app, &path, Side::Publish).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn get_whep(
     State(app): State<Arc<App>>,
-    Path(path): Path<(String, String)>,
+    Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    find(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
+    find_live(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
 fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resource, Problem> {
@@ -68,17 +69,20 @@ fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resour
         .ok_or_else(|| Problem::not_found("There is no such session, or it ended a while ago."))
 }
 
+/// A session that has ended only hears DELETE.
+fn find_live(app: &App, path: &(String, String), side: Side) -> Result<Resource, Problem> {
+    let resource = find(app, path, side)?;
+    if resource.is_live() { Ok(resource) } else { Err(Problem::not_found("The session has ended.")) }
+}
+
 /// Trickled candidates are read and not used: the server is ICE-lite, and learns the client's addresses from its
 /// checks. So they never fail for their content (RFC 9725 section 4.3.2: unusable candidates are discarded).
-async fn patch(resource: Resource, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
-    if !resource.is_live() {
-        return Err(Problem::not_found("The session has ended."));
-    }
-    exchange::check_media_type(headers, SDP_FRAGMENT)?;
+fn patch(resource: &Resource, headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
+    exchange::check_sdp_fragment(headers)?;
     check_precondition(headers, &resource.etag)?;
-    let fragment = format!("v=0\r\n{}", exchange::text(body).await?);
+    let fragment = format!("v=0\r\n{}", exchange::text(body)?);
     let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;
-    if restarts(&fragment, &resource) {
+    if restarts(&fragment, resource) {
         let detail = "This server does not restart ICE on a session. Delete it and post a new offer.";
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Err(Problem::new(status, "no-ice-restart", "ICE restart not supported", detail));

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::path::Named;
 use crate::room::control::JoinError;
 use crate::room::directory::Side;
 use crate::room::room::WatchError;
@@ -17,18 +18,18 @@ use crate::room::room::WatchError;
 /// `POST /whep/{stream}`: watch.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
-    exchange::check_media_type(&headers, exchange::SDP)?;
-    // Players poll for streams that are not there yet: those are told before anything is read or made for them.
+    exchange::check_sdp(&headers)?;
+    // Players poll for streams that are not there yet: those are told before anything is made for them.
     if !app.control.directory().is_live(&room) {
         return Err(JoinError::from(WatchError::NotLive).into());
     }
-    let offer = exchange::text(body).await?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, &offer)?;
+    let offer = exchange::text(&body)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, offer)?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     let session = resource.session;
     app.control.watch(id, resource, answered.session, answered.slots)?;
@@ -39,17 +40,18 @@ pub(super) async fn post(
 /// `OPTIONS /whep/{stream}`, not preflight.
 pub(super) async fn options(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
 ) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(exchange::describe(&app))
 }
 
 /// `GET` is 2xx without content; `HEAD` is how players find out what to post.
-pub(super) async fn get(method: Method) -> Response {
+pub(super) async fn get(method: Method, Named(stream): Named<String>) -> Result<Response, Problem> {
+    exchange::room(&stream)?;
     if method == Method::HEAD {
         let sdp = HeaderValue::from_static(exchange::SDP);
-        return (StatusCode::OK, [(header::CONTENT_TYPE, sdp)]).into_response();
+        return Ok((StatusCode::OK, [(header::CONTENT_TYPE, sdp)]).into_response());
     }
-    StatusCode::NO_CONTENT.into_response()
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

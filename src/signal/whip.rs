@@ -2,30 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::path::Named;
 use crate::room::directory::Side;
 
 /// `POST /whip/{stream}`: publish. A stream that is on air is taken over once this publisher connects.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
     if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
         return Err(Problem::unauthorized());
     }
-    exchange::check_media_type(&headers, exchange::SDP)?;
-    let offer = exchange::text(body).await?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, &offer)?;
+    exchange::check_sdp(&headers)?;
+    let offer = exchange::text(&body)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, offer)?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
     app.control.publish(id, resource, answered.session, answered.tracks)?;
@@ -35,7 +36,7 @@ pub(super) async fn post(
 /// `OPTIONS /whip/{stream}`, not preflight: for those who may publish, what to post and by which ICE servers.
 pub(super) async fn options(
     State(app): State<Arc<App>>,
-    Path(stream): Path<String>,
+    Named(stream): Named<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
@@ -46,6 +47,7 @@ pub(super) async fn options(
 }
 
 /// `GET /whip/{stream}`: 2xx without content (RFC 9725 section 4.1).
-pub(super) async fn get() -> Response {
-    StatusCode::NO_CONTENT.into_response()
+pub(super) async fn get(Named(stream): Named<String>) -> Result<Response, Problem> {
+    exchange::room(&stream)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

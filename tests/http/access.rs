@@ -1,0 +1,111 @@
+//! Who may publish, and how many may come.
+
+use sluice::config::StreamKey;
+
+use crate::message::{Reply, Request};
+use crate::offer;
+use crate::running::Running;
+use crate::whip::assert_created;
+
+async fn with_keys(keys: &[(&str, &str)]) -> Running {
+    let key = |(stream, key): &(&str, &str)| ((*stream).to_owned(), StreamKey::new(key).expect("a key"));
+    Running::with(|config| config.auth.stream_keys = keys.iter().map(key).collect()).await
+}
+
+/// Asks by POST and by OPTIONS, which are guarded alike.
+async fn try_key(server: &Running, stream: &str, authorization: Option<&str>, admitted: bool) {
+    let path = format!("/whip/{stream}");
+    for request in [Request::sdp(&path, offer("publish/obs-h264")), Request::new("OPTIONS", &path)] {
+        let request = match authorization {
+            Some(value) => request.with("Authorization", value),
+            None => request,
+        };
+        let what = format!("{} {path} with {authorization:?}", request.method);
+        let reply = server.ask(&request).await;
+        if admitted {
+            assert!(reply.status == 201 || reply.status == 200, "{what}: {reply:?}");
+            continue;
+        }
+        assert_eq!((reply.status, reply.problem().as_deref()), (401, Some("unauthorized")), "{what}");
+        assert_eq!(reply.header("www-authenticate"), Some("Bearer"), "{what}");
+        assert_eq!((reply.header("link"), reply.header("accept-post")), (None, None), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_of_the_stream_opens_it_and_nothing_else() {
+    let server = with_keys(&[("studio", "studio-secret"), ("*", "common-secret")]).await;
+    for (stream, authorization, admitted) in [
+        ("studio", Some("Bearer studio-secret"), true),
+        ("studio", Some("bearer studio-secret"), true),
+        ("studio", Some("BEARER  studio-secret"), true),
+        ("studio", None, false),
+        ("studio", Some(""), false),
+        ("studio", Some("Bearer"), false),
+        ("studio", Some("Bearer "), false),
+        ("studio", Some("Bearer studio-secre"), false),
+        ("studio", Some("Bearer studio-secrets"), false),
+        ("studio", Some("Bearer STUDIO-SECRET"), false),
+        ("studio", Some("Bearer common-secret"), false),
+        ("studio", Some("studio-secret"), false),
+        ("studio", Some("Basic c3R1ZGlvOnN0dWRpby1zZWNyZXQ="), false),
+        ("studio", Some("Token studio-secret"), false),
+        ("studio/", Some("Bearer studio-secret"), true),
+        ("studio/", None, false),
+        ("Studio", Some("Bearer studio-secret"), false),
+        ("%73tudio", None, false),
+        ("%73tudio", Some("Bearer common-secret"), false),
+        ("elsewhere", Some("Bearer common-secret"), true),
+        ("elsewhere", Some("Bearer studio-secret"), false),
+        ("elsewhere", None, false),
+    ] {
+        try_key(&server, stream, authorization, admitted).await;
+    }
+}
+
+#[tokio::test]
+async fn streams_without_a_key_are_closed_where_others_have_one_unless_told_otherwise() {
+    let closed = with_keys(&[("studio", "studio-secret")]).await;
+    try_key(&closed, "elsewhere", None, false).await;
+    try_key(&closed, "elsewhere", Some("Bearer studio-secret"), false).await;
+    let open = Running::with(|config| {
+        let key = StreamKey::new("studio-secret").expect("a key");
+        config.auth.stream_keys.insert("studio".to_owned(), key);
+        config.auth.open = true;
+    })
+    .await;
+    try_key(&open, "elsewhere", None, true).await;
+    try_key(&open, "studio", None, false).await;
+}
+
+#[tokio::test]
+async fn a_key_guards_publishing_and_not_watching_or_the_session() {
+    let server = with_keys(&[("*", "common-secret")]).await;
+    // Whoever has no key learns nothing about an offer either.
+    assert_eq!(server.ask(&Request::new("POST", "/whip/studio").body("x")).await.status, 401);
+    assert_eq!(server.ask(&Request::new("OPTIONS", "/whep/studio")).await.status, 200);
+    assert_eq!(server.ask(&Request::sdp("/whep/studio", offer("play/chromium"))).await.status, 409);
+    let offer = Request::sdp("/whip/studio", offer("publish/obs-h264"));
+    let reply = server.ask(&offer.with("Authorization", "Bearer common-secret")).await;
+    assert_created("the right key", &reply, "/whip/studio/");
+    // Some clients send their token once only. The path is secret enough.
+    assert_eq!(server.ask(&Request::new("GET", reply.location())).await.status, 204);
+    assert_eq!(server.ask(&Request::new("DELETE", reply.location())).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_full_server_says_when_to_come_again() {
+    let server = Running::with(|config| config.limits.sessions = 2).await;
+    let publish = |stream: &str| Request::sdp(format!("/whip/{stream}"), offer("publish/obs-h264"));
+    let first = server.ask(&publish("one")).await;
+    assert_created("one of two", &first, "/whip/one/");
+    assert_created("two of two", &server.ask(&publish("two")).await, "/whip/two/");
+    let full = server.ask(&publish("three")).await;
+    assert_eq!((full.status, full.problem().as_deref()), (503, Some("full")), "{full:?}");
+    let again = full.header("retry-after").and_then(|seconds| seconds.parse::<u32>().ok());
+    assert!(again.is_some_and(|seconds| seconds > 0), "{full:?}");
+    assert_eq!((full.header("location"), full.header("etag")), (None, None), "no session, no address of one");
+    server.ask(&Request::new("DELETE", first.location())).await;
+    let taken = |reply: &Reply| reply.status == 201;
+    server.ask_until("there is room again", &publish("three"), taken).await;
+}
