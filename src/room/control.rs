@@ -72,7 +72,7 @@ impl Control {
         tracks: Vec<AnsweredTrack>,
     ) -> Result<(), JoinError> {
         let _order = self.in_order();
-        self.check_room_for_more()?;
+        self.check_room_for_more(self.directory.is_live(&resource.room))?;
         let worker = session.ufrag.worker();
         self.directory.publish(id, resource, worker, tracks);
         self.pool.send(worker, Command::Join(Box::new(session)));
@@ -91,7 +91,7 @@ impl Control {
         slots: Vec<AnsweredSlot>,
     ) -> Result<(), JoinError> {
         let _order = self.in_order();
-        self.check_room_for_more()?;
+        self.check_room_for_more(false)?;
         let worker = session.ufrag.worker();
         let actions = self.directory.watch(id, resource, worker, slots)?;
         self.pool.send(worker, Command::Join(Box::new(session)));
@@ -103,8 +103,10 @@ impl Control {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_room_for_more(&self) -> Result<(), JoinError> {
-        if self.directory.sessions() >= self.most_sessions {
+    /// A server that is full still lets encoders come back whose old session it has not yet noticed to be dead.
+    fn check_room_for_more(&self, replaces: bool) -> Result<(), JoinError> {
+        let reserve = if replaces { self.most_sessions / 8 + 1 } else { 0 };
+        if self.directory.sessions() >= self.most_sessions + reserve {
             return Err(JoinError::Full(self.most_sessions));
         }
         Ok(())

@@ -67,6 +67,14 @@ impl Problem {
         Self::new(status, "media-type", "Unsupported media type", detail).with(told_by, wanted)
     }
 
+    /// A media thread is gone: no session could ever connect.
+    #[must_use]
+    pub fn not_ready() -> Self {
+        let detail = "A media thread has stopped. Restart the server.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail)
+            .with(header::RETRY_AFTER, "5")
+    }
+
     /// The stream wants a key.
     #[must_use]
     pub fn unauthorized() -> Self {

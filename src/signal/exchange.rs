@@ -65,6 +65,9 @@ pub(super) struct Exchange {
 
 /// Answers an offer.
 pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
+    if !app.control.pool().is_running() {
+        return Err(Problem::not_ready());
+    }
     let worker = app.control.place();
     let new = app.mint.session(worker);
     let (session, ufrag) = (new.id, new.ufrag);

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
 use crate::net::tls::TlsListener;
@@ -21,12 +23,25 @@ pub enum Listener {
     Tls(TlsListener),
 }
 
+/// A client that sends nothing for so long is cut off: an idle keep-alive, or one that stalls in a request.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// A connection of a [`Listener`].
-pub enum Connection {
-    /// HTTP.
+pub struct Connection {
+    stream: Stream,
+    idle: Pin<Box<Sleep>>,
+}
+
+enum Stream {
     Plain(TcpStream),
-    /// HTTPS. Boxed, as it is ten times as large.
+    /// Boxed, as it is ten times as large.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Connection {
+    fn new(stream: Stream) -> Self {
+        Self { stream, idle: Box::pin(tokio::time::sleep(IDLE)) }
+    }
 }
 
 impl Listener {
@@ -59,11 +74,11 @@ impl axum::serve::Listener for Listener {
         match self {
             Self::Plain(listener) => {
                 let (stream, peer) = axum::serve::Listener::accept(listener).await;
-                (Connection::Plain(stream), peer)
+                (Connection::new(Stream::Plain(stream)), peer)
             }
             Self::Tls(listener) => {
                 let (stream, peer) = listener.accept().await;
-                (Connection::Tls(Box::new(stream)), peer)
+                (Connection::new(Stream::Tls(Box::new(stream))), peer)
             }
         }
     }
@@ -82,32 +97,61 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let Self { stream, idle } = self.get_mut();
+        let read = match stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if read.is_ready() {
+            idle.as_mut().reset(Instant::now() + IDLE);
+        } else if idle.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        read
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::serve::Listener as _;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_stalls_is_cut_off() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let mut listener = Listener::new(socket, None).unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut connection, _) = listener.accept().await;
+        client.write_all(b"GET / HT").await.unwrap();
+        let mut begun = [0; 8];
+        connection.read_exact(&mut begun).await.unwrap();
+        let stalled = connection.read(&mut begun).await;
+        assert_eq!(stalled.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
     }
 }

@@ -79,13 +79,8 @@ async fn healthz() -> &'static str {
 }
 
 /// The process can take sessions.
-async fn readyz(State(app): State<Arc<App>>) -> Response {
-    if app.control.pool().is_running() {
-        return "ready\n".into_response();
-    }
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::new(status, "not-ready", "Not ready", "A media thread has stopped. Restart the server.")
-        .into_response()
+async fn readyz(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    if app.control.pool().is_running() { Ok("ready\n") } else { Err(Problem::not_ready()) }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
