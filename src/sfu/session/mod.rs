@@ -108,6 +108,8 @@ pub enum SessionEvent {
     Connected(Duration),
     /// The peer proved itself on this pair.
     Path {
+        /// When.
+        at: Instant,
         /// The peer's address.
         remote: SocketAddr,
         /// The real local address.
@@ -275,7 +277,7 @@ impl Session {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
                     if let Some(path) = check.filter(|path| path.remote == transmit.destination) {
-                        self.learn(path, turn);
+                        self.learn(now, path, turn);
                     }
                     let local = self.local_for(transmit.destination);
                     let local = local.unwrap_or_else(|| turn.addresses.to_local(transmit.source));
@@ -297,7 +299,7 @@ impl Session {
     }
 
     /// str0m answered a connectivity check, so its integrity was right: the pair belongs to this peer.
-    fn learn(&mut self, path: Path, turn: &mut Turn<'_>) {
+    fn learn(&mut self, now: Instant, path: Path, turn: &mut Turn<'_>) {
         if self.progress == Progress::New {
             self.progress = Progress::Ice;
         }
@@ -306,7 +308,7 @@ impl Session {
             self.paths.remove(0);
         }
         self.paths.push(path);
-        turn.events.push(SessionEvent::Path { remote: path.remote, local: path.local });
+        turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });
     }
 
     fn local_for(&self, remote: SocketAddr) -> Option<SocketAddr> {
