@@ -158,6 +158,8 @@ impl Server {
         tokio::select! {
             () = stop => {}
             Some(ended) = servers.join_next() => return ended.map_err(io::Error::other)?,
+            // Without it the server would go on answering and never carry anything: whoever supervises it shall know.
+            () = self.app.control.pool().broken() => return Err(io::Error::other("a media thread ended by a bug")),
         }
         tracing::info!(sessions = self.app.control.directory().sessions(), "stopping");
         stopping.send_replace(true);

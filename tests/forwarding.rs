@@ -161,6 +161,37 @@ fn a_goodbye_is_heard_on_both_sides() {
 }
 
 #[test]
+fn nothing_piles_up_for_a_viewer_that_is_still_connecting() {
+    let mut world = World::new();
+    let (_, publisher) = world.join(Role::Publish, &[Codec::Vp8]);
+    world.run_until("connected", |world| world.clients[0].connected);
+    let (place, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
+    world.watch(&viewer, &publisher);
+    world.clients[place].silent = true;
+    publish(&mut world, 0, 0..100, 0);
+    assert_eq!(world.core.counters().media_packets_out, 0);
+    assert_eq!(world.clients[0].keyframe_requests, 0, "nobody can see a key frame yet");
+    world.clients[place].silent = false;
+    world.run_until("connected", |world| world.clients[place].connected);
+    world.run(FRAME);
+    assert_eq!(world.clients[place].received.len(), 0, "what came before is past");
+    assert_eq!(world.clients[0].keyframe_requests, 1);
+    publish(&mut world, 0, 100..110, 100);
+    assert_eq!(numbers(&world, place), (100..110).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_encoder_that_changes_its_ssrc_is_followed_at_once() {
+    let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
+    publish(&mut world, 0, 0..20, 0);
+    let client = &mut world.clients[0];
+    let video = client.video;
+    client.change_ssrc(video);
+    publish(&mut world, 0, 20..40, 20);
+    assert_eq!(numbers(&world, 1), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_client_that_never_connects_is_forgotten() {
     let mut world = World::new();
     let (place, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
@@ -190,7 +221,7 @@ fn a_viewer_without_the_new_codec_is_sent_away_to_ask_again() {
     world.leave(&publisher);
     let (now, client) = (world.now, &mut world.clients[again]);
     let video = client.video;
-    client.send(now, video, 0, true, &[0x65, 1, 2, 3]);
+    client.send(now, video, 0, true, &[0x67, 1, 2, 3]);
     world.run(STEP * 4);
     assert_eq!(ended(&world, &viewer), Some(EndReason::Unplayable));
     assert!(world.clients[1].closed);

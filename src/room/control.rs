@@ -30,6 +30,9 @@ pub enum JoinError {
     /// The room's reason.
     #[error(transparent)]
     Watch(#[from] WatchError),
+    /// The media thread has stopped.
+    #[error("A media thread has stopped. Restart the server.")]
+    WorkerGone,
     /// `limits.sessions` is reached.
     #[error("This server is full ({0} sessions). Try again later.")]
     Full(usize),
@@ -63,7 +66,7 @@ impl Control {
     /// Takes a publisher in.
     ///
     /// # Errors
-    /// When the server is full.
+    /// When the server is full, or its worker is gone.
     pub fn publish(
         &self,
         id: ResourceId,
@@ -72,17 +75,20 @@ impl Control {
         tracks: Vec<AnsweredTrack>,
     ) -> Result<(), JoinError> {
         let _order = self.in_order();
-        self.check_room_for_more(self.directory.is_live(&resource.room))?;
-        let worker = session.ufrag.worker();
-        self.directory.publish(id, resource, worker, tracks);
-        self.pool.send(worker, Command::Join(Box::new(session)));
-        Ok(())
+        // A full server still lets encoders come back whose old session it has not yet noticed to be dead.
+        let replaces = self.directory.is_live(&resource.room);
+        let reserve = if replaces { self.most_sessions / 8 + 1 } else { 0 };
+        if self.directory.sessions() >= self.most_sessions + reserve {
+            return Err(JoinError::Full(self.most_sessions));
+        }
+        self.directory.publish(id, resource, session.ufrag.worker(), tracks);
+        self.hand_over(session)
     }
 
     /// Takes a viewer in.
     ///
     /// # Errors
-    /// When the server is full, nobody publishes, or the viewer cannot decode the stream.
+    /// When the server is full, nobody publishes, the viewer cannot decode the stream, or the worker is gone.
     pub fn watch(
         &self,
         id: ResourceId,
@@ -91,10 +97,13 @@ impl Control {
         slots: Vec<AnsweredSlot>,
     ) -> Result<(), JoinError> {
         let _order = self.in_order();
-        self.check_room_for_more(false)?;
-        let worker = session.ufrag.worker();
-        let actions = self.directory.watch(id, resource, worker, slots)?;
-        self.pool.send(worker, Command::Join(Box::new(session)));
+        // Anybody may ask to watch. Those who never connect must not use up the places of those who would.
+        let crowded = self.directory.connecting() >= (self.most_sessions / 4).max(1);
+        if crowded || self.directory.sessions() >= self.most_sessions {
+            return Err(JoinError::Full(self.most_sessions));
+        }
+        let actions = self.directory.watch(id, resource, session.ufrag.worker(), slots)?;
+        self.hand_over(session)?;
         self.carry_out(actions);
         Ok(())
     }
@@ -103,19 +112,21 @@ impl Control {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A server that is full still lets encoders come back whose old session it has not yet noticed to be dead.
-    fn check_room_for_more(&self, replaces: bool) -> Result<(), JoinError> {
-        let reserve = if replaces { self.most_sessions / 8 + 1 } else { 0 };
-        if self.directory.sessions() >= self.most_sessions + reserve {
-            return Err(JoinError::Full(self.most_sessions));
+    /// Gives a session that was entered to its worker.
+    fn hand_over(&self, session: Session) -> Result<(), JoinError> {
+        let (id, worker) = (session.id, session.ufrag.worker());
+        if self.pool.send(worker, Command::Join(Box::new(session))) {
+            return Ok(());
         }
-        Ok(())
+        self.carry_out(self.directory.ended(Instant::now(), id));
+        Err(JoinError::WorkerGone)
     }
 
     /// Ends a session.
     pub fn leave(&self, session: SessionId) {
         if let Some(worker) = self.directory.worker(session) {
-            self.pool.send(worker, Command::Leave(session));
+            // A worker that is gone has no sessions to end.
+            let _ = self.pool.send(worker, Command::Leave(session));
         }
     }
 
@@ -149,7 +160,7 @@ impl Control {
             match action {
                 Action::Bind { session, slot, track } => {
                     if let Some(worker) = self.directory.worker(session) {
-                        self.pool.send(worker, Command::Bind { session, slot, track });
+                        let _ = self.pool.send(worker, Command::Bind { session, slot, track });
                     }
                 }
                 Action::Close(session) => self.leave(session),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -106,6 +107,7 @@ struct Home {
     room: RoomName,
     worker: WorkerId,
     resource: ResourceId,
+    connected: bool,
 }
 
 /// The directory of this process.
@@ -115,6 +117,7 @@ pub struct Directory {
     sessions: DashMap<SessionId, Home>,
     tracks: DashMap<TrackId, SessionId>,
     resources: DashMap<ResourceId, Resource>,
+    connecting: AtomicUsize,
 }
 
 /// How many rooms there are.
@@ -155,7 +158,8 @@ impl Directory {
     }
 
     fn enter(&self, id: ResourceId, resource: Resource, worker: WorkerId) {
-        let home = Home { room: resource.room.clone(), worker, resource: id };
+        let home = Home { room: resource.room.clone(), worker, resource: id, connected: false };
+        self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(resource.session, home);
         self.resources.insert(id, resource);
     }
@@ -181,6 +185,10 @@ impl Directory {
     /// A session's media can flow.
     #[must_use]
     pub fn connected(&self, session: SessionId) -> Vec<Action> {
+        if let Some(mut home) = self.sessions.get_mut(&session).filter(|home| !home.connected) {
+            home.connected = true;
+            self.connecting.fetch_sub(1, Ordering::Relaxed);
+        }
         self.in_room_of(session, |room| room.connected(session))
     }
 
@@ -198,6 +206,9 @@ impl Directory {
     pub fn ended(&self, now: Instant, session: SessionId) -> Vec<Action> {
         let actions = self.in_room_of(session, |room| room.ended(session));
         let Some((_, home)) = self.sessions.remove(&session) else { return actions };
+        if !home.connected {
+            self.connecting.fetch_sub(1, Ordering::Relaxed);
+        }
         self.rooms.remove_if(&home.room, |_, room| room.is_empty());
         self.tracks.retain(|_, publisher| *publisher != session);
         if let Some(mut resource) = self.resources.get_mut(&home.resource) {
@@ -212,6 +223,12 @@ impl Directory {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// How many of them have not got ICE and DTLS through yet.
+    #[must_use]
+    pub fn connecting(&self) -> usize {
+        self.connecting.load(Ordering::Relaxed)
     }
 
     /// Counts the rooms.
@@ -245,7 +262,9 @@ mod tests {
         let format = Format::new(Codec::Vp8, "");
         let track = AnsweredTrack { id: TrackId(1), kind: Codec::Vp8.kind(), format };
         directory.publish(id, resource(1, &room), WorkerId(0), vec![track]);
+        assert_eq!(directory.connecting(), 1);
         assert_eq!(directory.connected(SessionId(1)), []);
+        assert_eq!(directory.connecting(), 0);
         assert_eq!((directory.is_live(&room), directory.census().streams), (true, 1));
 
         assert_eq!(directory.ended(start, SessionId(1)), []);
@@ -256,6 +275,7 @@ mod tests {
         let other = ResourceId::new([8; 16]);
         directory.publish(other, resource(2, &room), WorkerId(0), vec![]);
         let _ = directory.ended(start + TOMBSTONE, SessionId(2));
+        assert_eq!(directory.connecting(), 0, "it ended without having connected");
         assert!(directory.resource(id).is_none(), "tombstones do not pile up");
     }
 

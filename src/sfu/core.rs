@@ -1,14 +1,13 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::counters::Counters;
-use super::forward::packet::{Packet, SourceId};
-use super::forward::subscription::Verdict;
+use super::forward::packet::Packet;
 use super::forward::track::Track;
-use super::session::{EndReason, Session, SessionEvent, Turn};
+use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{SessionId, TrackId};
 use crate::net::addresses::AddressMap;
@@ -35,10 +34,15 @@ pub struct Core {
     tracks: HashMap<TrackId, Track>,
     timers: Timers,
     next_source: u64,
-    /// The media of this turn, and for each packet the encoding that its track's subscribers follow.
-    media: Vec<(TrackId, SourceId, Packet)>,
-    /// Sessions that get something of it, each once, with the places in `media` and the slots.
+    /// The media of this turn.
+    media: Vec<TurnMedia>,
+    /// For each session that gets something of it, the places in `media` and the slots. Empty lists are kept for their
+    /// memory.
     work: HashMap<SessionId, Vec<(usize, usize)>>,
+    /// The sessions whose list is not empty.
+    touched: Vec<SessionId>,
+    /// Tracks for which a key frame is wanted.
+    wanting: BTreeSet<TrackId>,
     session_events: Vec<SessionEvent>,
     events: Vec<CoreEvent>,
     counters: Counters,
@@ -57,6 +61,8 @@ impl Core {
             next_source: 0,
             media: Vec::new(),
             work: HashMap::new(),
+            touched: Vec::new(),
+            wanting: BTreeSet::new(),
             session_events: Vec::new(),
             events: Vec::new(),
             counters: Counters::default(),
@@ -119,11 +125,13 @@ impl Core {
         }
     }
 
-    /// Puts a track behind a slot, or nothing. Unknown ones are left alone: they ended a moment ago.
+    /// Puts a track behind a slot, or nothing. Sessions and slots that ended a moment ago are left alone; a track that
+    /// ended is as good as none.
     pub fn bind(&mut self, id: SessionId, slot: usize, track: Option<TrackId>) {
-        let Some(state) = self.sessions.get_mut(&id).and_then(|session| session.slots.get_mut(slot)) else {
-            return;
-        };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let connected = session.is_connected();
+        let Some(state) = session.slots.get_mut(slot) else { return };
+        let track = track.filter(|track| self.tracks.contains_key(track));
         if state.track == track {
             return;
         }
@@ -132,11 +140,24 @@ impl Core {
         if let Some(before) = before.and_then(|track| self.tracks.get_mut(&track)) {
             before.subscribers.retain(|subscriber| *subscriber != (id, slot));
         }
-        if let Some(track) = track.and_then(|track| self.tracks.get_mut(&track)) {
-            track.subscribers.push((id, slot));
-            if track.kind == MediaKind::Video {
-                track.keyframes.want();
-            }
+        if let Some(track) = track.filter(|_| connected) {
+            self.subscribe(id, slot, track);
+        }
+    }
+
+    /// Lets a track flow to a slot. Only to sessions that are connected: what is sent before that would pile up, and
+    /// fall on the subscriber all at once.
+    fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
+        if let Some(state) = self.tracks.get_mut(&track) {
+            state.subscribers.push((id, slot));
+            self.want_keyframe(track);
+        }
+    }
+
+    fn want_keyframe(&mut self, track: TrackId) {
+        if let Some(state) = self.tracks.get_mut(&track).filter(|state| state.kind == MediaKind::Video) {
+            state.keyframes.want();
+            self.wanting.insert(track);
         }
     }
 
@@ -160,16 +181,19 @@ impl Core {
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
     /// publishers for the key frames that are missing.
     pub fn forward(&mut self, now: Instant, batch: &mut SendBatch) {
-        let mut work = std::mem::take(&mut self.work);
         let media = std::mem::take(&mut self.media);
-        for (id, packets) in work.iter_mut().filter(|(_, packets)| !packets.is_empty()) {
-            self.serve(now, *id, packets, &media, batch);
+        let mut touched = std::mem::take(&mut self.touched);
+        for id in touched.drain(..) {
+            let Some(mut packets) = self.work.get_mut(&id).map(std::mem::take) else { continue };
+            self.serve(now, id, &packets, &media, batch);
             packets.clear();
+            if let Some(list) = self.work.get_mut(&id) {
+                *list = packets;
+            }
         }
+        self.touched = touched;
         self.media = media;
         self.media.clear();
-        work.retain(|id, _| self.sessions.contains_key(id));
-        self.work = work;
         self.request_keyframes(now, batch);
     }
 
@@ -178,59 +202,33 @@ impl Core {
         now: Instant,
         id: SessionId,
         packets: &[(usize, usize)],
-        media: &[(TrackId, SourceId, Packet)],
+        media: &[TurnMedia],
         batch: &mut SendBatch,
     ) {
-        let mut sent = 0;
-        let mut refused = None;
-        for (place, slot) in packets {
-            let Some((track, target, packet)) = media.get(*place) else { continue };
-            let Some(session) = self.sessions.get_mut(&id) else { return };
-            let Some(state) = session.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
-                continue;
-            };
-            match state.subscription.accept(packet, *target) {
-                Verdict::Forward(numbers) => match session.send(*slot, packet, numbers) {
-                    Ok(()) => {
-                        sent += 1;
-                        self.counters.media_bytes_out += packet.payload.len() as u64;
-                    }
-                    Err(format) => {
-                        refused = Some(format);
-                        self.counters.unplayable += 1;
-                    }
-                },
-                Verdict::AwaitsEntry => {
-                    self.counters.awaiting_keyframe += 1;
-                    if let Some(track) = self.tracks.get_mut(track) {
-                        track.keyframes.want();
-                    }
-                }
-                Verdict::Unwanted => {}
-            }
-        }
-        self.counters.media_packets_out += sent;
-        if let Some(format) = refused {
-            tracing::info!(session = %id, %format, "the viewer has no decoder for the stream; closing it");
-            self.with_session(id, batch, |session, turn| session.close(now, turn));
-            self.end(id, EndReason::Unplayable);
-        } else if sent > 0 {
-            self.with_session(id, batch, |session, turn| session.drive(now, turn));
+        let mut served = Served::default();
+        self.with_session(id, batch, |session, turn| served = session.serve(now, packets, media, turn));
+        self.counters.media_packets_out += served.packets;
+        self.counters.media_bytes_out += served.bytes;
+        self.counters.awaiting_keyframe += served.awaiting;
+        self.counters.unplayable += served.unplayable;
+        if let Some(track) = served.wants {
+            self.want_keyframe(track);
         }
     }
 
     fn request_keyframes(&mut self, now: Instant, batch: &mut SendBatch) {
         let mut asked = Vec::new();
-        for track in self.tracks.values_mut() {
-            if track.subscribers.is_empty() {
-                continue;
-            }
+        self.wanting.retain(|id| {
+            let Some(track) = self.tracks.get_mut(id).filter(|track| !track.subscribers.is_empty()) else {
+                return false;
+            };
             if let Some(source) = track.chosen()
                 && track.keyframes.poll(now)
             {
                 asked.push((track.publisher, source));
             }
-        }
+            track.keyframes.deadline().is_some()
+        });
         for (publisher, source) in asked {
             self.counters.keyframe_requests_out += 1;
             self.with_session(publisher, batch, |session, turn| {
@@ -281,6 +279,12 @@ impl Core {
                 self.counters.sessions_connected += 1;
                 self.counters.join_time.observe(took);
                 self.events.push(CoreEvent::Connected(id));
+                for slot in 0..self.sessions.get(&id).map_or(0, |session| session.slots.len()) {
+                    let bound = self.sessions.get(&id).and_then(|session| session.slots.get(slot)?.track);
+                    if let Some(track) = bound {
+                        self.subscribe(id, slot, track);
+                    }
+                }
             }
             SessionEvent::Path { at, remote, local } => {
                 // A path that another session holds stays there: this one goes on by others, or by a later check.
@@ -289,9 +293,7 @@ impl Core {
             SessionEvent::Media(track, packet) => self.media(track, packet),
             SessionEvent::KeyframeWanted(track) => {
                 self.counters.keyframe_requests_in += 1;
-                if let Some(track) = self.tracks.get_mut(&track) {
-                    track.keyframes.want();
-                }
+                self.want_keyframe(track);
             }
             SessionEvent::Nacks { received, sent } => {
                 self.counters.nacks_in += received;
@@ -301,26 +303,37 @@ impl Core {
         }
     }
 
-    fn media(&mut self, id: TrackId, packet: Packet) {
+    fn media(&mut self, id: TrackId, mut packet: Packet) {
         let Some(track) = self.tracks.get_mut(&id) else { return };
         self.counters.media_packets_in += 1;
         self.counters.media_bytes_in += packet.payload.len() as u64;
-        let before = track.format;
-        let target = track.receive(packet.arrived, &packet);
-        if let Some(format) = track.format.filter(|format| Some(*format) != before) {
+        let Some(received) = track.receive(packet.arrived, &packet) else {
+            self.counters.unknown_media += 1;
+            return;
+        };
+        if let Some(format) = received.format {
             self.events.push(CoreEvent::TrackFormat(id, format));
+        }
+        if track.keyframes.deadline().is_some() {
+            self.wanting.insert(id);
         }
         let place = self.media.len();
         for (session, slot) in &track.subscribers {
-            self.work.entry(*session).or_default().push((place, *slot));
+            let list = self.work.entry(*session).or_default();
+            if list.is_empty() {
+                self.touched.push(*session);
+            }
+            list.push((place, *slot));
         }
-        self.media.push((id, target, packet));
+        packet.entry = received.entry;
+        self.media.push(TurnMedia { track: id, target: received.target, packet });
     }
 
     fn end(&mut self, id: SessionId, reason: EndReason) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.demux.remove(id);
         self.timers.remove(id);
+        self.work.remove(&id);
         for track in &session.published {
             let Some(track) = self.tracks.remove(&track.id) else { continue };
             for (subscriber, slot) in track.subscribers {
@@ -338,5 +351,56 @@ impl Core {
         }
         self.counters.ended(reason);
         self.events.push(CoreEvent::Ended(id, reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::ids::WorkerId;
+    use crate::net::demux::Ufrag;
+    use crate::sfu::session::dtls::Identity;
+    use crate::sfu::session::negotiate::{Endpoint, NewSession, answer};
+    use crate::sfu::session::offer::Role;
+
+    fn session(number: u64, now: Instant) -> Session {
+        let offer = include_str!("../../tests/fixtures/offers/play/chromium.sdp");
+        let new = NewSession {
+            id: SessionId(number),
+            ufrag: Ufrag::mint(WorkerId(0), [u8::try_from(number).unwrap(); 10]),
+            password: "p".repeat(24),
+            first_track: TrackId(64),
+            seed: number,
+        };
+        let candidates = vec![SocketAddr::from(([192, 0, 2, 1], 3478))];
+        let endpoint = Endpoint { identity: Identity::generate().unwrap(), candidates };
+        answer(offer, Role::Watch, &new, &endpoint, now).unwrap().session
+    }
+
+    #[test]
+    fn a_bug_in_one_session_ends_that_session_alone() {
+        let (now, mut batch) = (Instant::now(), SendBatch::new());
+        let mut core = Core::new(AddressMap::new(Vec::new(), &[]));
+        core.join(now, session(1, now));
+        core.join(now, session(2, now));
+        core.with_session(SessionId(1), &mut batch, |_, _| panic!("a bug, on purpose"));
+        let events: Vec<_> = core.take_events().collect();
+        assert_eq!(events, [CoreEvent::Ended(SessionId(1), EndReason::Broken)]);
+        let counters = core.counters();
+        assert_eq!((counters.panics, counters.sessions), (1, 1));
+        core.drive(now, &mut batch);
+        core.leave_all(now, &mut batch);
+        assert_eq!(core.take_events().last(), Some(CoreEvent::Ended(SessionId(2), EndReason::Requested)));
+    }
+
+    #[test]
+    fn a_track_that_is_gone_is_bound_as_none() {
+        let now = Instant::now();
+        let mut core = Core::new(AddressMap::new(Vec::new(), &[]));
+        core.join(now, session(1, now));
+        core.bind(SessionId(1), 0, Some(TrackId(9)));
+        assert_eq!(core.sessions[&SessionId(1)].slots[0].track, None);
     }
 }

@@ -16,7 +16,7 @@ pub struct Counters {
     pub media_packets_out: u64,
     /// Media payload bytes handed to subscribers.
     pub media_bytes_out: u64,
-    /// Packets of published tracks whose source or payload type was not negotiated.
+    /// Packets of publishers whose source or payload type was not negotiated, or was left behind for a newer source.
     pub unknown_media: u64,
     /// Packets that could not be forwarded, as the subscriber's decoder had nothing to begin with.
     pub awaiting_keyframe: u64,

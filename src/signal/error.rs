@@ -121,6 +121,7 @@ impl From<JoinError> for Problem {
             JoinError::Watch(WatchError::NoCommonCodec { .. }) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-common-codec", "No common codec", detail)
             }
+            JoinError::WorkerGone => Self::not_ready(),
             JoinError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
                 .with(header::RETRY_AFTER, "30"),
         }

@@ -1,14 +1,13 @@
-//! H.264 (RFC 6184) and H.265 (RFC 7798) payloads: does this packet begin a key frame?
+//! H.264 (RFC 6184) and H.265 (RFC 7798) payloads: can a decoder begin with this packet?
 
-/// Whether an H.264 payload begins a key frame: a parameter set or an IDR slice, alone, first in an aggregate,
-/// or as the first fragment.
+/// Whether a decoder can begin with an H.264 payload: it contains a sequence parameter set, alone, in an aggregate, or
+/// as the first fragment. An IDR slice without one is a key frame too, but of no use to whoever has just come.
 #[must_use]
-pub fn h264_begins_keyframe(payload: &[u8]) -> bool {
-    const IDR: u8 = 5;
+pub fn h264_is_entry(payload: &[u8]) -> bool {
     const SPS: u8 = 7;
     const STAP_A: u8 = 24;
     const FU_A: u8 = 28;
-    let begins = |nal_type: u8| nal_type == IDR || nal_type == SPS;
+    let begins = |nal_type: u8| nal_type == SPS;
     let Some((header, rest)) = payload.split_first() else { return false };
     match header & 0x1f {
         STAP_A => units(rest).any(|unit| unit.first().is_some_and(|header| begins(header & 0x1f))),
@@ -17,13 +16,14 @@ pub fn h264_begins_keyframe(payload: &[u8]) -> bool {
     }
 }
 
-/// Whether an H.265 payload begins a key frame: a parameter set or an intra random access picture.
+/// Whether a decoder can begin with an H.265 payload: it contains a video or sequence parameter set.
 #[must_use]
-pub fn h265_begins_keyframe(payload: &[u8]) -> bool {
+pub fn h265_is_entry(payload: &[u8]) -> bool {
     const AP: u8 = 48;
     const FU: u8 = 49;
-    // 16 to 21 are IRAP pictures; 32, 33 and 34 are VPS, SPS and PPS.
-    let begins = |nal_type: u8| matches!(nal_type, 16..=21 | 32..=34);
+    const VPS: u8 = 32;
+    const SPS: u8 = 33;
+    let begins = |nal_type: u8| nal_type == VPS || nal_type == SPS;
     let Some((header, rest)) = payload.split_first_chunk::<2>() else { return false };
     match (header[0] >> 1) & 0x3f {
         AP => units(rest).any(|unit| unit.first().is_some_and(|header| begins((header >> 1) & 0x3f))),
@@ -47,29 +47,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn h264_key_frames() {
-        assert!(h264_begins_keyframe(&[0x65, 1]), "IDR");
-        assert!(h264_begins_keyframe(&[0x67, 1]), "SPS");
+    fn h264_entries() {
+        assert!(h264_is_entry(&[0x67, 1]), "SPS");
+        assert!(!h264_is_entry(&[0x65, 1]), "IDR without its SPS");
         assert!(
-            h264_begins_keyframe(&[0x78, 0, 2, 0x09, 1, 0, 2, 0x67, 1]),
+            h264_is_entry(&[0x78, 0, 2, 0x09, 1, 0, 2, 0x67, 1]),
             "STAP-A with an SPS behind a delimiter"
         );
-        assert!(h264_begins_keyframe(&[0x7c, 0x85, 1]), "first FU-A of an IDR");
-        assert!(!h264_begins_keyframe(&[0x7c, 0x05, 1]), "later FU-A");
-        assert!(!h264_begins_keyframe(&[0x41, 1]), "P slice");
-        assert!(!h264_begins_keyframe(&[0x68, 1]), "a PPS follows its SPS");
-        assert!(!h264_begins_keyframe(&[0x78, 0, 9, 0x67]), "truncated STAP-A");
-        assert!(!h264_begins_keyframe(&[]));
+        assert!(h264_is_entry(&[0x7c, 0x87, 1]), "first FU-A of an SPS");
+        assert!(!h264_is_entry(&[0x7c, 0x07, 1]), "later FU-A");
+        assert!(!h264_is_entry(&[0x41, 1]), "P slice");
+        assert!(!h264_is_entry(&[0x68, 1]), "a PPS follows its SPS");
+        assert!(!h264_is_entry(&[0x78, 0, 9, 0x67]), "truncated STAP-A");
+        assert!(!h264_is_entry(&[]));
     }
 
     #[test]
-    fn h265_key_frames() {
-        assert!(h265_begins_keyframe(&[0x40, 1, 0]), "VPS");
-        assert!(h265_begins_keyframe(&[19 << 1, 1, 0]), "IDR_W_RADL");
-        assert!(h265_begins_keyframe(&[48 << 1, 1, 0, 3, 0x42, 1, 0]), "aggregate with an SPS");
-        assert!(h265_begins_keyframe(&[49 << 1, 1, 0x80 | 19]), "first fragment");
-        assert!(!h265_begins_keyframe(&[49 << 1, 1, 19]), "later fragment");
-        assert!(!h265_begins_keyframe(&[1 << 1, 1, 0]), "TRAIL_R");
-        assert!(!h265_begins_keyframe(&[0x40]));
+    fn h265_entries() {
+        assert!(h265_is_entry(&[0x40, 1, 0]), "VPS");
+        assert!(!h265_is_entry(&[19 << 1, 1, 0]), "IDR_W_RADL without its parameter sets");
+        assert!(h265_is_entry(&[48 << 1, 1, 0, 3, 0x42, 1, 0]), "aggregate with an SPS");
+        assert!(h265_is_entry(&[49 << 1, 1, 0x80 | 33]), "first fragment");
+        assert!(!h265_is_entry(&[49 << 1, 1, 33]), "later fragment");
+        assert!(!h265_is_entry(&[1 << 1, 1, 0]), "TRAIL_R");
+        assert!(!h265_is_entry(&[0x40]));
     }
 }

@@ -56,11 +56,21 @@ impl Pool {
         &self.workers
     }
 
-    /// Sends a command. A worker that stopped takes none; its sessions are over anyway.
-    pub fn send(&self, worker: WorkerId, command: Command) {
-        if let Some(handle) = self.workers.iter().find(|handle| handle.id == worker) {
-            let _ = handle.commands.send(command);
+    /// Sends a command. Returns whether the worker is there to take it: one that stopped has no sessions any more.
+    #[must_use]
+    pub fn send(&self, worker: WorkerId, command: Command) -> bool {
+        let handle = self.workers.iter().find(|handle| handle.id == worker);
+        handle.is_some_and(|handle| handle.commands.send(command).is_ok())
+    }
+
+    /// Waits until a media thread has ended, which without [`Self::stop`] is a bug that took it down.
+    pub async fn broken(&self) {
+        let mut ends = tokio::task::JoinSet::new();
+        for handle in &self.workers {
+            let commands = handle.commands.clone();
+            ends.spawn(async move { commands.closed().await });
         }
+        ends.join_next().await;
     }
 
     /// The newest counters of all workers.

@@ -307,6 +307,15 @@ impl Client {
         stream.write_rtp(rtp);
     }
 
+    /// Goes on with a new SSRC, as some encoders do when they are reconfigured.
+    pub fn change_ssrc(&mut self, mid: Mid) {
+        let mut direct = self.rtc.direct_api();
+        let ssrc = direct.new_ssrc();
+        let rtx = direct.new_ssrc();
+        direct.reset_stream_tx(mid, None, ssrc, Some(rtx)).expect("it sends");
+        self.sequence += 20_000;
+    }
+
     /// How many packets were written so far.
     pub fn sent_packets(&self) -> u32 {
         u32::try_from(self.sequence - FIRST_SEQUENCE).expect("tests are short")

@@ -58,7 +58,7 @@ impl Sender {
             Pt::from(payload_type),
             SeqNo::from(numbers.sequence),
             numbers.timestamp,
-            packet.arrived,
+            packet.captured,
             packet.payload.clone(),
         )
         .marker(packet.marker)

@@ -1,10 +1,16 @@
 //! Key-frame requests on their way to a publisher: merged over all subscribers and throttled.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// The shortest time between two requests. A key frame is ten times as large as another frame; viewers who join
 /// in the same instant must not make the publisher send one each.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
+/// A publisher that was asked so often within so long is asked less often for a while: a viewer who asks on and on must
+/// not spoil the picture of all others.
+const BURST: usize = 5;
+const BURST_WITHIN: Duration = Duration::from_secs(10);
+const INTERVAL_AFTER_BURST: Duration = Duration::from_secs(2);
 /// Encoders that ignore requests (OBS, FFmpeg) are asked ever less often.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(8);
 
@@ -12,7 +18,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub struct KeyframeRequests {
     wanted: bool,
-    last: Option<Instant>,
+    /// When requests were sent, the last of them at the end.
+    sent: VecDeque<Instant>,
     unanswered: u32,
 }
 
@@ -32,7 +39,10 @@ impl KeyframeRequests {
     pub fn poll(&mut self, now: Instant) -> bool {
         let due = self.deadline().is_some_and(|deadline| deadline.is_none_or(|deadline| deadline <= now));
         if due {
-            self.last = Some(now);
+            if self.sent.len() >= BURST {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(now);
             self.unanswered = self.unanswered.saturating_add(1);
         }
         due
@@ -41,12 +51,19 @@ impl KeyframeRequests {
     /// When [`Self::poll`] has something to do: `None` never, `Some(None)` at once.
     #[must_use]
     pub fn deadline(&self) -> Option<Option<Instant>> {
-        self.wanted.then(|| self.last.map(|last| last + self.interval()))
+        self.wanted.then(|| self.sent.back().map(|last| *last + self.interval()))
     }
 
     fn interval(&self) -> Duration {
         let doublings = self.unanswered.saturating_sub(1).min(8);
-        (FIRST_INTERVAL * 2_u32.pow(doublings)).min(LONGEST_INTERVAL)
+        let patience = (FIRST_INTERVAL * 2_u32.pow(doublings)).min(LONGEST_INTERVAL);
+        let burst = self.sent.len() >= BURST
+            && self
+                .sent
+                .front()
+                .zip(self.sent.back())
+                .is_some_and(|(first, last)| *last - *first < BURST_WITHIN);
+        if burst { patience.max(INTERVAL_AFTER_BURST) } else { patience }
     }
 }
 
@@ -95,6 +112,20 @@ mod tests {
         requests.want();
         let sent = run(&mut requests, 16_000, |_, _| ());
         assert_eq!(sent, [0, 500, 1_500, 3_500, 7_500, 15_500]);
+    }
+
+    #[test]
+    fn a_viewer_who_asks_on_and_on_is_heeded_ever_less() {
+        let mut requests = KeyframeRequests::default();
+        let sent = run(&mut requests, 20_000, |ms, requests| {
+            if ms % 100 == 0 {
+                requests.arrived();
+            }
+            requests.want();
+        });
+        assert_eq!(sent[..6], [0, 500, 1_000, 1_500, 2_000, 4_000]);
+        let later = sent.iter().filter(|ms| **ms >= 4_000).count();
+        assert!(later <= 9, "{sent:?}");
     }
 
     #[test]

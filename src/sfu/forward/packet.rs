@@ -11,11 +11,17 @@ use crate::wire::{av1, h26x, vp8, vp9};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SourceId(pub u64);
 
+/// The place of an encoding among those of its track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EncodingIndex(pub u8);
+
 /// A received RTP packet, decrypted.
 #[derive(Debug, Clone)]
 pub struct Packet {
     /// Where it came from.
     pub source: SourceId,
+    /// Which encoding of its track it belongs to.
+    pub encoding: EncodingIndex,
     /// The sequence number, extended beyond 16 bits (RFC 3550 appendix A.1).
     pub sequence: u64,
     /// The RTP timestamp.
@@ -28,6 +34,8 @@ pub struct Packet {
     pub entry: bool,
     /// When it was received.
     pub arrived: Instant,
+    /// When it was captured by the publisher's clock, put on ours; never later than `arrived`.
+    pub captured: Instant,
     /// The header extensions that are passed on.
     pub extensions: Extensions,
     /// The payload, shared by all subscribers.
@@ -53,8 +61,8 @@ pub fn is_entry(codec: Codec, payload: &[u8]) -> bool {
         Codec::Opus => true,
         Codec::Vp8 => vp8::Descriptor::parse(payload).is_some_and(|descriptor| descriptor.keyframe),
         Codec::Vp9 => vp9::begins_keyframe(payload),
-        Codec::H264 => h26x::h264_begins_keyframe(payload),
-        Codec::H265 => h26x::h265_begins_keyframe(payload),
+        Codec::H264 => h26x::h264_is_entry(payload),
+        Codec::H265 => h26x::h265_is_entry(payload),
         Codec::Av1 => av1::begins_keyframe(payload),
     }
 }

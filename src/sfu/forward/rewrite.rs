@@ -4,6 +4,7 @@
 //! other: sequence numbers go on, timestamps advance by the time that passed, VP8 picture ids go on. Gaps that the
 //! network tore stay visible, so that the subscriber's jitter buffer sees what the server saw.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::packet::{Packet, SourceId};
@@ -43,11 +44,11 @@ pub struct Rewriter {
 #[derive(Debug)]
 struct Current {
     source: SourceId,
-    /// First sequence number of the source that belongs to the subscriber; what came before it is late.
-    begins: u64,
+    /// From which sequence number of the source on which offset leads to ours; the oldest first. Each packet that was
+    /// left out begins a new stretch. What came before the first is not ours, or too late.
+    stretches: VecDeque<(u64, i64)>,
     /// Highest sequence number of the source so far.
     highest: u64,
-    sequence_offset: i64,
     timestamp_offset: u32,
     last_timestamp: u32,
     last_arrived: Instant,
@@ -64,6 +65,9 @@ struct Vp8Offsets {
 
 /// What a new source's first frame is apart from the old source's last, when less time passed than that.
 const ONE_FRAME: Duration = Duration::from_millis(20);
+
+/// How many stretches are remembered: packets that are later than that are too late for any jitter buffer.
+const MOST_STRETCHES: usize = 32;
 
 impl Rewriter {
     /// Begins with random numbers (RFC 3550 section 5.1); the sequence number is cut to 15 bits.
@@ -92,9 +96,11 @@ impl Rewriter {
         };
         self.current = Some(Current {
             source: packet.source,
-            begins: packet.sequence,
+            stretches: VecDeque::from([(
+                packet.sequence,
+                sequence.cast_signed() - packet.sequence.cast_signed(),
+            )]),
             highest: packet.sequence,
-            sequence_offset: sequence.cast_signed() - packet.sequence.cast_signed(),
             timestamp_offset: timestamp.wrapping_sub(packet.timestamp),
             last_timestamp: timestamp,
             last_arrived: packet.arrived,
@@ -105,10 +111,7 @@ impl Rewriter {
     /// The numbers of a packet of the followed source; `None` for one from before the switch.
     pub fn rewrite(&mut self, packet: &Packet) -> Option<Rewritten> {
         let current = self.current.as_mut()?;
-        if packet.sequence < current.begins {
-            return None;
-        }
-        let sequence = current.out(packet.sequence);
+        let sequence = current.out(packet.sequence)?;
         let timestamp = packet.timestamp.wrapping_add(current.timestamp_offset);
         if packet.sequence >= current.highest {
             current.highest = packet.sequence;
@@ -125,18 +128,27 @@ impl Rewriter {
             && packet.sequence == current.highest + 1
         {
             current.highest = packet.sequence;
-            current.sequence_offset -= 1;
+            let offset = current.stretches.back().map_or(0, |(_, offset)| *offset);
+            current.stretches.push_back((packet.sequence + 1, offset - 1));
+            if current.stretches.len() > MOST_STRETCHES {
+                current.stretches.pop_front();
+            }
         }
     }
 }
 
 impl Current {
-    fn out(&self, sequence: u64) -> u64 {
-        sequence.wrapping_add_signed(self.sequence_offset)
+    /// Our number for one of the source. A late packet gets the number that was kept free for it, never one that was
+    /// used: a number twice would be a nonce twice.
+    fn out(&self, sequence: u64) -> Option<u64> {
+        let stretch = self.stretches.iter().rev().find(|(from, _)| *from <= sequence);
+        stretch.map(|(_, offset)| sequence.wrapping_add_signed(*offset))
     }
 
+    /// The last number that is taken: behind a packet that was left out, the one before it.
     fn out_highest(&self) -> u64 {
-        self.out(self.highest)
+        let offset = self.stretches.back().map_or(0, |(_, offset)| *offset);
+        self.highest.wrapping_add_signed(offset)
     }
 }
 

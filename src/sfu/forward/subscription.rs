@@ -68,18 +68,20 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::sfu::forward::packet::Extensions;
+    use crate::sfu::forward::packet::{EncodingIndex, Extensions};
     use crate::units::{Codec, Format};
 
     fn video(source: u64, sequence: u64, entry: bool) -> Packet {
         Packet {
             source: SourceId(source),
+            encoding: EncodingIndex(0),
             sequence,
             timestamp: 0,
             marker: true,
             format: Format::new(Codec::H264, ""),
             entry,
             arrived: Instant::now(),
+            captured: Instant::now(),
             extensions: Extensions::default(),
             payload: Arc::from([1u8].as_slice()),
         }

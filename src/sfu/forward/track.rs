@@ -3,12 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::keyframe::KeyframeRequests;
-use super::packet::{Packet, SourceId};
+use super::packet::{EncodingIndex, Packet, SourceId};
 use crate::ids::{SessionId, TrackId};
 use crate::units::{Format, MediaKind};
 
 /// How often the encodings of a track are compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
+/// An encoding of which nothing came for so many comparisons has stopped.
+const SILENT_AFTER: u32 = 2;
+/// How often a change of format is told. A publisher may alternate codecs as it likes; the control plane need not care.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Something published, as the forwarding core sees it.
 #[derive(Debug)]
@@ -23,17 +27,34 @@ pub struct Track {
     pub subscribers: Vec<(SessionId, usize)>,
     /// Requests for key frames of the chosen encoding.
     pub keyframes: KeyframeRequests,
-    /// What was last received.
-    pub format: Option<Format>,
     encodings: Vec<Encoding>,
-    chosen: Option<SourceId>,
+    chosen: Option<EncodingIndex>,
     compared: Option<Instant>,
+    told: Option<(Format, Instant)>,
 }
 
 #[derive(Debug)]
 struct Encoding {
+    index: EncodingIndex,
+    /// The SSRC that carries it now.
     source: SourceId,
+    /// Highest sequence number of that source.
+    highest: u64,
+    /// Bytes since the last comparison, and the most that there were between two.
     bytes: u64,
+    peak: u64,
+    silent: u32,
+}
+
+/// What a track makes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// The source that subscribers shall follow.
+    pub target: SourceId,
+    /// Whether a decoder can begin with this packet.
+    pub entry: bool,
+    /// The track's format, when the control plane is to be told.
+    pub format: Option<Format>,
 }
 
 impl Track {
@@ -46,61 +67,105 @@ impl Track {
             kind,
             subscribers: Vec::new(),
             keyframes: KeyframeRequests::default(),
-            format: None,
             encodings: Vec::new(),
             chosen: None,
             compared: None,
+            told: None,
         }
     }
 
-    /// Takes note of a received packet and returns the encoding that subscribers shall follow.
+    /// Takes note of a received packet. `None` for one of a source that its encoding has left behind.
     ///
-    /// Of several encodings that is the one with the highest bitrate: the best picture, as long as nothing is known
-    /// of the subscribers' links. A silent encoding loses its place within two seconds.
-    pub fn receive(&mut self, now: Instant, packet: &Packet) -> SourceId {
-        let size = packet.payload.len() as u64;
-        match self.encodings.iter_mut().find(|encoding| encoding.source == packet.source) {
-            Some(encoding) => encoding.bytes += size,
-            None => self.encodings.push(Encoding { source: packet.source, bytes: size }),
-        }
+    /// Of several encodings the one with the highest bitrate is forwarded: the best picture, as long as nothing is known
+    /// of the subscribers' links. It is judged by the most that it ever had, as a still picture costs few bytes in any
+    /// size; an encoding that falls silent loses its place within three seconds.
+    pub fn receive(&mut self, now: Instant, packet: &Packet) -> Option<Received> {
+        let first_of_source = self.note(packet)?;
         let since = *self.compared.get_or_insert(now);
         if now.saturating_duration_since(since) >= COMPARE_EVERY {
             self.compared = Some(now);
             self.choose();
         }
-        let chosen = *self.chosen.get_or_insert(packet.source);
-        if packet.source == chosen {
-            self.format = Some(packet.format);
-            if packet.entry && self.kind == MediaKind::Video {
-                self.keyframes.arrived();
-            }
+        let chosen = *self.chosen.get_or_insert(packet.encoding);
+        if first_of_source && packet.encoding == chosen && self.kind == MediaKind::Video {
+            self.keyframes.want();
         }
-        chosen
+        let encoding = self.encodings.iter_mut().find(|encoding| encoding.index == packet.encoding)?;
+        // What comes behind its successors cannot be begun with: they have been passed over already.
+        let entry = packet.entry && packet.sequence >= encoding.highest;
+        encoding.highest = encoding.highest.max(packet.sequence);
+        if entry && packet.encoding == chosen {
+            self.keyframes.arrived();
+        }
+        let target = self.chosen()?;
+        Some(Received { target, entry, format: self.tell(now, packet, target) })
     }
 
-    /// The encoding that subscribers follow; `None` before the first packet.
+    /// The source that subscribers follow; `None` before the first packet.
     #[must_use]
     pub fn chosen(&self) -> Option<SourceId> {
-        self.chosen
+        let chosen = self.encodings.iter().find(|encoding| Some(encoding.index) == self.chosen);
+        chosen.map(|encoding| encoding.source)
+    }
+
+    /// Counts a packet for its encoding, whose source may be new. `None` for an old source, else whether it is new.
+    fn note(&mut self, packet: &Packet) -> Option<bool> {
+        let size = packet.payload.len() as u64;
+        let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.index == packet.encoding)
+        else {
+            self.encodings.push(Encoding {
+                index: packet.encoding,
+                source: packet.source,
+                highest: packet.sequence,
+                bytes: size,
+                peak: size,
+                silent: 0,
+            });
+            return Some(true);
+        };
+        if packet.source.0 < encoding.source.0 {
+            return None;
+        }
+        let new = packet.source != encoding.source;
+        if new {
+            encoding.source = packet.source;
+            encoding.highest = packet.sequence;
+        }
+        encoding.bytes += size;
+        Some(new)
     }
 
     fn choose(&mut self) {
-        let bytes_of_chosen = self
-            .encodings
-            .iter()
-            .find(|e| Some(e.source) == self.chosen)
-            .map_or(0, |encoding| encoding.bytes);
-        let best = self.encodings.iter().max_by_key(|encoding| encoding.bytes);
-        // A quarter more, so that two encodings of about the same size do not take turns.
-        if let Some(best) = best
-            && best.bytes > bytes_of_chosen + bytes_of_chosen / 4
-        {
-            self.chosen = Some(best.source);
-            self.keyframes.want();
-        }
         for encoding in &mut self.encodings {
+            encoding.silent = if encoding.bytes == 0 { encoding.silent + 1 } else { 0 };
+            encoding.peak =
+                if encoding.silent < SILENT_AFTER { encoding.peak.max(encoding.bytes) } else { 0 };
             encoding.bytes = 0;
         }
+        let peak_of_chosen =
+            self.encodings.iter().find(|e| Some(e.index) == self.chosen).map_or(0, |encoding| encoding.peak);
+        let best = self.encodings.iter().max_by_key(|encoding| encoding.peak);
+        // A quarter more, so that two encodings of about the same size do not take turns.
+        if let Some(best) = best
+            && best.peak > peak_of_chosen + peak_of_chosen / 4
+        {
+            self.chosen = Some(best.index);
+            if self.kind == MediaKind::Video {
+                self.keyframes.want();
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Instant, packet: &Packet, target: SourceId) -> Option<Format> {
+        let due = match self.told {
+            None => true,
+            Some((told, at)) => told != packet.format && now.saturating_duration_since(at) >= TELL_EVERY,
+        };
+        if !due || packet.source != target {
+            return None;
+        }
+        self.told = Some((packet.format, now));
+        Some(packet.format)
     }
 }
 
@@ -112,44 +177,105 @@ mod tests {
     use crate::sfu::forward::packet::Extensions;
     use crate::units::Codec;
 
-    fn packet(source: u64, bytes: usize, entry: bool) -> Packet {
+    /// A packet of an encoding, by a source of the same number.
+    fn packet(encoding: u8, sequence: u64, bytes: usize, entry: bool) -> Packet {
         Packet {
-            source: SourceId(source),
-            sequence: 0,
+            source: SourceId(encoding.into()),
+            encoding: EncodingIndex(encoding),
+            sequence,
             timestamp: 0,
             marker: true,
             format: Format::new(Codec::Vp8, ""),
             entry,
             arrived: Instant::now(),
+            captured: Instant::now(),
             extensions: Extensions::default(),
             payload: Arc::from(vec![0u8; bytes]),
         }
     }
 
+    fn track() -> Track {
+        Track::new(TrackId(1), SessionId(1), MediaKind::Video)
+    }
+
+    fn target(track: &mut Track, now: Instant, packet: &Packet) -> Option<SourceId> {
+        track.receive(now, packet).map(|received| received.target)
+    }
+
     #[test]
     fn the_richest_encoding_is_chosen_and_asked_for_a_key_frame() {
         let start = Instant::now();
-        let mut track = Track::new(TrackId(1), SessionId(1), MediaKind::Video);
-        assert_eq!(track.receive(start, &packet(1, 100, true)), SourceId(1));
+        let mut track = track();
+        assert_eq!(target(&mut track, start, &packet(1, 0, 100, true)), Some(SourceId(1)));
         let mut now = start;
-        for _ in 0..110 {
+        for step in 1..110 {
             now += Duration::from_millis(10);
-            track.receive(now, &packet(1, 100, false));
-            track.receive(now, &packet(2, 900, false));
+            track.receive(now, &packet(1, step, 100, false));
+            track.receive(now, &packet(2, step, 900, false));
         }
         assert_eq!(track.chosen(), Some(SourceId(2)));
         assert!(track.keyframes.poll(now), "the switch needs a key frame");
-        track.receive(now, &packet(2, 900, true));
+        track.receive(now, &packet(2, 200, 900, true));
         assert_eq!(track.keyframes.deadline(), None);
     }
 
     #[test]
-    fn when_the_chosen_encoding_stops_the_next_one_takes_over() {
+    fn a_still_picture_keeps_its_place_and_a_stopped_one_loses_it() {
         let start = Instant::now();
-        let mut track = Track::new(TrackId(1), SessionId(1), MediaKind::Video);
-        track.receive(start, &packet(2, 900, true));
-        let chosen = (0..300)
-            .map(|step| track.receive(start + Duration::from_millis(step * 10), &packet(1, 50, false)));
-        assert_eq!(chosen.last(), Some(SourceId(1)));
+        let mut track = track();
+        let mut run = |seconds: std::ops::Range<u64>, large: usize| {
+            let mut chosen = None;
+            for step in seconds.start * 100..seconds.end * 100 {
+                let now = start + Duration::from_millis(step * 10);
+                if large > 0 {
+                    target(&mut track, now, &packet(2, step, large, false));
+                }
+                chosen = target(&mut track, now, &packet(1, step, 50, false));
+            }
+            chosen
+        };
+        assert_eq!(run(0..3, 900), Some(SourceId(2)));
+        assert_eq!(
+            run(3..10, 10),
+            Some(SourceId(2)),
+            "fewer bytes than the small one, and still the better picture"
+        );
+        assert_eq!(run(10..14, 0), Some(SourceId(1)));
+    }
+
+    #[test]
+    fn a_new_ssrc_of_an_encoding_replaces_the_old_one_at_once() {
+        let now = Instant::now();
+        let mut track = track();
+        track.receive(now, &packet(1, 10, 900, true));
+        track.keyframes.arrived();
+        let again = Packet { source: SourceId(7), ..packet(1, 3, 900, false) };
+        assert_eq!(target(&mut track, now, &again), Some(SourceId(7)));
+        assert!(track.keyframes.deadline().is_some(), "its decoder cannot begin in the middle");
+        assert_eq!(track.receive(now, &packet(1, 11, 900, false)), None, "late, of the old one");
+    }
+
+    #[test]
+    fn a_key_frame_that_comes_behind_its_successors_is_no_entry() {
+        let now = Instant::now();
+        let mut track = track();
+        track.receive(now, &packet(1, 100, 900, false));
+        track.receive(now, &packet(1, 102, 900, false));
+        let late = track.receive(now, &packet(1, 101, 900, true)).expect("received");
+        assert!(!late.entry && track.keyframes.deadline().is_some(), "the wish stays");
+        assert!(track.receive(now, &packet(1, 103, 900, true)).expect("received").entry);
+    }
+
+    #[test]
+    fn alternating_formats_are_told_once_a_second() {
+        let start = Instant::now();
+        let mut track = track();
+        let told = (0..200u64).filter(|step| {
+            let codec = if step % 2 == 0 { Codec::Vp8 } else { Codec::H264 };
+            let packet = Packet { format: Format::new(codec, ""), ..packet(1, *step, 100, false) };
+            let received = track.receive(start + Duration::from_millis(step * 10), &packet);
+            received.is_some_and(|received| received.format.is_some())
+        });
+        assert!((1..=3).contains(&told.count()));
     }
 }

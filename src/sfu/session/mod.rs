@@ -4,12 +4,14 @@ pub mod offer;
 mod answer;
 pub mod negotiate;
 pub mod dtls;
+mod clock;
+mod paths;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpPacket;
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
@@ -17,12 +19,14 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
-use crate::net::demux::{MAX_ADDRESSES, Ufrag};
-use crate::sfu::egress::{PayloadType, Sender};
-use crate::sfu::forward::packet::{Extensions, Packet, SourceId, is_entry};
-use crate::sfu::forward::rewrite::Rewritten;
-use crate::sfu::forward::subscription::Subscription;
+use crate::net::demux::Ufrag;
+use crate::sfu::egress::{NoPayloadType, PayloadType, Sender};
+use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
+use crate::sfu::forward::subscription::{Subscription, Verdict};
 use crate::units::{Format, MediaKind};
+
+use self::clock::{CaptureClock, Report};
+use self::paths::{Path, Paths};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -40,7 +44,9 @@ pub struct Session {
     rtc: Rtc,
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
-    paths: Vec<Path>,
+    sources_seen: u32,
+    paths: Paths,
+    clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
     progress: Progress,
     started: Instant,
@@ -74,15 +80,16 @@ pub struct Slot {
 #[derive(Debug, Clone, Copy)]
 struct Source {
     track: PublishedTrack,
+    rid: Option<Rid>,
+    encoding: EncodingIndex,
     id: SourceId,
 }
 
-/// An address pair on which the peer proved itself: `local` is the real local address behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Path {
-    remote: SocketAddr,
-    local: SocketAddr,
-}
+/// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
+/// memory.
+const MOST_SOURCES: u32 = 256;
+/// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
+const MOST_ENCODINGS: usize = 8;
 
 /// Packets asked for again on one section, as last read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -99,6 +106,34 @@ enum Progress {
     Ice,
     /// Media can flow.
     Connected,
+}
+
+/// A packet of this turn, and the source that its track's subscribers follow.
+#[derive(Debug)]
+pub struct TurnMedia {
+    /// Its track.
+    pub track: TrackId,
+    /// The source to follow.
+    pub target: SourceId,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What became of a turn's media for one session.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Served {
+    /// Packets sent.
+    pub packets: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Packets that no decoder could begin with.
+    pub awaiting: u64,
+    /// Packets that the receiver has no codec for.
+    pub unplayable: u64,
+    /// A track whose key frame is awaited.
+    pub wants: Option<TrackId>,
+    /// The format that the receiver has no codec for.
+    refused: Option<Format>,
 }
 
 /// What a session tells the core.
@@ -194,7 +229,9 @@ impl Session {
             rtc,
             payload_types,
             sources: HashMap::new(),
-            paths: Vec::new(),
+            sources_seen: 0,
+            paths: Paths::new(now),
+            clock: CaptureClock::default(),
             nacks: HashMap::new(),
             progress: Progress::New,
             started: now,
@@ -208,14 +245,43 @@ impl Session {
         self.deadline
     }
 
+    /// Whether media can flow.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.progress == Progress::Connected
+    }
+
     /// Takes a datagram from the network.
     pub fn receive(&mut self, now: Instant, datagram: &Datagram<'_>, turn: &mut Turn<'_>) {
+        let is_check = datagram.payload.first() == Some(&0);
+        if is_check && !self.paths.admit(now, datagram.source) {
+            return turn.malformed += 1;
+        }
         let announced = turn.addresses.to_announced(datagram.local);
         let received = Receive::new(Protocol::Udp, datagram.source, announced, datagram.payload);
         let Ok(received) = received else { return turn.malformed += 1 };
+        self.expect_unannounced(datagram.payload);
         let path = Path { remote: datagram.source, local: datagram.local };
-        let is_check = datagram.payload.first() == Some(&0);
         self.step(Input::Receive(now, received), now, turn, is_check.then_some(path));
+    }
+
+    /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC
+    /// that nobody knows, belongs to the one section that has its payload type, if there is only one.
+    fn expect_unannounced(&mut self, payload: &[u8]) {
+        let Some(&[first, second, .., a, b, c, d]) = payload.first_chunk::<12>() else { return };
+        let (ssrc, number) = (u32::from_be_bytes([a, b, c, d]), second & 0x7f);
+        // Version 2 without the extension bit; RTCP is 192 to 223 in the second byte.
+        if first & 0xd0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
+            return;
+        }
+        let with_type = |track: &&PublishedTrack| {
+            self.rtc.media(track.mid).is_some_and(|media| media.remote_pts().contains(&Pt::from(number)))
+        };
+        let mut sections = self.published.iter().filter(with_type).map(|track| track.mid);
+        let (Some(mid), None) = (sections.next(), sections.next()) else { return };
+        if self.rtc.direct_api().stream_rx(&ssrc.into()).is_none() && self.sources_seen < MOST_SOURCES {
+            self.rtc.direct_api().expect_stream_rx(ssrc.into(), None, mid, None);
+        }
     }
 
     /// Lets time pass; also sends what was written.
@@ -223,13 +289,46 @@ impl Session {
         self.step(Input::Timeout(now), now, turn, None);
     }
 
-    /// Sends a packet through a slot. It leaves with the next [`Self::drive`].
-    ///
-    /// # Errors
-    /// The format, when the viewer cannot decode it.
-    pub fn send(&mut self, slot: usize, packet: &Packet, numbers: Rewritten) -> Result<(), Format> {
-        let Some(slot) = self.slots.get_mut(slot) else { return Ok(()) };
-        slot.sender.send(&mut self.rtc, packet, numbers).map_err(|refused| refused.0)
+    /// Sends what this session's slots get of a turn's media: `work` has places in `media` and indices of slots.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        work: &[(usize, usize)],
+        media: &[TurnMedia],
+        turn: &mut Turn<'_>,
+    ) -> Served {
+        let mut served = Served::default();
+        for (place, slot) in work {
+            let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
+            let Some(slot) = self.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
+                continue;
+            };
+            match slot.subscription.accept(packet, *target) {
+                Verdict::Forward(numbers) => match slot.sender.send(&mut self.rtc, packet, numbers) {
+                    Ok(()) => {
+                        served.packets += 1;
+                        served.bytes += packet.payload.len() as u64;
+                    }
+                    Err(NoPayloadType(format)) => {
+                        served.unplayable += 1;
+                        served.refused = Some(format);
+                    }
+                },
+                Verdict::AwaitsEntry => {
+                    served.awaiting += 1;
+                    served.wants = Some(*track);
+                }
+                Verdict::Unwanted => {}
+            }
+        }
+        if let Some(format) = served.refused {
+            tracing::info!(session = %self.id, %format, "the viewer has no decoder for the stream; closing it");
+            self.close(now, turn);
+            turn.events.push(SessionEvent::Ended(EndReason::Unplayable));
+        } else if served.packets > 0 {
+            self.drive(now, turn);
+        }
+        served
     }
 
     /// Asks the publisher for a key frame of one source. It leaves with the next [`Self::drive`].
@@ -279,8 +378,7 @@ impl Session {
                     if let Some(path) = check.filter(|path| path.remote == transmit.destination) {
                         self.learn(now, path, turn);
                     }
-                    let local = self.local_for(transmit.destination);
-                    let local = local.unwrap_or_else(|| turn.addresses.to_local(transmit.source));
+                    let local = self.paths.local(transmit.source, transmit.destination, turn.addresses);
                     turn.batch.push(local, transmit.destination, &transmit.contents);
                 }
                 Ok(Output::Event(event)) => self.event(event, now, turn),
@@ -303,16 +401,8 @@ impl Session {
         if self.progress == Progress::New {
             self.progress = Progress::Ice;
         }
-        self.paths.retain(|known| known.remote != path.remote);
-        if self.paths.len() >= MAX_ADDRESSES {
-            self.paths.remove(0);
-        }
-        self.paths.push(path);
+        self.paths.learn(path);
         turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });
-    }
-
-    fn local_for(&self, remote: SocketAddr) -> Option<SocketAddr> {
-        self.paths.iter().find(|path| path.remote == remote).map(|path| path.local)
     }
 
     fn event(&mut self, event: Event, now: Instant, turn: &mut Turn<'_>) {
@@ -358,15 +448,23 @@ impl Session {
         let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
             return turn.unknown_media += 1;
         };
+        let report = packet.last_sender_info.map(|info| Report {
+            ntp: info.ntp_time,
+            rtp: u32::try_from(info.rtp_time.numer() & u64::from(u32::MAX)).unwrap_or_default(),
+        });
+        let codec = payload_type.format.codec;
+        let timestamp = packet.header.timestamp;
         let extensions = &packet.header.ext_vals;
         let media = Packet {
             source: source.id,
+            encoding: source.encoding,
             sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
+            timestamp,
             marker: packet.header.marker,
             format: payload_type.format,
-            entry: is_entry(payload_type.format.codec, &packet.payload),
+            entry: is_entry(codec, &packet.payload),
             arrived: packet.timestamp,
+            captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
             extensions: Extensions {
                 audio_level: extensions.audio_level,
                 voice_activity: extensions.voice_activity,
@@ -382,10 +480,29 @@ impl Session {
         if let Some(source) = self.sources.get(&ssrc) {
             return Some(*source);
         }
-        let mid = self.rtc.direct_api().stream_rx(&ssrc)?.mid();
+        self.sources_seen += 1;
+        if self.sources_seen > MOST_SOURCES {
+            tracing::warn!(session = %self.id, "the publisher changes its SSRCs without end; closing it");
+            turn.events.push(SessionEvent::Ended(EndReason::Broken));
+            return None;
+        }
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_rx(&ssrc)?;
+        let (mid, rid) = (stream.mid(), stream.rid());
         let track = *self.published.iter().find(|track| track.mid == mid)?;
+        let of_track = || self.sources.values().filter(|known| known.track.id == track.id);
+        let known = of_track().find(|known| known.rid == rid).map(|known| known.encoding);
+        let encoding = match known {
+            Some(encoding) => encoding,
+            None if of_track().count() < MOST_ENCODINGS => {
+                EncodingIndex(u8::try_from(of_track().count()).ok()?)
+            }
+            None => return None,
+        };
+        // The SSRC that carried the encoding until now has had its day.
+        self.sources.retain(|_, known| known.track.id != track.id || known.rid != rid);
         *turn.next_source += 1;
-        let source = Source { track, id: SourceId(*turn.next_source) };
+        let source = Source { track, rid, encoding, id: SourceId(*turn.next_source) };
         self.sources.insert(*ssrc, source);
         Some(source)
     }

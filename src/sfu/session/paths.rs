@@ -1,0 +1,121 @@
+//! The addresses of a peer: which it has proved, which local address stands behind each, and how many it may try.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::net::addresses::AddressMap;
+use crate::net::demux::MAX_ADDRESSES;
+
+/// How many remote addresses a peer may check from at once, and how long until it may use one more. A client with
+/// Wi-Fi, mobile and IPv6 has some six; a check can be replayed from any address, and the ICE agent remembers each.
+const NEW_REMOTES: u32 = 32;
+const NEW_REMOTE_EVERY: Duration = Duration::from_secs(10);
+
+/// An address pair on which the peer proved itself. `local` is the real address of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) remote: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+/// The address pairs of one peer.
+#[derive(Debug)]
+pub(super) struct Paths {
+    /// The most recently confirmed is last.
+    proved: Vec<Path>,
+    tried: Vec<SocketAddr>,
+    budget: u32,
+    refilled: Instant,
+}
+
+impl Paths {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { proved: Vec::new(), tried: Vec::new(), budget: NEW_REMOTES, refilled: now }
+    }
+
+    /// Whether a check from this address may be looked at.
+    pub(super) fn admit(&mut self, now: Instant, remote: SocketAddr) -> bool {
+        if self.tried.contains(&remote) {
+            return true;
+        }
+        while self.budget < NEW_REMOTES && now.saturating_duration_since(self.refilled) >= NEW_REMOTE_EVERY {
+            self.refilled += NEW_REMOTE_EVERY;
+            self.budget += 1;
+        }
+        if self.budget == NEW_REMOTES {
+            self.refilled = now;
+        }
+        if self.budget == 0 {
+            return false;
+        }
+        self.budget -= 1;
+        if self.tried.len() >= 2 * NEW_REMOTES as usize {
+            self.tried.remove(0);
+        }
+        self.tried.push(remote);
+        true
+    }
+
+    /// The peer proved itself on this pair.
+    pub(super) fn learn(&mut self, path: Path) {
+        self.proved.retain(|known| *known != path);
+        if self.proved.len() >= MAX_ADDRESSES {
+            self.proved.remove(0);
+        }
+        self.proved.push(path);
+    }
+
+    /// The real address from which to send to `remote` in the name of the announced address `from`.
+    pub(super) fn local(&self, from: SocketAddr, remote: SocketAddr, addresses: &AddressMap) -> SocketAddr {
+        let fits = |path: &&Path| path.remote == remote && addresses.to_announced(path.local) == from;
+        self.proved.iter().rev().find(fits).map_or_else(|| addresses.to_local(from), |path| path.local)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_backup_check_does_not_move_the_media() {
+        let homes = [address("192.0.2.1:3478"), address("192.0.2.2:3478")];
+        let interfaces: Vec<IpAddr> = homes.iter().map(SocketAddr::ip).collect();
+        let map = AddressMap::new(homes.to_vec(), &interfaces);
+        let client = address("203.0.113.5:40000");
+        let mut paths = Paths::new(Instant::now());
+        homes.iter().for_each(|home| paths.learn(Path { remote: client, local: *home }));
+        assert_eq!(paths.local(homes[0], client, &map), homes[0]);
+        assert_eq!(paths.local(homes[1], client, &map), homes[1]);
+    }
+
+    #[test]
+    fn behind_nat_the_address_that_received_also_sends() {
+        let outer = address("203.0.113.7:3478");
+        let inner = [address("10.0.0.4:3478"), address("10.1.0.4:3478")];
+        let interfaces: Vec<IpAddr> = inner.iter().map(SocketAddr::ip).collect();
+        let map = AddressMap::new(vec![outer], &interfaces);
+        let client = address("198.51.100.2:5000");
+        let mut paths = Paths::new(Instant::now());
+        paths.learn(Path { remote: client, local: inner[1] });
+        assert_eq!(paths.local(outer, client, &map), inner[1]);
+    }
+
+    #[test]
+    fn a_peer_cannot_check_from_everywhere() {
+        let start = Instant::now();
+        let mut paths = Paths::new(start);
+        let from = |port: u16| SocketAddr::from(([198, 51, 100, 1], port));
+        let admitted = (1..1_000).filter(|port| paths.admit(start, from(*port))).count();
+        assert_eq!(admitted, 32);
+        assert!(paths.admit(start, from(1)), "known addresses stay welcome");
+        assert!(!paths.admit(start + Duration::from_secs(9), from(2_000)));
+        assert!(paths.admit(start + Duration::from_secs(10), from(2_000)), "a client may roam");
+        assert!(!paths.admit(start + Duration::from_secs(11), from(2_001)));
+    }
+}
