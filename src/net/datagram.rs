@@ -27,6 +27,15 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
 }
 
+/// With so many bytes a batch is full ([`SendBatch::is_full`]): far more than one system call takes, so that
+/// sending in parts costs nothing, and little beside the send buffer (4 MiB by default), which thus can drain
+/// while the next part is made.
+const FULL: usize = 1 << 20;
+
+/// How much memory a batch keeps, in bytes each for payloads and for entries. A turn needs more only after a
+/// stall, and nobody should pay for that for ever.
+const KEPT: usize = 4 << 20;
+
 /// The datagrams of one turn. All payloads stand one behind the other in one arena that is kept for the next
 /// turn, so that nothing is allocated per packet, and a run to one destination is already contiguous, which
 /// is what segmentation offload needs.
@@ -71,10 +80,29 @@ impl SendBatch {
         self.entries.is_empty()
     }
 
+    /// The length of all payloads together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Whether it is time to send what is here, before more is pushed: 1 MiB of payloads. More can be pushed
+    /// all the same.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes() >= FULL
+    }
+
     /// Forgets the datagrams and keeps the memory.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.entries.clear();
+    }
+
+    /// Gives back memory beyond what a usual turn needs. For the end of a turn.
+    pub fn shrink(&mut self) {
+        self.arena.shrink_to(KEPT);
+        self.entries.shrink_to(KEPT / size_of::<Entry>());
     }
 
     /// The datagrams in the order they were pushed.
@@ -134,6 +162,30 @@ mod tests {
             assert_eq!(batch.arena.capacity(), capacity);
         }
     }
+
+    #[test]
+    fn a_batch_says_when_it_is_full_and_gives_back_what_a_usual_turn_does_not_need() {
+        let address = "192.0.2.1:3478".parse().unwrap();
+        let mut batch = SendBatch::new();
+        batch.push(address, address, &vec![1; FULL - 1]);
+        assert_eq!((batch.bytes(), batch.is_full()), (FULL - 1, false));
+        batch.push(address, address, &[1]);
+        assert!(batch.is_full());
+        batch.clear();
+        assert_eq!((batch.bytes(), batch.is_full()), (0, false));
+        let usual = batch.arena.capacity();
+        batch.shrink();
+        assert_eq!(batch.arena.capacity(), usual, "what a usual turn needs is kept");
+        batch.push(address, address, &vec![1; 3 * KEPT]);
+        (0..KEPT / 16).for_each(|_| batch.push(address, address, &[]));
+        batch.shrink();
+        assert_eq!(batch.get(0).unwrap().payload, vec![1; 3 * KEPT], "shrinking loses nothing");
+        batch.clear();
+        batch.shrink();
+        assert!(batch.arena.capacity() <= KEPT + KEPT / 2);
+        assert!(batch.entries.capacity() * size_of::<Entry>() <= KEPT + KEPT / 2);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn neighbours_are_one_piece_of_memory() {

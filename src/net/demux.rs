@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 pub use super::ufrag::Ufrag;
 use crate::net::datagram::Datagram;
@@ -12,6 +13,16 @@ use crate::wire::stun::{self, Message, Method};
 /// How many addresses of a session are remembered. A client has a few local addresses and may pass a few
 /// NATs while it roams; who brings more loses the oldest.
 pub const MAX_ADDRESSES: usize = 8;
+
+/// How long a path stays with a session that no longer confirms it, when another session claims it.
+///
+/// A message's integrity does not cover its source address, so that any session can prove itself on a path
+/// that is not its own, by a forged source or by sending on what it overheard. The true owner confirms its path
+/// with every check: browsers each 2 to 3 s, and whoever checks consent each 4 to 6 s (RFC 7675 section 5.1).
+/// So 10 s are longer than a living owner is silent, unless checks are lost. They are shorter than the 15 s
+/// after which a session that hears no check ends, and than the 30 s that a new session has to connect: a
+/// client that crashed and comes back from the same port waits for its old session, but gets through.
+pub const HELD_FOR: Duration = Duration::from_secs(10);
 
 /// What a datagram is by its first bytes (RFC 7983 section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,16 +121,24 @@ impl DropReason {
 ///
 /// A ufrag beats an address: Chromium sends ICE checks of several sessions, STUN and TURN from one socket, so
 /// that the source says nothing about a STUN message. Only what carries no ufrag goes by address, and an
-/// address enters the table only when the caller has seen a check from it whose integrity was right.
+/// address enters the table only when the caller has seen a check from it whose integrity was right. Even then
+/// it stays with the session that has it, as long as that session goes on to confirm it ([`HELD_FOR`]).
 #[derive(Debug)]
 pub struct Demux<K> {
     ufrags: HashMap<Ufrag, K>,
-    addresses: HashMap<Path, K>,
+    addresses: HashMap<Path, Holder<K>>,
     sessions: HashMap<K, Known>,
 }
 
 /// The source and the local address of a datagram.
 type Path = (SocketAddr, SocketAddr);
+
+/// Who has a path, and when it last proved itself there.
+#[derive(Debug)]
+struct Holder<K> {
+    session: K,
+    confirmed: Instant,
+}
 
 /// What is in the tables of one session, so that removing it needs no search.
 #[derive(Debug)]
@@ -176,7 +195,7 @@ impl<K: Copy + Eq + Hash> Demux<K> {
 
     fn route_address(&self, datagram: &Datagram<'_>) -> Route<K> {
         match self.addresses.get(&(datagram.source, datagram.local)) {
-            Some(session) => Route::Session(*session),
+            Some(holder) => Route::Session(holder.session),
             None => Route::Drop(DropReason::UnknownSource),
         }
     }
@@ -201,27 +220,52 @@ impl<K: Copy + Eq + Hash> Demux<K> {
         }
     }
 
-    /// Remembers that `session` was heard from `source` at `local`. To be called only after the integrity of
-    /// a STUN message on this path was found right, again and again: it keeps the path from being the oldest.
-    /// A path that was another session's changes hands. A session without a ufrag is unknown and left out.
-    pub fn learn(&mut self, source: SocketAddr, local: SocketAddr, session: K) {
+    /// Remembers that `session` was heard from `source` at `local`. To be called whenever the integrity of a
+    /// STUN message on this path was found right, again and again: it confirms the path, and keeps it from being
+    /// the oldest.
+    ///
+    /// Returns whether the path is the session's now. It is not when another session has it and confirmed it
+    /// less than [`HELD_FOR`] ago, and never a session's that has no ufrag, for that one is unknown.
+    pub fn learn(&mut self, now: Instant, source: SocketAddr, local: SocketAddr, session: K) -> bool {
         let path = (source, local);
+        if !self.sessions.contains_key(&session) {
+            return false;
+        }
+        let before = match self.addresses.entry(path) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Holder { session, confirmed: now });
+                None
+            }
+            Entry::Occupied(mut occupied) => {
+                let holder = occupied.get_mut();
+                let silent = now.saturating_duration_since(holder.confirmed);
+                if holder.session != session && silent < HELD_FOR {
+                    return false;
+                }
+                Some(std::mem::replace(holder, Holder { session, confirmed: now }).session)
+            }
+        };
+        if let Some(other) = before.filter(|before| *before != session)
+            && let Some(known) = self.sessions.get_mut(&other)
+        {
+            known.addresses.retain(|other| *other != path);
+        }
+        self.make_newest(session, path);
+        true
+    }
+
+    /// Puts a path last among those of its session, and forgets the session's oldest when there are too many.
+    fn make_newest(&mut self, session: K, path: Path) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         if known.addresses.back() == Some(&path) {
             return;
         }
         known.addresses.retain(|other| *other != path);
         known.addresses.push_back(path);
-        let forgotten =
-            if known.addresses.len() > MAX_ADDRESSES { known.addresses.pop_front() } else { None };
-        if let Some(forgotten) = forgotten {
-            self.addresses.remove(&forgotten);
-        }
-        let before = self.addresses.insert(path, session);
-        if let Some(other) = before.filter(|before| *before != session)
-            && let Some(known) = self.sessions.get_mut(&other)
+        if known.addresses.len() > MAX_ADDRESSES
+            && let Some(oldest) = known.addresses.pop_front()
         {
-            known.addresses.retain(|other| *other != path);
+            self.addresses.remove(&oldest);
         }
     }
 

@@ -1,13 +1,17 @@
 //! One UDP socket: opening it with what the media path needs, and receiving into a shared arena.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+use crate::net::throttle::Throttle;
 
 /// The room for one message: the longest datagram, or a row of datagrams that the kernel joined (GRO), is
 /// less than 64 KiB.
@@ -16,6 +20,13 @@ const MESSAGE_ROOM: usize = 1 << 16;
 /// The room for what one system call receives from one socket. Only pages that were received into cost
 /// memory.
 pub(super) const SOCKET_ROOM: usize = BATCH_SIZE * MESSAGE_ROOM;
+
+/// How long a socket is left alone after an error. The system still says that it is readable, and trying again
+/// at once would only burn a core if the error lasts. The receive buffer bridges the time if it does not.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Receives messages. Returns how many.
+type Call = fn(&UdpSocketState, UdpSockRef<'_>, &mut [IoSliceMut<'_>], &mut [RecvMeta]) -> io::Result<usize>;
 
 /// What [`UdpPort::bind`](super::udp::UdpPort::bind) needs to know.
 #[derive(Debug, Clone)]
@@ -39,6 +50,11 @@ pub(super) struct Socket {
     pub(super) segmentation: bool,
     /// Whether the send buffer was found full in this turn.
     pub(super) blocked: bool,
+    /// After an error of receiving: not to be read before.
+    pub(super) paused: Option<Instant>,
+    errors: Throttle,
+    /// [`UdpSocketState::recv`], but for tests.
+    pub(super) call: Call,
 }
 
 /// One or several datagrams from one source, one behind the other in the arena.
@@ -71,6 +87,9 @@ impl Socket {
             segmentation: state.max_gso_segments() > 1,
             state,
             blocked: false,
+            paused: None,
+            errors: Throttle::default(),
+            call: UdpSocketState::recv,
         })
     }
 
@@ -80,20 +99,26 @@ impl Socket {
         named.then_some(local.ip())
     }
 
-    /// Receives into `arena`, which starts at `start` in the batch.
+    /// Receives into `arena`, which starts at `start` in the batch. An error is logged, and the socket is left
+    /// alone for a while.
     pub(super) fn receive(
-        &self,
+        &mut self,
+        now: Instant,
         arena: &mut [u8],
         start: usize,
-        messages: &mut Vec<Message>,
-    ) -> io::Result<()> {
+        messages: &mut VecDeque<Message>,
+    ) {
+        if self.paused.is_some_and(|until| now < until) {
+            return;
+        }
+        self.paused = None;
         let mut rooms = arena.chunks_exact_mut(MESSAGE_ROOM);
         let mut buffers: [_; BATCH_SIZE] =
             std::array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
         let mut metas = [RecvMeta::default(); BATCH_SIZE];
         let mut count = 0;
         let result = self.io.try_io(Interest::READABLE, || {
-            count = self.state.recv((&self.io).into(), &mut buffers, &mut metas)?;
+            count = (self.call)(&self.state, (&self.io).into(), &mut buffers, &mut metas)?;
             // Fewer than asked for means that the queue is empty. Saying so now saves the system call that
             // would only find it out; a datagram that comes later wakes us by itself.
             if count < BATCH_SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
@@ -107,9 +132,17 @@ impl Socket {
         }));
         match result {
             // Some systems report here that an earlier datagram found nobody; that concerns only its session.
-            Err(error) if is_about_an_earlier_datagram(&error) => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(()),
+            Err(error) if is_about_an_earlier_datagram(&error) => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => self.pause(now, &error),
+            _ => {}
+        }
+    }
+
+    fn pause(&mut self, now: Instant, error: &io::Error) {
+        self.paused = Some(now + PAUSE);
+        if let Some(times) = self.errors.count(now) {
+            let socket = self.address;
+            tracing::warn!(%socket, %error, times, "cannot receive from a UDP socket; trying again");
         }
     }
 }

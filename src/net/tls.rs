@@ -1,10 +1,12 @@
 //! TLS for the HTTP listener: certificate files in, encrypted connections out.
 
+mod handshakes;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -14,14 +16,13 @@ use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, SignatureScheme, StreamOwned,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Who has not said hello within this time is not a browser.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// Handshakes at a time. More wait in the kernel's queue, so that half-open connections cost little memory.
-const MOST_HANDSHAKES: usize = 256;
+use self::handshakes::Handshakes;
+use crate::net::throttle::Throttle;
+
 /// After an accept that failed for want of file descriptors: trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -150,7 +151,8 @@ impl ServerCertVerifier for Pin {
     }
 }
 
-/// A listener whose connections have a finished handshake behind them. A slow client delays nobody.
+/// A listener whose connections have a finished handshake behind them. A slow client delays nobody, and many silent
+/// ones give way to those who speak.
 pub struct TlsListener {
     address: SocketAddr,
     ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
@@ -196,29 +198,62 @@ async fn accept(
     acceptor: TlsAcceptor,
     finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
 ) {
-    let places = Arc::new(Semaphore::new(MOST_HANDSHAKES));
+    let mut handshakes = Handshakes::default();
+    let mut errors = Throttle::default();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!(%error, "a connection was not accepted");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = handshakes.ended() => continue,
         };
-        let (acceptor, finished) = (acceptor.clone(), finished.clone());
-        tokio::spawn(async move {
-            let handshake = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await;
-            drop(place);
-            match handshake {
-                Ok(Ok(stream)) => drop(finished.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
-                Err(_) => tracing::debug!(%peer, "the TLS handshake took too long"),
+        match accepted {
+            Ok((stream, peer)) => {
+                let handshake = handshake(acceptor.accept(stream), peer, finished.clone());
+                handshakes.start(peer.ip(), handshake);
             }
-        });
+            Err(error) if is_about_one_connection(&error) => {
+                tracing::debug!(%error, "a connection was over before it was accepted");
+            }
+            Err(error) => {
+                if let Some(times) = errors.count(Instant::now()) {
+                    tracing::warn!(%error, times, "cannot accept connections; the oldest TLS handshakes are given up");
+                }
+                handshakes.halve();
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
     }
+}
+
+async fn handshake(
+    accepting: tokio_rustls::Accept<TcpStream>,
+    peer: SocketAddr,
+    finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+) {
+    match accepting.await {
+        Ok(stream) => drop(finished.send((stream, peer)).await),
+        Err(error) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+    }
+}
+
+/// Whether accepting failed because of the connection that was next: it was broken off, a firewall refused it, or
+/// its network had failed (accept(2)). The one behind it can be accepted at once. What else can fail is the lack of
+/// file descriptors or of memory, which lasts.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let protocol = error.raw_os_error() == Some(libc::EPROTO);
+    protocol
+        || matches!(
+            error.kind(),
+            Kind::ConnectionAborted
+                | Kind::ConnectionReset
+                | Kind::ConnectionRefused
+                | Kind::PermissionDenied
+                | Kind::TimedOut
+                | Kind::NetworkDown
+                | Kind::NetworkUnreachable
+                | Kind::HostUnreachable
+                | Kind::Interrupted
+        )
 }
 
 #[cfg(test)]
@@ -263,6 +298,39 @@ mod tests {
         stream.write_all(b"world").await.unwrap();
         stream.flush().await.unwrap();
         assert_eq!(&client.await.unwrap(), b"world");
+    }
+
+    /// More silent clients from one address than it has places for: the first give way, and who speaks is heard.
+    #[tokio::test]
+    async fn silent_clients_give_way() {
+        let (certificate, key) = files("silent");
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let address = listener.local_addr();
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let client = tokio::task::spawn_blocking(move || {
+            let stream = std::net::TcpStream::connect(address).unwrap();
+            pinned(address.ip(), &certificate, stream).unwrap().write_all(b"hello")
+        });
+        listener.accept().await;
+        client.await.unwrap().unwrap();
+        let first = silent.first_mut().unwrap();
+        // Half the time that a silent client has otherwise.
+        let closed = tokio::time::timeout(Duration::from_secs(5), first.read(&mut [0])).await;
+        assert_eq!(closed.expect("the first gave way").unwrap(), 0);
+    }
+
+    #[test]
+    fn only_a_lack_of_means_is_worth_a_pause() {
+        let about_one = |number| is_about_one_connection(&io::Error::from_raw_os_error(number));
+        assert!(
+            [libc::ECONNABORTED, libc::EPERM, libc::EPROTO, libc::ENETUNREACH].into_iter().all(about_one)
+        );
+        let lasting = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::EBADF, libc::EINVAL];
+        assert!(!lasting.into_iter().any(about_one));
     }
 
     #[tokio::test]

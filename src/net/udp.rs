@@ -1,9 +1,12 @@
 //! The UDP sockets of a worker: receive many datagrams with one system call, send many with few.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::task::Poll;
+use std::time::Instant;
 
 use socket2::SockRef;
 
@@ -35,11 +38,12 @@ pub struct UdpPort {
     sender: udp_linux::Sender,
 }
 
-/// What was received in one turn, and the memory for it, which is kept.
+/// What was received with one [`UdpPort::receive`], and the memory for it, which is kept.
 #[derive(Debug, Default)]
 pub struct ReceiveBatch {
     arena: Vec<u8>,
-    messages: Vec<Message>,
+    /// What of them was taken is cut off at the front.
+    messages: VecDeque<Message>,
 }
 
 impl UdpPort {
@@ -95,34 +99,37 @@ impl UdpPort {
     /// # Errors
     /// When the runtime is shutting down.
     pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|context| {
-            let mut ready = self.sockets.iter().map(|socket| socket.io.poll_recv_ready(context));
+        let ready = poll_fn(|context| {
+            let usable = self.sockets.iter().filter(|socket| socket.paused.is_none());
+            let mut ready = usable.map(|socket| socket.io.poll_recv_ready(context));
             ready.find(Poll::is_ready).unwrap_or(Poll::Pending)
-        })
-        .await
+        });
+        match self.sockets.iter().filter_map(|socket| socket.paused).min() {
+            None => ready.await,
+            Some(until) => tokio::select! {
+                result = ready => result,
+                () = tokio::time::sleep_until(until.into()) => Ok(()),
+            },
+        }
     }
 
     /// Receives what is there, with at most one system call per socket, and never waits. Returns the number
     /// of datagrams in `batch`, whose old content is forgotten. Call again until it returns 0, or wait with
     /// [`UdpPort::readable`], which does not wait while something may be left.
     ///
-    /// # Errors
-    /// When a socket is broken; datagrams of the other sockets are in `batch` all the same.
-    pub fn receive(&mut self, batch: &mut ReceiveBatch) -> io::Result<usize> {
+    /// A socket that reports an error is logged and left alone for 100 ms; the others go on meanwhile.
+    pub fn receive(&mut self, now: Instant, batch: &mut ReceiveBatch) -> usize {
         batch.messages.clear();
         let room = self.sockets.len() * SOCKET_ROOM;
         if batch.arena.len() != room {
             batch.arena = vec![0; room];
         }
-        let mut result = Ok(());
         let mut start = 0;
-        for (socket, arena) in self.sockets.iter().zip(batch.arena.chunks_exact_mut(SOCKET_ROOM)) {
-            if let Err(error) = socket.receive(arena, start, &mut batch.messages) {
-                result = Err(error);
-            }
+        for (socket, arena) in self.sockets.iter_mut().zip(batch.arena.chunks_exact_mut(SOCKET_ROOM)) {
+            socket.receive(now, arena, start, &mut batch.messages);
             start += SOCKET_ROOM;
         }
-        result.map(|()| batch.len())
+        batch.len()
     }
 
     /// Sends all datagrams in their order and clears the batch. Never waits: what the kernel does not take at
@@ -176,17 +183,30 @@ impl ReceiveBatch {
         Self::default()
     }
 
-    /// The received datagrams, in their order per socket. Empty ones are left out.
-    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        self.messages.iter().flat_map(|message| {
-            let bytes = self.arena.get(message.range.clone()).unwrap_or(&[]);
-            let datagrams = bytes.chunks(message.stride.max(1));
-            datagrams.map(|payload| Datagram { source: message.source, local: message.local, payload })
-        })
+    /// Takes the next datagram out: those of each socket in their order. Empty ones are left out.
+    pub fn take(&mut self) -> Option<Datagram<'_>> {
+        let message = loop {
+            match self.messages.front() {
+                Some(message) if message.range.is_empty() => drop(self.messages.pop_front()),
+                _ => break self.messages.front_mut()?,
+            }
+        };
+        let Range { start, end } = message.range;
+        let middle = start.saturating_add(message.stride.max(1)).min(end);
+        message.range.start = middle;
+        let payload = self.arena.get(start..middle).unwrap_or(&[]);
+        Some(Datagram { source: message.source, local: message.local, payload })
     }
 
-    /// The number of datagrams.
-    fn len(&self) -> usize {
+    /// Whether all datagrams are taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.iter().all(|message| message.range.is_empty())
+    }
+
+    /// The number of datagrams that are not taken.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.messages.iter().map(|message| message.range.len().div_ceil(message.stride.max(1))).sum()
     }
 }

@@ -286,7 +286,10 @@ impl Core {
                     }
                 }
             }
-            SessionEvent::Path { remote, local } => self.demux.learn(remote, local, id),
+            SessionEvent::Path { at, remote, local } => {
+                // A path that another session holds stays there: this one goes on by others, or by a later check.
+                self.demux.learn(at, remote, local, id);
+            }
             SessionEvent::Media(track, packet) => self.media(track, packet),
             SessionEvent::KeyframeWanted(track) => {
                 self.counters.keyframe_requests_in += 1;

@@ -67,10 +67,10 @@ fn rtcp_is_told_from_every_rtp_payload_type() {
 
 #[test]
 fn a_ufrag_beats_the_address() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
     demux.insert_ufrag(ufrag(2), 2);
-    demux.learn(source(9), local(), 1);
+    demux.learn(now, source(9), local(), 1);
     assert_eq!(route(&demux, 9, &check(ufrag(1))), Route::Session(1));
     assert_eq!(route(&demux, 9, &check(ufrag(2))), Route::Session(2));
     for payload in [&DTLS[..], &RTP, &RTCP] {
@@ -80,9 +80,9 @@ fn a_ufrag_beats_the_address() {
 
 #[test]
 fn stun_goes_by_method_and_username() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
-    demux.learn(source(9), local(), 1);
+    demux.learn(now, source(9), local(), 1);
     assert_eq!(route(&demux, 9, &binding(stun::Class::Request, None)), Route::Binding);
     assert_eq!(route(&demux, 9, &check(ufrag(3))), Route::Drop(DropReason::UnknownUfrag));
     let foreign = binding(stun::Class::Request, Some("evtj:h6vY"));
@@ -99,9 +99,9 @@ fn stun_goes_by_method_and_username() {
 
 #[test]
 fn bad_datagrams_are_dropped_with_their_reason() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
-    demux.learn(source(9), local(), 1);
+    demux.learn(now, source(9), local(), 1);
     let whole = check(ufrag(1));
     let truncated =
         [&whole[..19], &DTLS[..12], &RTP[..11], &RTCP[..7], &[0x40, 0, 0][..]].map(|p| route(&demux, 9, p));
@@ -117,40 +117,76 @@ fn bad_datagrams_are_dropped_with_their_reason() {
 
 #[test]
 fn the_local_address_counts() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
-    demux.learn(source(9), local(), 1);
+    demux.learn(now, source(9), local(), 1);
     let other = Datagram { source: source(9), local: "192.0.2.2:3478".parse().unwrap(), payload: &RTP };
     assert_eq!(demux.route(&other), Route::Drop(DropReason::UnknownSource));
 }
 
 #[test]
 fn a_session_keeps_a_bounded_number_of_addresses() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
     let last = u16::try_from(MAX_ADDRESSES).unwrap() + 1;
     for port in 1..last {
-        demux.learn(source(port), local(), 1);
+        demux.learn(now, source(port), local(), 1);
     }
     // Heard again, the first is no longer the oldest; the second goes.
-    demux.learn(source(1), local(), 1);
-    demux.learn(source(last), local(), 1);
+    demux.learn(now, source(1), local(), 1);
+    demux.learn(now, source(last), local(), 1);
     assert_eq!(route(&demux, 1, &RTP), Route::Session(1));
     assert_eq!(route(&demux, 2, &RTP), Route::Drop(DropReason::UnknownSource));
     assert_eq!(route(&demux, last, &RTP), Route::Session(1));
     assert_eq!(demux.addresses.len(), MAX_ADDRESSES);
 }
 
+/// A session that forges the source of its checks, or sends on a check that it overheard, is refused.
 #[test]
-fn an_address_can_change_hands() {
-    let mut demux = Demux::new();
+fn a_path_stays_with_a_session_that_confirms_it() {
+    let (mut demux, began) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
     demux.insert_ufrag(ufrag(2), 2);
-    demux.learn(source(9), local(), 1);
-    demux.learn(source(9), local(), 2);
+    for second in (0..60).step_by(6) {
+        let now = began + Duration::from_secs(second);
+        assert!(demux.learn(now, source(9), local(), 1));
+        for later in [0, 1, 5] {
+            assert!(!demux.learn(now + Duration::from_secs(later), source(9), local(), 2));
+        }
+        for payload in [&DTLS[..], &RTP, &RTCP] {
+            assert_eq!(route(&demux, 9, payload), Route::Session(1));
+        }
+    }
+    // Sessions may share a socket all the same, as far as connectivity checks go.
+    assert_eq!(route(&demux, 9, &check(ufrag(2))), Route::Session(2));
+    let other = "192.0.2.2:3478".parse().unwrap();
+    assert!(demux.learn(began, source(9), other, 2), "a path is both addresses");
+}
+
+#[test]
+fn a_path_that_is_not_confirmed_changes_hands() {
+    let (mut demux, began) = (Demux::new(), Instant::now());
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 2);
+    demux.learn(began, source(9), local(), 1);
+    // Only the holder's own checks count: what others claim does not hold the path for it.
+    assert!(!demux.learn(began + HELD_FOR - Duration::from_millis(1), source(9), local(), 2));
+    assert!(demux.learn(began + HELD_FOR, source(9), local(), 2));
     assert_eq!(route(&demux, 9, &RTP), Route::Session(2));
+    assert!(!demux.learn(began + HELD_FOR, source(9), local(), 1), "from now on it is held by the other");
     demux.remove(1);
-    assert_eq!(route(&demux, 9, &RTP), Route::Session(2), "the first owner's end takes nothing away");
+    assert_eq!(route(&demux, 9, &RTP), Route::Session(2), "the first holder's end takes nothing away");
+}
+
+#[test]
+fn the_end_of_a_session_frees_its_paths() {
+    let (mut demux, now) = (Demux::new(), Instant::now());
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.insert_ufrag(ufrag(2), 2);
+    demux.learn(now, source(9), local(), 1);
+    demux.remove(1);
+    assert!(demux.learn(now, source(9), local(), 2));
+    assert_eq!(route(&demux, 9, &RTP), Route::Session(2));
 }
 
 #[test]
@@ -166,13 +202,13 @@ fn an_ice_restart_keeps_both_ufrags_until_the_old_one_is_removed() {
 
 #[test]
 fn nothing_is_left_of_a_removed_session() {
-    let mut demux = Demux::new();
+    let (mut demux, now) = (Demux::new(), Instant::now());
     demux.insert_ufrag(ufrag(1), 1);
     demux.insert_ufrag(ufrag(2), 1);
-    demux.learn(source(9), local(), 1);
+    demux.learn(now, source(9), local(), 1);
     demux.remove(1);
     demux.remove(1);
-    demux.learn(source(9), local(), 1);
+    assert!(!demux.learn(now, source(9), local(), 1));
     assert!(demux.ufrags.is_empty() && demux.addresses.is_empty() && demux.sessions.is_empty());
 }
 
@@ -187,11 +223,16 @@ proptest! {
     /// The three tables tell the same story, whatever happens to them.
     #[test]
     fn the_tables_agree(steps in proptest::collection::vec((0..4_u8, 0..3_u32, 0..12_u16), 0..80)) {
-        let mut demux = Demux::new();
+        let (mut demux, mut now) = (Demux::new(), Instant::now());
         for (step, session, number) in steps {
+            now += Duration::from_secs(1);
             match step {
                 0 => demux.insert_ufrag(ufrag(u8::try_from(number).unwrap()), session),
-                1 => demux.learn(source(number), local(), session),
+                1 => {
+                    let learned = demux.learn(now, source(number), local(), session);
+                    let holder = demux.addresses.get(&(source(number), local()));
+                    prop_assert_eq!(learned, holder.is_some_and(|holder| holder.session == session));
+                }
                 2 => demux.remove_ufrag(ufrag(u8::try_from(number).unwrap())),
                 _ => demux.remove(session),
             }
@@ -201,7 +242,7 @@ proptest! {
             for (session, known) in &demux.sessions {
                 prop_assert!(known.addresses.len() <= MAX_ADDRESSES);
                 prop_assert!(known.ufrags.iter().all(|ufrag| demux.ufrags.get(ufrag) == Some(session)));
-                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path) == Some(session)));
+                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path).is_some_and(|h| h.session == *session)));
             }
         }
     }

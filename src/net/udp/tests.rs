@@ -12,6 +12,11 @@ fn port(listen: &[&str]) -> UdpPort {
     UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 20, send_buffer: 1 << 20 }).unwrap()
 }
 
+/// The time, which some tests stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 fn only_address(port: &UdpPort) -> SocketAddr {
     port.local_addrs()[0]
 }
@@ -23,9 +28,12 @@ async fn receive(port: &mut UdpPort, wanted: usize) -> Vec<(SocketAddr, SocketAd
     let all_of_them = async {
         while all.len() < wanted {
             port.readable().await.unwrap();
-            let count = port.receive(&mut batch).unwrap();
-            assert_eq!(count, batch.iter().count());
-            all.extend(batch.iter().map(|d| (d.source, d.local, d.payload.to_vec())));
+            let count = port.receive(now(), &mut batch);
+            let before = all.len();
+            while let Some(datagram) = batch.take() {
+                all.push((datagram.source, datagram.local, datagram.payload.to_vec()));
+            }
+            assert_eq!((all.len() - before, batch.len(), batch.is_empty()), (count, 0, true));
         }
     };
     tokio::time::timeout(Duration::from_secs(20), all_of_them).await.expect("datagrams were lost");
@@ -230,7 +238,7 @@ async fn more_than_one_batch_is_received_without_a_new_wake_up() {
         assert_eq!(*bytes, payload(number, 50));
     }
     // Nothing is left, and asking costs nothing and does not wait.
-    assert_eq!(receiver.receive(&mut ReceiveBatch::new()).unwrap(), 0);
+    assert_eq!(receiver.receive(now(), &mut ReceiveBatch::new()), 0);
     // What comes after the queue was found empty wakes again.
     batch.push(only_address(&sender), only_address(&receiver), b"again");
     sender.send(&mut batch);
@@ -302,4 +310,67 @@ async fn joined_datagrams_keep_their_source() {
         *by_source.entry(source).or_default() += 1;
     }
     assert_eq!(by_source.into_values().collect::<Vec<_>>(), [10; 4]);
+}
+
+/// As long as a socket is broken, the other's datagrams arrive and nothing spins; then it is read again.
+#[tokio::test(start_paused = true)]
+async fn a_broken_socket_harms_no_neighbour() {
+    let mut receiver = port(&["127.0.0.1:0", "127.0.0.2:0"]);
+    let mut sender = port(&["0.0.0.0:0"]);
+    let from = only_address(&sender);
+    let [broken, whole] = receiver.local_addrs()[..] else { panic!("two sockets") };
+    let mut batch = SendBatch::new();
+    let mut send = |text: &[u8]| {
+        [broken, whole].iter().for_each(|to| batch.push(from, *to, text));
+        assert_eq!(sender.send(&mut batch).packets, 2);
+    };
+    let mut received = ReceiveBatch::new();
+    let mut texts = |receiver: &mut UdpPort| {
+        receiver.receive(now(), &mut received);
+        let mut texts = Vec::new();
+        while let Some(datagram) = received.take() {
+            texts.push((datagram.local, datagram.payload.to_vec()));
+        }
+        texts
+    };
+    receiver.sockets[0].call = |_, _, _, _| Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    send(b"one");
+    for socket in &receiver.sockets {
+        socket.io.readable().await.unwrap();
+    }
+    assert_eq!(texts(&mut receiver), [(whole, b"one".to_vec())]);
+    let began = now();
+    for turn in 1..=3 {
+        receiver.readable().await.unwrap();
+        assert_eq!(now() - began, Duration::from_millis(100) * turn);
+        assert_eq!(texts(&mut receiver), []);
+    }
+    send(b"two");
+    receiver.sockets[1].io.readable().await.unwrap();
+    receiver.readable().await.unwrap();
+    assert_eq!(now() - began, Duration::from_millis(300), "the other wakes at once");
+    assert_eq!(texts(&mut receiver), [(whole, b"two".to_vec())]);
+    receiver.sockets[0].call = quinn_udp::UdpSocketState::recv;
+    receiver.readable().await.unwrap();
+    assert_eq!(texts(&mut receiver), [(broken, b"one".to_vec()), (broken, b"two".to_vec())]);
+}
+
+/// A row of datagrams that the kernel joined can be taken one by one, with other work in between.
+#[tokio::test]
+async fn what_is_not_taken_stays() {
+    let (mut sender, mut receiver) = (port(&["127.0.0.1:0"]), port(&["127.0.0.1:0"]));
+    let mut batch = SendBatch::new();
+    for (number, size) in sizes().into_iter().enumerate() {
+        batch.push(only_address(&sender), only_address(&receiver), &payload(number, size));
+    }
+    sender.send(&mut batch);
+    receiver.readable().await.unwrap();
+    let mut received = ReceiveBatch::new();
+    let count = receiver.receive(now(), &mut received);
+    assert!(count > 0);
+    for (number, size) in sizes().into_iter().enumerate().take(count) {
+        assert_eq!((received.len(), received.is_empty()), (count - number, false));
+        assert_eq!(received.take().unwrap().payload, payload(number, size));
+    }
+    assert!(received.is_empty() && received.take().is_none());
 }

@@ -143,6 +143,8 @@ pub enum SessionEvent {
     Connected(Duration),
     /// The peer proved itself on this pair.
     Path {
+        /// When.
+        at: Instant,
         /// The peer's address.
         remote: SocketAddr,
         /// The real local address.
@@ -374,7 +376,7 @@ impl Session {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
                     if let Some(path) = check.filter(|path| path.remote == transmit.destination) {
-                        self.learn(path, turn);
+                        self.learn(now, path, turn);
                     }
                     let local = self.paths.local(transmit.source, transmit.destination, turn.addresses);
                     turn.batch.push(local, transmit.destination, &transmit.contents);
@@ -395,12 +397,12 @@ impl Session {
     }
 
     /// str0m answered a connectivity check, so its integrity was right: the pair belongs to this peer.
-    fn learn(&mut self, path: Path, turn: &mut Turn<'_>) {
+    fn learn(&mut self, now: Instant, path: Path, turn: &mut Turn<'_>) {
         if self.progress == Progress::New {
             self.progress = Progress::Ice;
         }
         self.paths.learn(path);
-        turn.events.push(SessionEvent::Path { remote: path.remote, local: path.local });
+        turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });
     }
 
     fn event(&mut self, event: Event, now: Instant, turn: &mut Turn<'_>) {
