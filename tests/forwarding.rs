@@ -181,6 +181,26 @@ fn nothing_piles_up_for_a_viewer_that_is_still_connecting() {
 }
 
 #[test]
+fn a_burst_that_fills_the_batch_several_times_reaches_everybody() {
+    let mut world = World::new();
+    let (_, publisher) = world.join(Role::Publish, &[Codec::Vp8]);
+    let viewers: Vec<_> = (0..30).map(|_| world.join(Role::Watch, &[Codec::Vp8])).collect();
+    viewers.iter().for_each(|(_, viewer)| world.watch(viewer, &publisher));
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    for frame in 0..50 {
+        let (now, client) = (world.now, &mut world.clients[0]);
+        let video = client.video;
+        let mut payload = vp8(frame == 0, u16::from(frame), frame);
+        payload.resize(1_100, frame);
+        client.send(now, video, u32::from(frame) * 3_150, true, &payload);
+    }
+    world.run(Duration::from_millis(50));
+    for (place, _) in viewers {
+        assert_eq!(numbers(&world, place), (0..50).collect::<Vec<_>>(), "viewer {place}");
+    }
+}
+
+#[test]
 fn an_encoder_that_changes_its_ssrc_is_followed_at_once() {
     let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
     publish(&mut world, 0, 0..20, 0);

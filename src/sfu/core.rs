@@ -41,6 +41,10 @@ pub struct Core {
     work: HashMap<SessionId, Vec<(usize, usize)>>,
     /// The sessions whose list is not empty.
     touched: Vec<SessionId>,
+    /// Whether a turn's forwarding has begun and is not through.
+    forwarding: bool,
+    /// Which of the touched sessions comes first in the next turn.
+    first: usize,
     /// Tracks for which a key frame is wanted.
     wanting: BTreeSet<TrackId>,
     session_events: Vec<SessionEvent>,
@@ -62,6 +66,8 @@ impl Core {
             media: Vec::new(),
             work: HashMap::new(),
             touched: Vec::new(),
+            forwarding: false,
+            first: 0,
             wanting: BTreeSet::new(),
             session_events: Vec::new(),
             events: Vec::new(),
@@ -179,22 +185,41 @@ impl Core {
     }
 
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
-    /// publishers for the key frames that are missing.
-    pub fn forward(&mut self, now: Instant, batch: &mut SendBatch) {
-        let media = std::mem::take(&mut self.media);
-        let mut touched = std::mem::take(&mut self.touched);
-        for id in touched.drain(..) {
+    /// publishers for the key frames that are missing. Returns whether there is more: the batch is full then, and is to be
+    /// sent before the next call.
+    #[must_use = "what is left is lost unless forward is called again"]
+    pub fn forward(&mut self, now: Instant, batch: &mut SendBatch) -> bool {
+        if !self.forwarding {
+            self.forwarding = true;
+            self.rotate();
+        }
+        while let Some(id) = self.touched.pop() {
             let Some(mut packets) = self.work.get_mut(&id).map(std::mem::take) else { continue };
+            let media = std::mem::take(&mut self.media);
             self.serve(now, id, &packets, &media, batch);
+            self.media = media;
             packets.clear();
             if let Some(list) = self.work.get_mut(&id) {
                 *list = packets;
             }
+            if batch.is_full() {
+                return true;
+            }
         }
-        self.touched = touched;
-        self.media = media;
+        self.forwarding = false;
         self.media.clear();
         self.request_keyframes(now, batch);
+        false
+    }
+
+    /// Lets another subscriber be the first in each turn. When the kernel's buffer is full the last ones lose their
+    /// packets: steps of the golden ratio spread that evenly, so that nobody suffers turn after turn.
+    fn rotate(&mut self) {
+        let count = self.touched.len();
+        if count > 1 {
+            self.touched.rotate_left(self.first % count);
+            self.first = self.first.wrapping_add(count * 618 / 1_000 + 1);
+        }
     }
 
     fn serve(
@@ -391,6 +416,7 @@ mod tests {
         let counters = core.counters();
         assert_eq!((counters.panics, counters.sessions), (1, 1));
         core.drive(now, &mut batch);
+        assert!(!core.forward(now, &mut batch));
         core.leave_all(now, &mut batch);
         assert_eq!(core.take_events().last(), Some(CoreEvent::Ended(SessionId(2), EndReason::Requested)));
     }

@@ -81,7 +81,9 @@ impl Worker {
             let goes_on = self.obey(now, wake);
             self.receive(now);
             self.core.drive(now, &mut self.batch);
-            self.core.forward(now, &mut self.batch);
+            while self.core.forward(now, &mut self.batch) {
+                self.flush();
+            }
             self.flush();
             self.batch.shrink();
             self.report(now);

@@ -165,7 +165,7 @@ impl World {
             self.feed(source, &payload);
         }
         self.core.drive(self.now, &mut self.batch);
-        self.core.forward(self.now, &mut self.batch);
+        while self.core.forward(self.now, &mut self.batch) {}
     }
 
     fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
