@@ -63,6 +63,8 @@ pub struct World {
     /// On the way from the clients to the core.
     wire: Vec<(SocketAddr, Vec<u8>)>,
     sessions: u64,
+    /// How often a turn's forwarding stopped to let a full batch leave.
+    pub parts: usize,
 }
 
 pub fn server_address() -> SocketAddr {
@@ -83,6 +85,7 @@ impl World {
             batch: SendBatch::new(),
             wire: Vec::new(),
             sessions: 0,
+            parts: 0,
         }
     }
 
@@ -165,7 +168,11 @@ impl World {
             self.feed(source, &payload);
         }
         self.core.drive(self.now, &mut self.batch);
-        while self.core.forward(self.now, &mut self.batch) {}
+        while self.core.forward(self.now, &mut self.batch) {
+            self.parts += 1;
+            assert!(self.batch.bytes() < 3 << 19, "{} bytes in one part", self.batch.bytes());
+            self.deliver();
+        }
     }
 
     fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
