@@ -520,3 +520,24 @@ fn offers_made_to_keep_the_server_busy_are_refused() {
     let answered = answer_as(&viewer, Role::Watch).expect("answered").answer;
     assert!(!answered.contains("simulcast") && answered.matches(" cname:").count() <= 4, "{answered}");
 }
+
+/// A payload type is one thing in the whole bundle (RFC 8843 section 10.1.2).
+#[test]
+fn a_section_whose_payload_types_mean_something_else_is_not_answered_as_if_it_were_live() {
+    let video = |mid: &str, codec: &str| {
+        format!(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:{mid}\r\na=rtcp-mux\r\na=rtpmap:96 {codec}/90000\r\n"
+        )
+    };
+    let offer = format!(
+        "v=0\r\na=group:BUNDLE a b\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n\
+         a=fingerprint:sha-256 00:11\r\na=setup:actpass\r\n{}{}",
+        video("a", "VP8"),
+        video("b", "VP9")
+    );
+    let answered = answer_as(&offer, Role::Watch).expect("answered");
+    let sdp = Sdp::parse(&answered.answer).expect("valid");
+    assert_eq!((sdp.bundle(), answered.slots.len(), sdp.sections[1].port), (vec!["a"], 1, 0));
+    let refused = answer_as(&offer, Role::Publish).err();
+    assert!(matches!(refused, Some(OfferError::Refused(_))), "{refused:?}");
+}

@@ -56,11 +56,17 @@ impl Answering {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::http::{StatusCode, header};
     use axum::response::IntoResponse;
     use tokio::sync::oneshot;
+    use tokio::time::timeout;
 
     use super::*;
+
+    /// When a test gives up.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// Work that ends when it is told to.
     fn work() -> (oneshot::Sender<()>, impl FnOnce() + Send + 'static) {
@@ -81,7 +87,8 @@ mod tests {
         while answering.admitted.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let refused = answering.run(|| ()).await.expect_err("five are in").into_response();
+        let sixth = timeout(PATIENCE, answering.run(|| ())).await.expect("nobody else waits");
+        let refused = sixth.expect_err("five are in").into_response();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()), Some("1"));
         for (end, task) in working {
