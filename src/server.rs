@@ -19,6 +19,7 @@ use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
 use crate::signal;
+use crate::signal::answering::Answering;
 use crate::signal::app::App;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
@@ -94,6 +95,7 @@ impl Server {
             auth: config.auth.clone(),
             public_url: config.http.public_url.clone(),
             mint: Mint::default(),
+            answering: Answering::default(),
             exporter,
             http_metrics,
         };

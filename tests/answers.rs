@@ -13,7 +13,7 @@ use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::units::{Codec, MediaKind};
-use sluice::wire::sdp::{Sdp, Section};
+use sluice::wire::sdp::{MAX_BYTES, MAX_SECTIONS, Sdp, SdpError, Section};
 
 fn endpoint() -> Endpoint {
     let candidates = ["192.0.2.7:3478", "198.51.100.9:3478", "[2001:db8::7]:3478"];
@@ -62,6 +62,18 @@ fn pairs<'s, 'a>(
 fn live<'s, 'a>(answer: &'s Sdp<'a>) -> impl Iterator<Item = &'s Section<'a>> {
     let bundle: BTreeSet<&str> = answer.bundle().into_iter().collect();
     answer.sections.iter().filter(move |section| section.mid().is_some_and(|mid| bundle.contains(mid)))
+}
+
+/// The values of the `a=name:<payload type> value` lines of one payload type.
+fn of_payload_type<'s, 'a>(
+    section: &'s Section<'a>,
+    name: &'s str,
+    payload_type: &'s str,
+) -> impl Iterator<Item = &'a str> + 's {
+    section.lines.attributes(name).filter_map(move |value| {
+        let (pt, rest) = value.split_once(' ')?;
+        (pt == payload_type || pt == "*").then(|| rest.trim())
+    })
 }
 
 #[test]
@@ -150,16 +162,16 @@ fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
         for pt in ours.formats.iter().filter(|_| ours.port != 0) {
             let map = |section: &Section<'_>| {
                 let map =
-                    section.of_payload_type("rtpmap", pt).next().unwrap_or_default().to_ascii_lowercase();
+                    of_payload_type(section, "rtpmap", pt).next().unwrap_or_default().to_ascii_lowercase();
                 map.split('/').take(2).map(str::to_owned).collect::<Vec<_>>()
             };
             assert_eq!(map(ours), map(theirs), "{name}: payload type {pt}");
-            for feedback in ours.of_payload_type("rtcp-fb", pt) {
-                let asked = theirs.of_payload_type("rtcp-fb", pt).any(|known| known == feedback);
+            for feedback in of_payload_type(ours, "rtcp-fb", pt) {
+                let asked = of_payload_type(theirs, "rtcp-fb", pt).any(|known| known == feedback);
                 assert!(asked, "{name}: rtcp-fb {pt} {feedback} was not offered");
             }
             let h264 = |section: &Section<'_>| {
-                let fmtp = section.of_payload_type("fmtp", pt).next().unwrap_or_default().to_owned();
+                let fmtp = of_payload_type(section, "fmtp", pt).next().unwrap_or_default().to_owned();
                 let of = |key: &str| {
                     fmtp.split(';').find(|p| p.trim().starts_with(key)).map(|p| p.trim().to_owned())
                 };
@@ -307,13 +319,225 @@ fn hopeless_offers_get_a_sentence() {
 #[test]
 fn offers_that_str0m_cannot_take_are_refused_in_words() {
     let twice_vp8 = fixture("play", "firefox").replace("a=rtpmap:121 VP9/90000", "a=rtpmap:121 VP8/90000");
-    let unknown_protocol = fixture("play", "gst128-whepsrc")
-        .replace("m=video 0 UDP/TLS/RTP/", "m=video 0 UDP/TLS/R")
-        .replace("a=mid:video1\r\n", "");
-    for (offer, words) in [(twice_vp8, "contradict each other"), (unknown_protocol, "kind or protocol")] {
-        match answer_as(&offer, Role::Watch) {
+    let unknown_protocol = obs().replace("m=video 9 UDP/TLS/RTP/", "m=video 9 UDP/TLS/R");
+    let unknown_kind = obs().replace("m=video", "m=text");
+    for (offer, role, words) in [
+        (twice_vp8, Role::Watch, "contradict each other"),
+        (unknown_protocol, Role::Publish, "not spoken here"),
+        (unknown_kind, Role::Publish, "\"text\""),
+    ] {
+        match answer_as(&offer, role) {
             Err(OfferError::Refused(reason)) => assert!(reason.contains(words), "{reason}"),
             other => panic!("{:?}", other.map(|answered| answered.answer)),
         }
     }
+}
+
+/// A viewer's offer of two sections with the given names.
+fn player(mids: [&str; 2]) -> String {
+    let offer = fixture("play", "firefox");
+    let sdp = Sdp::parse(&offer).expect("fixture");
+    let [first, second] = sdp.sections.as_slice() else { panic!("two sections") };
+    let of = |section: &Section<'_>| section.mid().expect("a mid").to_owned();
+    let (old_first, old_second) = (of(first), of(second));
+    offer
+        .replace(&format!("BUNDLE {old_first} {old_second}"), &format!("BUNDLE {} {}", mids[0], mids[1]))
+        .replace(&format!("a=mid:{old_first}\r"), &format!("a=mid:{}\r", mids[0]))
+        .replace(&format!("a=mid:{old_second}\r"), &format!("a=mid:{}\r", mids[1]))
+}
+
+#[test]
+fn a_viewer_is_served_in_the_sections_that_can_be_served() {
+    let good = fixture("play", "firefox");
+    let foreign_audio = good.replace("opus/48000", "PCMX/8000");
+    let foreign_protocol = good.replace("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 RTP/AVP");
+    let unknown_kind = good.replace("m=audio", "m=text");
+    for (what, offer) in [("codecs", foreign_audio), ("protocol", foreign_protocol), ("kind", unknown_kind)] {
+        assert_ne!(offer, good, "{what}");
+        let answered = answer_as(&offer, Role::Watch).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(
+            answered.slots.iter().map(|slot| slot.kind).collect::<Vec<_>>(),
+            [MediaKind::Video],
+            "{what}"
+        );
+        let (offered, sdp) =
+            (Sdp::parse(&offer).expect("valid"), Sdp::parse(&answered.answer).expect("valid"));
+        assert_eq!(sdp.sections.len(), offered.sections.len(), "{what}");
+        for (theirs, ours) in pairs(&offered, &sdp) {
+            assert_eq!((ours.kind, ours.protocol, ours.mid()), (theirs.kind, theirs.protocol, theirs.mid()));
+            let bundled = sdp.bundle().contains(&ours.mid().expect("a mid"));
+            let served = theirs.kind == "video";
+            assert_eq!(
+                (bundled, ours.port != 0, ours.lines.has("inactive")),
+                (served, served, !served),
+                "{what}"
+            );
+            assert!(
+                !ours.formats.is_empty() && ours.formats.iter().all(|pt| theirs.formats.contains(pt)),
+                "{what}"
+            );
+        }
+        check_candidates(what, &sdp, &answered.answer);
+        check_viewer(what, &sdp);
+    }
+    let nothing = good.replace("opus/48000", "PCMX/8000").replace("VP8/", "X/").replace("VP9/", "X/");
+    let nothing = nothing.replace("H264/", "X/").replace("AV1/", "X/");
+    let refused = answer_as(&nothing, Role::Watch).err();
+    assert!(matches!(refused, Some(OfferError::NoCodec { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_publisher_is_not_taken_in_without_its_sound() {
+    let refused = answer_as(&obs().replace("opus/48000", "PCMX/8000"), Role::Publish).err();
+    let no_audio = OfferError::NoCodec { kind: MediaKind::Audio, offered: "PCMX".to_owned() };
+    assert_eq!(refused, Some(no_audio));
+}
+
+#[test]
+fn mids_come_back_as_they_were_offered() {
+    let long = "4b0c3c66-93a4-4d0f-a8ee-2c5d3c1d7b58";
+    for mids in [["0", "1"], ["audio0", "video1"], ["audio-0", "video.1"], ["a", long]] {
+        let answered =
+            answer_as(&player(mids), Role::Watch).unwrap_or_else(|error| panic!("{mids:?}: {error}"));
+        let sdp = Sdp::parse(&answered.answer).expect("valid");
+        assert_eq!(sdp.bundle(), mids);
+        assert_eq!(sdp.sections.iter().filter_map(Section::mid).collect::<Vec<_>>(), mids);
+        // str0m would write other mids into the packets than those of the answer, and players drop such packets.
+        let plain = mids.iter().all(|mid| mid.len() <= 16 && mid.bytes().all(|b| b.is_ascii_alphanumeric()));
+        assert_eq!(answered.answer.contains("hdrext:sdes:mid"), plain, "{mids:?}");
+    }
+    let refused = answer_as(&player(["x", "x"]), Role::Watch).err();
+    assert_eq!(refused, Some(OfferError::SameMid("x".to_owned())));
+}
+
+#[test]
+fn a_section_without_a_mid_gets_one_that_is_free() {
+    // The first section, which the client gave up, has the number that the other would get by its place.
+    let rejected = "m=audio 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:1\r\na=inactive\r\n";
+    let offer = obs().replace("a=group:BUNDLE 0 1\r\n", "").replace("a=group:LS 0 1\r\n", "");
+    let (before, audio) = offer.split_once("m=audio").expect("audio");
+    let (_, video) = audio.split_once("m=video").expect("video");
+    let offer = format!("{before}{rejected}m=video{}", video.replace("a=mid:1\r\n", ""));
+    for (rejected, mid) in [("a=mid:1\r\n", "0"), ("a=mid:0\r\n", "1")] {
+        let offer = offer.replace("a=mid:1\r\n", rejected);
+        let answered = answer_as(&offer, Role::Publish).expect("answered");
+        let sdp = Sdp::parse(&answered.answer).expect("valid");
+        assert_eq!((sdp.bundle(), sdp.sections[1].mid()), (vec![mid], Some(mid)));
+        assert_eq!((answered.tracks.len(), sdp.sections[0].port), (1, 0));
+    }
+}
+
+/// The largest captured offer of a player, with its video section again and again.
+fn many_videos(limit: usize) -> String {
+    let offer = fixture("play", "eyevinn-whep");
+    let offers = fixtures("play");
+    assert!(offers.iter().all(|(_, other)| other.len() <= offer.len()), "this is the largest");
+    let at = offer.find("m=video").expect("video");
+    let end = offer[at + 1..].find("\r\nm=").map_or(offer.len(), |end| at + 1 + end + 2);
+    let video = &offer[at..end];
+    let mid = Sdp::parse(&offer)
+        .expect("fixture")
+        .sections
+        .iter()
+        .find(|s| s.kind == "video")
+        .and_then(Section::mid)
+        .expect("a mid")
+        .to_owned();
+    let group = offer.lines().find(|line| line.starts_with("a=group:BUNDLE")).expect("a group");
+    let (mut text, mut bundle) = (offer.clone(), group.to_owned());
+    for number in 100.. {
+        let more = video.replace(&format!("a=mid:{mid}\r\n"), &format!("a=mid:{number}\r\n"));
+        if Sdp::parse(&text).expect("valid").sections.len() >= limit
+            || text.len() + bundle.len() + more.len() > MAX_BYTES
+        {
+            break;
+        }
+        text.push_str(&more);
+        bundle = format!("{bundle} {number}");
+    }
+    text.replace(group, &bundle)
+}
+
+#[test]
+fn as_many_sections_as_fit_are_answered() {
+    let offer = many_videos(MAX_SECTIONS);
+    let count = Sdp::parse(&offer).expect("valid").sections.len();
+    assert!(count >= 9, "{count}");
+    let answered = answer_as(&offer, Role::Watch).expect("answered");
+    assert_eq!(answered.slots.len(), count);
+    check_viewer("many", &Sdp::parse(&answered.answer).expect("valid"));
+}
+
+#[test]
+fn tracks_of_one_kind_have_names_of_their_own() {
+    for (sections, wanted) in [(2, "sluice-video"), (3, "sluice-video-100")] {
+        let answered = answer_as(&many_videos(sections), Role::Watch).expect("answered");
+        let sdp = Sdp::parse(&answered.answer).expect("valid");
+        let tracks: Vec<_> = sdp.sections.iter().filter_map(|s| s.lines.attribute("msid")).collect();
+        assert!(tracks.contains(&format!("sluice {wanted}").as_str()), "{tracks:?}");
+        assert!(tracks.contains(&"sluice sluice-audio"), "there is one: {tracks:?}");
+        assert_eq!(tracks.iter().collect::<BTreeSet<_>>().len(), sections, "{tracks:?}");
+    }
+}
+
+#[test]
+fn the_credentials_of_all_sections_are_known() {
+    let pair = |ufrag: &str, password: &str| (ufrag.to_owned(), password.to_owned());
+    let offer = fixture("play", "gst128-whepclientsrc");
+    let known = answer_as(&offer, Role::Watch).expect("answered").remote_credentials;
+    let [(ufrag, password)] = known.as_slice() else { panic!("{known:?}") };
+    let at = offer.rfind("m=").expect("sections");
+    let (first, last) = offer.split_at(at);
+    let other = last.replace(ufrag, "other").replace(password, "another-password-of-24-");
+    let answered = answer_as(&format!("{first}{other}"), Role::Watch).expect("answered");
+    let both = [pair(ufrag, password), pair("other", "another-password-of-24-")];
+    assert_eq!(answered.remote_credentials, both);
+    let refused = answer_as(&offer.replace(ufrag, &"u".repeat(257)), Role::Watch).err();
+    assert!(matches!(refused, Some(OfferError::Missing(_))), "{refused:?}");
+}
+
+/// Anybody may post these: they must cost no more than their size. What has no limit of its own is refused.
+#[test]
+fn offers_made_to_keep_the_server_busy_are_refused() {
+    let m_line = |formats: &str| {
+        fixture("play", "firefox").replace("UDP/TLS/RTP/SAVPF 120", &format!("UDP/TLS/RTP/SAVPF {formats}"))
+    };
+    let count = |from: usize, to: usize| (from..to).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+    for formats in ["120 ".repeat(15_000), count(0, 129), count(1_000, 12_000)] {
+        let offer = m_line(&formats);
+        assert!(offer.len() <= MAX_BYTES);
+        let refused = answer_as(&offer, Role::Watch).err();
+        assert!(matches!(refused, Some(OfferError::Malformed(SdpError::Formats(_)))), "{refused:?}");
+    }
+    let layers = (0..9_000).map(|n| n.to_string()).collect::<Vec<_>>().join(";");
+    let simulcast = |offer: &str, way: &str| {
+        offer.replacen("a=rtcp-mux\r\n", &format!("a=rtcp-mux\r\na=simulcast:{way} {layers}\r\n"), 1)
+    };
+    let refused = answer_as(&simulcast(&obs(), "send"), Role::Publish).err();
+    assert!(matches!(refused, Some(OfferError::Refused(_))), "{refused:?}");
+    // str0m would keep a stream for each layer that a viewer asks for.
+    let viewer = simulcast(&fixture("play", "firefox"), "recv");
+    let answered = answer_as(&viewer, Role::Watch).expect("answered").answer;
+    assert!(!answered.contains("simulcast") && answered.matches(" cname:").count() <= 4, "{answered}");
+}
+
+/// A payload type is one thing in the whole bundle (RFC 8843 section 10.1.2).
+#[test]
+fn a_section_whose_payload_types_mean_something_else_is_not_answered_as_if_it_were_live() {
+    let video = |mid: &str, codec: &str| {
+        format!(
+            "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:{mid}\r\na=rtcp-mux\r\na=rtpmap:96 {codec}/90000\r\n"
+        )
+    };
+    let offer = format!(
+        "v=0\r\na=group:BUNDLE a b\r\na=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\n\
+         a=fingerprint:sha-256 00:11\r\na=setup:actpass\r\n{}{}",
+        video("a", "VP8"),
+        video("b", "VP9")
+    );
+    let answered = answer_as(&offer, Role::Watch).expect("answered");
+    let sdp = Sdp::parse(&answered.answer).expect("valid");
+    assert_eq!((sdp.bundle(), answered.slots.len(), sdp.sections[1].port), (vec!["a"], 1, 0));
+    let refused = answer_as(&offer, Role::Publish).err();
+    assert!(matches!(refused, Some(OfferError::Refused(_))), "{refused:?}");
 }

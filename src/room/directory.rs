@@ -77,8 +77,8 @@ pub struct Resource {
     pub side: Side,
     /// The entity tag of its ICE session (RFC 9725 section 4.3.1), without quotes.
     pub etag: String,
-    /// The client's ICE user fragment and password: others in a PATCH mean a restart.
-    pub remote_credentials: (String, String),
+    /// The client's ICE user fragments and passwords: others in a PATCH mean a restart.
+    pub remote_credentials: Vec<(String, String)>,
     ended: Option<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl Resource {
         room: RoomName,
         side: Side,
         etag: String,
-        remote: (String, String),
+        remote: Vec<(String, String)>,
     ) -> Self {
         Self { session, room, side, etag, remote_credentials: remote, ended: None }
     }
@@ -251,7 +251,7 @@ mod tests {
     use crate::units::Codec;
 
     fn resource(session: u64, room: &RoomName) -> Resource {
-        Resource::new(SessionId(session), room.clone(), Side::Publish, "tag".into(), ("u".into(), "p".into()))
+        Resource::new(SessionId(session), room.clone(), Side::Publish, "tag".into(), Vec::new())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::answering::Answering;
 use super::mint::Mint;
 use crate::config::{AuthConfig, PublicUrl};
 use crate::metrics::exporter::Exporter;
@@ -21,6 +22,8 @@ pub struct App {
     pub public_url: Option<PublicUrl>,
     /// New identities.
     pub mint: Mint,
+    /// Offers that are being answered.
+    pub answering: Answering,
     /// The metrics page.
     pub exporter: Exporter,
     /// Counts of HTTP requests.

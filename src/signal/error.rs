@@ -75,6 +75,20 @@ impl Problem {
             .with(header::RETRY_AFTER, "5")
     }
 
+    /// More offers are waiting to be answered than this server can answer soon.
+    #[must_use]
+    pub fn busy() -> Self {
+        let detail = "Too many clients are joining at this moment. Try again in a second.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with(header::RETRY_AFTER, "1")
+    }
+
+    /// The fault is this server's.
+    #[must_use]
+    pub fn bug() -> Self {
+        let detail = "A bug in this server ended the request. Please report it, with the offer.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", "Internal error", detail)
+    }
+
     /// The stream wants a key.
     #[must_use]
     pub fn unauthorized() -> Self {

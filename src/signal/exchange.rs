@@ -1,7 +1,9 @@
 //! What WHIP and WHEP share: an offer comes in by POST, an answer and a session resource go out.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -63,11 +65,21 @@ pub(super) struct Exchange {
     pub(super) answered: Answered,
 }
 
-/// Answers an offer.
-pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
+/// Answers the offer in a body, when its turn has come.
+pub(super) async fn negotiate(
+    app: &Arc<App>,
+    room: &RoomName,
+    side: Side,
+    body: Bytes,
+) -> Result<Exchange, Problem> {
     if !app.control.pool().is_running() {
         return Err(Problem::not_ready());
     }
+    let (shared, room) = (app.clone(), room.clone());
+    app.answering.run(move || answer_offer(&shared, room, side, text(&body)?)).await?
+}
+
+fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
     let worker = app.control.place();
     let new = app.mint.session(worker);
     let (session, ufrag) = (new.id, new.ufrag);
@@ -77,7 +89,7 @@ pub(super) fn negotiate(app: &App, room: &RoomName, side: Side, offer: &str) -> 
     };
     let answered = answer(offer, role, &new, &app.endpoint, Instant::now())?;
     let remote = answered.remote_credentials.clone();
-    let resource = Resource::new(session, room.clone(), side, ufrag.to_string(), remote);
+    let resource = Resource::new(session, room, side, ufrag.to_string(), remote);
     Ok(Exchange { id: app.mint.resource(), resource, answered })
 }
 

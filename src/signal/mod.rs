@@ -4,6 +4,7 @@ pub mod app;
 pub mod mint;
 pub mod error;
 mod path;
+pub mod answering;
 mod exchange;
 mod whip;
 mod whep;

@@ -92,26 +92,33 @@ fn patch(resource: &Resource, headers: &HeaderMap, body: &[u8]) -> Result<Respon
 
 /// RFC 9725 section 4.3.1. One client names the tag in `ETag` instead of `If-Match`; what it means is clear.
 fn check_precondition(headers: &HeaderMap, etag: &str) -> Result<(), Problem> {
-    let given = headers.get(header::IF_MATCH).or_else(|| headers.get(header::ETAG));
-    let Some(given) = given.and_then(|value| value.to_str().ok()) else {
-        return Err(Problem::precondition(true));
-    };
+    // A list may come in several lines (RFC 9110 section 5.3).
+    let name = [header::IF_MATCH, header::ETAG].into_iter().find(|name| headers.contains_key(name));
+    let Some(name) = name else { return Err(Problem::precondition(true)) };
     let matches = |tag: &str| {
         let tag = tag.trim().trim_matches('"');
         tag == "*" || tag == etag
     };
-    if given.split(',').any(matches) { Ok(()) } else { Err(Problem::precondition(false)) }
+    let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+    if lines.flat_map(|line| line.split(',')).any(matches) {
+        Ok(())
+    } else {
+        Err(Problem::precondition(false))
+    }
 }
 
-/// Other credentials than those of the offer ask for an ICE restart (RFC 9725 section 4.3.3).
+/// Other credentials than those of the offer ask for an ICE restart (RFC 9725 section 4.3.3). A client may repeat them
+/// above the sections or in each, and its sections need not all have had the same.
 fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
-    let (ufrag, password) = &resource.remote_credentials;
-    let given = |name| {
-        let in_section = fragment.sections.iter().find_map(|section| section.lines.attribute(name));
-        fragment.session.attribute(name).or(in_section)
-    };
-    given("ice-ufrag").is_some_and(|given| given != ufrag)
-        || given("ice-pwd").is_some_and(|given| given != password)
+    let parts =
+        std::iter::once(&fragment.session).chain(fragment.sections.iter().map(|section| &section.lines));
+    parts.map(|lines| (lines.attribute("ice-ufrag"), lines.attribute("ice-pwd"))).any(|(ufrag, password)| {
+        let same = |(known_ufrag, known_password): &(String, String)| {
+            ufrag.is_none_or(|given| given == known_ufrag)
+                && password.is_none_or(|given| given == known_password)
+        };
+        !resource.remote_credentials.iter().any(same)
+    })
 }
 
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.
@@ -140,5 +147,14 @@ mod tests {
         assert_eq!(precondition(header::ETAG, "\"abc\""), Ok(()));
         assert_eq!(precondition(header::IF_MATCH, "\"abd\""), Err(Problem::precondition(false)));
         assert_eq!(check_precondition(&HeaderMap::new(), "abc"), Err(Problem::precondition(true)));
+        for (first, second, wanted) in
+            [("\"x\"", "\"abc\"", true), ("\"\u{e9}\"", "*", true), ("\"x\"", "\"y\"", false)]
+        {
+            let mut headers = HeaderMap::new();
+            for line in [first, second] {
+                headers.append(header::IF_MATCH, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
+            }
+            assert_eq!(check_precondition(&headers, "abc").is_ok(), wanted, "{first} and {second}");
+        }
     }
 }

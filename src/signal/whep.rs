@@ -28,8 +28,7 @@ pub(super) async fn post(
     if !app.control.directory().is_live(&room) {
         return Err(JoinError::from(WatchError::NotLive).into());
     }
-    let offer = exchange::text(&body)?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, offer)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     let session = resource.session;
     app.control.watch(id, resource, answered.session, answered.slots)?;

@@ -25,8 +25,7 @@ pub(super) async fn post(
         return Err(Problem::unauthorized());
     }
     exchange::check_sdp(&headers)?;
-    let offer = exchange::text(&body)?;
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, offer)?;
+    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, body).await?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
     app.control.publish(id, resource, answered.session, answered.tracks)?;

@@ -2,6 +2,10 @@
 //!
 //! Offers come from many hands. This reader takes what it can: any line end, any order of attributes (Firefox
 //! writes `a=fmtp` before `a=rtpmap`), unknown lines. What the lines mean is decided by the session floor.
+//!
+//! Anybody may post a body, so nothing here takes more time than in proportion to its size.
+
+use std::collections::BTreeSet;
 
 /// The largest body that is read, in bytes. The longest captured browser offer has 7 KiB.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -9,6 +13,9 @@ pub const MAX_BYTES: usize = 64 * 1024;
 pub const MAX_LINES: usize = 4_000;
 /// The most m-sections: a room client with a full pool of slots stays far below.
 pub const MAX_SECTIONS: usize = 64;
+/// The most formats of one m-line. An RTP payload type has 7 bits (RFC 3550 section 5.1), and other m-lines have fewer
+/// formats still. What is done for each format is so bounded, however long the m-line.
+pub const MAX_FORMATS: usize = 128;
 
 /// Why a text was not read as SDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +34,9 @@ pub enum SdpError {
     /// An `m=` line without kind, port, protocol and formats.
     #[error("line {0} of the SDP is not a valid m-line")]
     MediaLine(usize),
+    /// An `m=` line with more than [`MAX_FORMATS`] formats, or with one format twice.
+    #[error("the m-line in line {0} of the SDP has more than {MAX_FORMATS} formats, or one of them twice")]
+    Formats(usize),
 }
 
 /// A session description, borrowed from its text.
@@ -90,17 +100,99 @@ impl<'a> Section<'a> {
         self.lines.attribute("mid")
     }
 
-    /// The value behind the payload type in the `a=name:<payload type> value` lines of one payload type.
-    pub fn of_payload_type<'s>(
-        &'s self,
-        name: &'s str,
-        payload_type: &'s str,
-    ) -> impl Iterator<Item = &'a str> + 's {
-        self.lines.attributes(name).filter_map(move |value| {
-            let (pt, rest) = value.split_once(' ')?;
-            (pt == payload_type || pt == "*").then(|| rest.trim())
-        })
+    /// What the section says of its payload types, gathered in one pass over its lines.
+    #[must_use]
+    pub fn payload_types(&self) -> PayloadTypes<'a> {
+        let described = |format: &&'a str| Some(Description::new(payload_type(format)?));
+        let mut found = PayloadTypes {
+            described: self.formats.iter().filter_map(described).collect(),
+            feedback_for_all: BTreeSet::new(),
+        };
+        for line in &self.lines.0 {
+            if let Some((name, value)) = line.strip_prefix("a=").and_then(|line| line.split_once(':')) {
+                found.take(name, value);
+            }
+        }
+        found
     }
+}
+
+/// The payload types of a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadTypes<'a> {
+    described: Vec<Description<'a>>,
+    feedback_for_all: BTreeSet<&'a str>,
+}
+
+/// What a section says of one payload type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description<'a> {
+    /// The payload type, 0 to 127.
+    pub number: u8,
+    /// Its `a=rtpmap`, for example `opus/48000/2`.
+    pub rtpmap: Option<&'a str>,
+    /// Its `a=fmtp`.
+    pub fmtp: Option<&'a str>,
+    feedback: BTreeSet<&'a str>,
+}
+
+impl<'a> Description<'a> {
+    fn new(number: u8) -> Self {
+        Self { number, rtpmap: None, fmtp: None, feedback: BTreeSet::new() }
+    }
+
+    /// The encoding name of the rtpmap (RFC 8866 section 6.6).
+    #[must_use]
+    pub fn encoding_name(&self) -> Option<&'a str> {
+        self.rtpmap?.split('/').next()
+    }
+}
+
+impl<'a> PayloadTypes<'a> {
+    /// The payload types in the order of the m-line.
+    pub fn iter(&self) -> impl Iterator<Item = &Description<'a>> {
+        self.described.iter()
+    }
+
+    /// What is said of one payload type; `None` when the m-line does not name it.
+    #[must_use]
+    pub fn get(&self, number: u8) -> Option<&Description<'a>> {
+        self.described.iter().find(|known| known.number == number)
+    }
+
+    /// Whether `a=rtcp-fb` names this feedback, for example `nack pli`, for the payload type or for all
+    /// (RFC 4585 section 4.2).
+    #[must_use]
+    pub fn has_feedback(&self, number: u8, feedback: &str) -> bool {
+        self.get(number)
+            .is_some_and(|pt| pt.feedback.contains(feedback) || self.feedback_for_all.contains(feedback))
+    }
+
+    /// Takes an attribute in. The first rtpmap and the first fmtp of a payload type count; there should be no other.
+    fn take(&mut self, name: &str, value: &'a str) {
+        if !matches!(name, "rtpmap" | "fmtp" | "rtcp-fb") {
+            return;
+        }
+        let Some((number, value)) = value.trim().split_once(' ') else { return };
+        let value = value.trim();
+        if name == "rtcp-fb" && number == "*" {
+            self.feedback_for_all.insert(value);
+        }
+        let Some(number) = payload_type(number) else { return };
+        let Some(known) = self.described.iter_mut().find(|known| known.number == number) else { return };
+        match name {
+            "rtpmap" => _ = known.rtpmap.get_or_insert(value),
+            "fmtp" => _ = known.fmtp.get_or_insert(value),
+            _ => _ = known.feedback.insert(value),
+        }
+    }
+}
+
+/// A payload type as SDP writes it: 0 to 127, in digits without a leading zero, so that equal numbers are equal texts.
+#[must_use]
+pub fn payload_type(text: &str) -> Option<u8> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|number| plain && *number < 128)
 }
 
 impl<'a> Sdp<'a> {
@@ -126,7 +218,11 @@ impl<'a> Sdp<'a> {
                 return Err(SdpError::Line(number));
             }
             if let Some(media) = line.strip_prefix("m=") {
-                sdp.sections.push(media_line(media).ok_or(SdpError::MediaLine(number))?);
+                let section = media_line(media).ok_or(SdpError::MediaLine(number))?;
+                if !are_distinct_and_few(&section.formats) {
+                    return Err(SdpError::Formats(number));
+                }
+                sdp.sections.push(section);
             } else {
                 sdp.sections.last_mut().map_or(&mut sdp.session, |section| &mut section.lines).0.push(line);
             }
@@ -161,6 +257,11 @@ fn media_line(value: &str) -> Option<Section<'_>> {
     Some(Section { kind, port, protocol, formats: words.collect(), lines: Lines::default() })
 }
 
+fn are_distinct_and_few(formats: &[&str]) -> bool {
+    let mut seen = BTreeSet::new();
+    formats.len() <= MAX_FORMATS && formats.iter().all(|format| seen.insert(format))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +277,7 @@ mod tests {
         assert_eq!(sdp.bundle(), ["0", "1"]);
         let [audio, video] = sdp.sections.as_slice() else { panic!("{:?}", sdp.sections) };
         assert_eq!((audio.kind, audio.mid(), audio.lines.has("rtcp-mux")), ("audio", Some("0"), true));
-        assert_eq!(audio.of_payload_type("rtpmap", "111").next(), Some("opus/48000/2"));
+        assert_eq!(audio.payload_types().get(111).and_then(|pt| pt.rtpmap), Some("opus/48000/2"));
         assert_eq!((video.port, video.formats.as_slice()), (9, ["96", "97"].as_slice()));
         assert_eq!(sdp.inherited(audio, "setup"), Some("actpass"));
         assert_eq!(sdp.inherited(video, "setup"), Some("active"));
@@ -197,6 +298,38 @@ mod tests {
         assert_eq!(Sdp::parse("v=0\nm=audio\n"), Err(SdpError::MediaLine(2)));
         assert_eq!(Sdp::parse(&format!("v=0\n{}", "a=x\n".repeat(10_000))), Err(SdpError::TooLarge));
         assert_eq!(Sdp::parse(&format!("v=0\n{}", "m=audio 9 X 0\n".repeat(100))), Err(SdpError::TooLarge));
+    }
+
+    #[test]
+    fn payload_types_are_described_in_the_order_of_the_m_line() {
+        let sdp = "v=0\nm=video 9 UDP/TLS/RTP/SAVPF 97 096 96 128 x 5\na=fmtp:96 profile-id=2\na=rtpmap:96 VP9/90000\n\
+            a=rtpmap:96 VP8/90000\na=fmtp:96 profile-id=0\na=rtcp-fb:96 nack pli\na=rtcp-fb:* ccm fir\n\
+            a=rtpmap:98 AV1/90000\na=rtcp-fb:97\n";
+        let sdp = Sdp::parse(sdp).expect("reads");
+        let payload_types = sdp.sections.first().expect("one").payload_types();
+        let numbers: Vec<_> = payload_types.iter().map(|pt| pt.number).collect();
+        assert_eq!(numbers, [97, 96, 5]);
+        let vp9 = payload_types.get(96).expect("described");
+        assert_eq!(
+            (vp9.encoding_name(), vp9.fmtp),
+            (Some("VP9"), Some("profile-id=2")),
+            "the first line counts"
+        );
+        let feedback = |number, kind| payload_types.has_feedback(number, kind);
+        assert!(feedback(96, "nack pli") && feedback(96, "ccm fir") && feedback(97, "ccm fir"));
+        assert!(!feedback(96, "nack") && !feedback(97, "nack pli") && !feedback(98, "ccm fir"));
+        assert_eq!(payload_types.get(98), None, "the m-line does not name it");
+    }
+
+    /// Whatever is done for each format of an m-line is done 128 times at most.
+    #[test]
+    fn an_m_line_has_at_most_as_many_formats_as_there_are_payload_types() {
+        let m_line = |formats: &str| format!("v=0\nm=video 9 UDP/TLS/RTP/SAVPF {formats}\n");
+        let count = |count: usize| (0..count).map(|pt| pt.to_string()).collect::<Vec<_>>().join(" ");
+        assert!(Sdp::parse(&m_line(&count(128))).is_ok());
+        for bad in [count(129), "96 97 96".to_owned(), "96 ".repeat(20_000), count(11_000)] {
+            assert_eq!(Sdp::parse(&m_line(&bad)), Err(SdpError::Formats(2)), "{}", &bad[..bad.len().min(20)]);
+        }
     }
 
     proptest! {

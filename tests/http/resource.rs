@@ -105,6 +105,38 @@ async fn candidates_never_fail_for_their_content() {
     session.assert_alive().await;
 }
 
+/// Bundled sections should name the same credentials, but an offer that could do without bundling need not.
+#[tokio::test]
+async fn each_section_may_have_its_own_credentials() {
+    let server = Running::start().await;
+    let offer = offer("play/firefox").replace("a=recvonly", "a=sendonly");
+    let of = |name| offer.lines().find_map(|line| line.strip_prefix(name)).expect("it is in the offer");
+    let (ufrag, password) = (of("a=ice-ufrag:"), of("a=ice-pwd:"));
+    let (first, last) = offer.split_at(offer.rfind("m=").expect("sections"));
+    let last = last.replace(ufrag, "lastfrag").replace(password, "last-password-of-24-lett");
+    let reply = server.ask(&Request::sdp("/whip/demo", format!("{first}{last}"))).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    let lines = |ufrag: &str, password: &str| format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
+    let (of_first, of_last) = (lines(ufrag, password), lines("lastfrag", "last-password-of-24-lett"));
+    let section = "m=audio 9 RTP/AVP 0\r\na=mid:0\r\n";
+    for (what, fragment, status) in [
+        ("the first", of_first.clone(), 204),
+        ("the last", of_last.clone(), 204),
+        ("the last, in a section", format!("{section}{of_last}"), 204),
+        ("each in its section", format!("{section}{of_first}{section}{of_last}"), 204),
+        ("one of each", lines(ufrag, "last-password-of-24-lett"), 422),
+        (
+            "others in a later section",
+            format!("{section}{of_first}{section}{}", lines("new1", password)),
+            422,
+        ),
+    ] {
+        let patch = Request::new("PATCH", reply.location()).with("Content-Type", FRAGMENT);
+        let patch = patch.with("If-Match", reply.etag()).body(fragment);
+        assert_eq!(server.ask(&patch).await.status, status, "{what}");
+    }
+}
+
 #[tokio::test]
 async fn preconditions() {
     let session = Session::start().await;
@@ -125,6 +157,10 @@ async fn preconditions() {
         let reply = session.server.ask(&session.patch(HOST).with(header, value)).await;
         assert_eq!((reply.status, reply.header("etag")), (status, None), "{what}: {reply:?}");
     }
+    // A list may come in several lines (RFC 9110 section 5.3).
+    let reply =
+        session.server.ask(&session.patch(HOST).with("If-Match", "\"abc\"").with("If-Match", tag)).await;
+    assert_eq!(reply.status, 204, "the tag in the second line: {reply:?}");
     session.assert_alive().await;
 }
 

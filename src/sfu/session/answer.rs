@@ -3,30 +3,56 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::offer::{Offer, Role};
-use crate::wire::sdp::{Sdp, Section};
+use super::offer::{Media, Role};
+use crate::units::MediaKind;
+use crate::wire::sdp::{Lines, Section, payload_type};
 
-/// Rewrites str0m's answer. Both descriptions have the same sections in the same order.
+/// A section of the offer, and what str0m answered to it.
+pub(super) struct Pair<'s, 'a> {
+    pub(super) offered: &'s Media<'a>,
+    /// `None` when the section is rejected.
+    pub(super) answer: Option<&'s Section<'s>>,
+}
+
+/// Writes the answer, from str0m's session lines and its sections.
 ///
 /// - The first live section, and only it, carries the candidates, IPv4 first: FFmpeg and GStreamer's `whepsrc`
 ///   read no further than the first. All are there, so `end-of-candidates` follows (RFC 9725 section 4.3.2).
 /// - A viewer's sections share one media stream, so that players keep sound and picture in step; a publisher's
 ///   carry no stream of ours.
 /// - Only feedback that was offered is answered (RFC 4585 section 4.2).
-pub(super) fn rewrite(answer: &Sdp<'_>, offer: &Offer<'_>, role: Role, candidates: &[SocketAddr]) -> String {
+/// - Mids are written as they were offered: str0m changes those that it cannot keep in 16 letters and digits.
+pub(super) fn rewrite(
+    session: &Lines<'_>,
+    pairs: &[Pair<'_, '_>],
+    role: Role,
+    candidates: &[SocketAddr],
+) -> String {
     let mut text = String::from("v=0\r\n");
-    for line in &answer.session.0 {
+    for line in &session.0 {
         let _ = match line.split_once(' ') {
             Some(("a=msid-semantic:", _)) => write!(text, "a=msid-semantic: WMS *\r\n"),
+            Some(("a=group:BUNDLE", _)) => write_bundle(&mut text, pairs),
             // No need to tell everybody which library of which version is at work.
             Some((origin, rest)) if origin.starts_with("o=") => write!(text, "o=- {rest}\r\n"),
             _ => write!(text, "{line}\r\n"),
         };
     }
+    let live = |kind: MediaKind| {
+        pairs.iter().filter(|pair| pair.answer.is_some() && pair.offered.kind == Some(kind)).count()
+    };
+    let several = [MediaKind::Audio, MediaKind::Video].map(|kind| (kind, live(kind) > 1));
     let mut candidates_written = false;
-    for (section, offered) in answer.sections.iter().zip(&offer.sdp.sections) {
-        write_section(&mut text, section, offered, role);
-        if !candidates_written && !offer.rejected(offered) {
+    for pair in pairs {
+        let Some(answer) = pair.answer else {
+            write_rejection(&mut text, pair.offered);
+            continue;
+        };
+        let one_of_several =
+            several.iter().any(|(kind, several)| *several && pair.offered.kind == Some(*kind));
+        let track = if one_of_several { format!("-{}", pair.offered.mid) } else { String::new() };
+        write_section(&mut text, answer, pair.offered, role, &track);
+        if !candidates_written {
             candidates_written = true;
             write_candidates(&mut text, candidates);
         }
@@ -34,8 +60,33 @@ pub(super) fn rewrite(answer: &Sdp<'_>, offer: &Offer<'_>, role: Role, candidate
     text
 }
 
-fn write_section(text: &mut String, section: &Section<'_>, offered: &Section<'_>, role: Role) {
-    let (kind, port, protocol) = (section.kind, section.port, section.protocol);
+fn write_bundle(text: &mut String, pairs: &[Pair<'_, '_>]) -> std::fmt::Result {
+    text.push_str("a=group:BUNDLE");
+    for pair in pairs.iter().filter(|pair| pair.answer.is_some()) {
+        write!(text, " {}", pair.offered.mid)?;
+    }
+    text.write_str("\r\n")
+}
+
+/// Port 0 means no (RFC 3264 section 6). The m-line must still have a format, and the first offered will do.
+fn write_rejection(text: &mut String, offered: &Media<'_>) {
+    let (kind, protocol) = (offered.section.kind, offered.section.protocol);
+    let format = offered.section.formats.first().copied().unwrap_or("0");
+    let _ = write!(text, "m={kind} 0 {protocol} {format}\r\nc=IN IP4 0.0.0.0\r\n");
+    if let Some(mid) = offered.section.mid() {
+        let _ = write!(text, "a=mid:{mid}\r\n");
+    }
+    if let Some(first) = offered.payload_types.iter().next().filter(|pt| pt.number.to_string() == format)
+        && let Some(rtpmap) = first.rtpmap
+    {
+        let _ = write!(text, "a=rtpmap:{format} {rtpmap}\r\n");
+    }
+    text.push_str("a=inactive\r\n");
+}
+
+/// `track` is what tells the section's track from others of its kind.
+fn write_section(text: &mut String, section: &Section<'_>, offered: &Media<'_>, role: Role, track: &str) {
+    let (kind, port, protocol) = (section.kind, section.port, offered.section.protocol);
     let _ = write!(text, "m={kind} {port} {protocol}");
     for format in &section.formats {
         let _ = write!(text, " {format}");
@@ -51,9 +102,12 @@ fn write_section(text: &mut String, section: &Section<'_>, offered: &Section<'_>
         };
         match name {
             "candidate" => {}
+            "mid" => {
+                let _ = write!(text, "a=mid:{}\r\n", offered.mid);
+            }
             "msid" | "ssrc" | "ssrc-group" if publishes => {}
             "msid" => {
-                let _ = write!(text, "a=msid:{STREAM} {STREAM}-{kind}\r\n");
+                let _ = write!(text, "a=msid:{STREAM} {STREAM}-{kind}{track}\r\n");
             }
             // The msid above says it for all; only the cname is left to say of a source (RFC 5576 section 6.1).
             "ssrc" => {
@@ -67,7 +121,7 @@ fn write_section(text: &mut String, section: &Section<'_>, offered: &Section<'_>
             }
         }
     }
-    if offered.lines.has("rtcp-rsize") && !section.lines.has("rtcp-rsize") {
+    if offered.section.lines.has("rtcp-rsize") && !section.lines.has("rtcp-rsize") {
         text.push_str("a=rtcp-rsize\r\n");
     }
 }
@@ -75,10 +129,10 @@ fn write_section(text: &mut String, section: &Section<'_>, offered: &Section<'_>
 /// The id of the one media stream, and the canonical name of its sources: equal names mean one clock.
 const STREAM: &str = "sluice";
 
-fn was_offered(offered: &Section<'_>, feedback: &str) -> bool {
-    feedback
-        .split_once(' ')
-        .is_some_and(|(pt, kind)| offered.of_payload_type("rtcp-fb", pt).any(|k| k == kind))
+fn was_offered(offered: &Media<'_>, feedback: &str) -> bool {
+    feedback.split_once(' ').is_some_and(|(number, kind)| {
+        payload_type(number).is_some_and(|number| offered.payload_types.has_feedback(number, kind))
+    })
 }
 
 fn write_candidates(text: &mut String, candidates: &[SocketAddr]) {

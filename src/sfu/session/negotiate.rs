@@ -5,19 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
-use str0m::media::{Mid, Pt};
+use str0m::media::{Direction, Mid, Pt};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
-use super::answer::rewrite;
+use super::answer::{Pair, rewrite};
 use super::dtls::Identity;
-use super::offer::{Offer, OfferError, Role, kind_of};
+use super::offer::{Media, Offer, OfferError, Role};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
 use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
-use crate::wire::sdp::Sdp;
+use crate::wire::sdp::{Sdp, Section};
 
 /// How often str0m's statistics are read.
 const STATS_INTERVAL: Duration = Duration::from_secs(2);
@@ -56,8 +56,8 @@ pub struct Answered {
     pub tracks: Vec<AnsweredTrack>,
     /// What the client can receive.
     pub slots: Vec<AnsweredSlot>,
-    /// The client's ICE user fragment and password.
-    pub remote_credentials: (String, String),
+    /// The client's ICE user fragments and passwords, of all sections. One pair at least.
+    pub remote_credentials: Vec<(String, String)>,
 }
 
 /// A track of a publisher, as far as the offer tells.
@@ -126,33 +126,26 @@ fn accept(
     let refused = |error: &dyn std::fmt::Display| OfferError::Refused(error.to_string());
     let cleaned = SdpOffer::from_sdp_string(&offer.cleaned()).map_err(|e| refused(&e))?;
     let answered = rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e))?.to_sdp_string();
-    let answered = Sdp::parse(&answered)?;
-    // str0m leaves out sections whose m-line it does not know; RFC 3264 section 6 wants each one answered.
-    if answered.sections.len() != offer.sdp.sections.len() {
-        return Err(OfferError::Refused(
-            "it has an m-line of a kind or protocol that is not spoken here".to_owned(),
-        ));
+    let answered = Sdp::parse(&answered).map_err(|e| refused(&e))?;
+    // str0m leaves out sections whose m-line it does not know; then it is unclear which answer is whose.
+    if answered.sections.len() != offer.taken().count() {
+        return Err(refused(&"str0m skipped one of its m-lines"));
     }
-    let answer = rewrite(&answered, offer, role, &endpoint.candidates);
-    let lines = sections(&rtc, offer, &answered, &offered);
-    let tracks = if role == Role::Publish { published(&lines, new.first_track) } else { Vec::new() };
-    let slots = if role == Role::Watch { slots(&lines) } else { Vec::new() };
-    if tracks.is_empty() && slots.is_empty() {
-        return Err(OfferError::Refused("none of its sections was accepted".to_owned()));
+    let mut lines = Vec::new();
+    let mut answers = answered.sections.iter();
+    let pairs: Vec<_> =
+        offer.sections.iter().map(|media| pair(media, &mut answers, &rtc, &offered, &mut lines)).collect();
+    let answer = rewrite(&answered.session, &pairs, role, &endpoint.candidates);
+    if role == Role::Publish && pairs.iter().any(|pair| pair.offered.taken && pair.answer.is_none()) {
+        return Err(refused(&"two of its sections give one payload type to different codecs"));
     }
-    let session = Session::new(
-        new.id,
-        new.ufrag,
-        rtc,
-        offered,
-        tracks
-            .iter()
-            .zip(&lines)
-            .map(|(t, line)| PublishedTrack { id: t.id, mid: line.mid, kind: t.kind })
-            .collect(),
-        slots.iter().zip(&lines).map(|(slot, line)| new_slot(slot, line.mid, new.seed)).collect(),
-        now,
-    );
+    if lines.is_empty() {
+        return Err(refused(&"none of its sections was accepted"));
+    }
+    let (tracks, published) =
+        if role == Role::Publish { publish(&lines, new.first_track) } else { Default::default() };
+    let (slots, open) = if role == Role::Watch { watch(&lines, new.seed) } else { Default::default() };
+    let session = Session::new(new.id, new.ufrag, rtc, offered, published, open, now);
     Ok(Answered { session, answer, tracks, slots, remote_credentials: offer.credentials() })
 }
 
@@ -160,46 +153,61 @@ fn accept(
 struct Line {
     mid: Mid,
     kind: MediaKind,
+    /// What both ends know, in the client's order.
     payload_types: Vec<PayloadType>,
+    /// The first of them.
+    format: Format,
 }
 
-fn sections(rtc: &Rtc, offer: &Offer<'_>, answered: &Sdp<'_>, offered: &[PayloadType]) -> Vec<Line> {
-    let live = answered.sections.iter().zip(&offer.sdp.sections).filter_map(|(answer, section)| {
-        let kind = kind_of(section).filter(|_| !offer.rejected(section))?;
-        let mid = Mid::from(answer.mid()?);
-        let media = rtc.media(mid).filter(|media| media.direction() != str0m::media::Direction::Inactive)?;
-        let agreed = |pt: &&PayloadType| media.remote_pts().contains(&Pt::from(pt.number));
-        let payload_types: Vec<_> = offered.iter().filter(agreed).copied().collect();
-        (!payload_types.is_empty()).then_some(Line { mid, kind, payload_types })
-    });
-    live.collect()
+/// Pairs a section with its answer, and notes it in `lines` when media can flow.
+fn pair<'s, 'a>(
+    offered: &'s Media<'a>,
+    answers: &mut impl Iterator<Item = &'s Section<'s>>,
+    rtc: &Rtc,
+    codecs: &[PayloadType],
+    lines: &mut Vec<Line>,
+) -> Pair<'s, 'a> {
+    let answer = if offered.taken { answers.next() } else { None };
+    let Some(kind) = offered.kind else { return Pair { offered, answer } };
+    let mid = Mid::from(&*offered.mid);
+    let Some(media) = rtc.media(mid) else { return Pair { offered, answer: None } };
+    let agreed = |pt: &&PayloadType| media.remote_pts().contains(&Pt::from(pt.number));
+    let payload_types: Vec<_> = codecs.iter().filter(agreed).copied().collect();
+    // Where nothing was agreed on, str0m would answer a live section without a format.
+    let Some(first) = payload_types.first() else { return Pair { offered, answer: None } };
+    if media.direction() != Direction::Inactive {
+        lines.push(Line { mid, kind, format: first.format, payload_types });
+    }
+    Pair { offered, answer }
 }
 
-fn published(lines: &[Line], first: TrackId) -> Vec<AnsweredTrack> {
-    let ids = (first.0..).map(TrackId);
-    let with_format = lines.iter().filter_map(|line| Some((line, line.payload_types.first()?)));
-    ids.zip(with_format)
-        .map(|(id, (line, pt))| AnsweredTrack { id, kind: line.kind, format: pt.format })
-        .collect()
-}
-
-fn slots(lines: &[Line]) -> Vec<AnsweredSlot> {
-    let slot = |(index, line): (usize, &Line)| AnsweredSlot {
-        index,
-        kind: line.kind,
-        payload_types: line.payload_types.clone(),
+/// What a publisher's sections become: for the rooms, and for the session.
+fn publish(lines: &[Line], first: TrackId) -> (Vec<AnsweredTrack>, Vec<PublishedTrack>) {
+    let track = |(id, line): (u64, &Line)| {
+        let (id, kind) = (TrackId(id), line.kind);
+        (AnsweredTrack { id, kind, format: line.format }, PublishedTrack { id, mid: line.mid, kind })
     };
-    lines.iter().enumerate().map(slot).collect()
+    (first.0..).zip(lines).map(track).unzip()
 }
 
-fn new_slot(slot: &AnsweredSlot, mid: Mid, seed: u64) -> Slot {
+/// What a viewer's sections become: for the rooms, and for the session.
+fn watch(lines: &[Line], seed: u64) -> (Vec<AnsweredSlot>, Vec<Slot>) {
+    let slot = |(index, line): (usize, &Line)| {
+        let payload_types = line.payload_types.clone();
+        (AnsweredSlot { index, kind: line.kind, payload_types }, open_slot(line, index, seed))
+    };
+    lines.iter().enumerate().map(slot).unzip()
+}
+
+/// A slot to which nothing is bound.
+fn open_slot(line: &Line, index: usize, seed: u64) -> Slot {
     // Each slot begins with other numbers: the seed is turned by a different amount for each.
-    let turned = seed.rotate_left(u32::try_from(slot.index % 61).unwrap_or_default());
+    let turned = seed.rotate_left(u32::try_from(index % 61).unwrap_or_default());
     let [a, b, c, d, e, f, ..] = turned.to_be_bytes();
     Slot {
-        kind: slot.kind,
+        kind: line.kind,
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
-        sender: Sender::new(mid, slot.kind, slot.payload_types.clone()),
+        sender: Sender::new(line.mid, line.kind, line.payload_types.clone()),
     }
 }

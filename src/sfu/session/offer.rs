@@ -1,18 +1,31 @@
 //! What an offer says, checked and cleaned before str0m sees it.
 //!
-//! Clients write offers that are odd but meant well. They are mended here, in one place: sections without a
-//! mid, bundle groups that name absent sections (FFmpeg 8.0), candidates that nobody needs (the server is
-//! ICE-lite and learns addresses from connectivity checks), directions that browsers cannot help
-//! (`addTrack` makes `sendrecv` of a WHIP offer).
+//! Clients write offers that are odd but meant well. They are mended here, in one place: a lone section without a
+//! mid (several need one each to be bundled), bundle groups that name absent sections (FFmpeg 8.0), candidates that
+//! nobody needs (the server is ICE-lite and learns addresses from connectivity checks), directions that browsers
+//! cannot help (`addTrack` makes `sendrecv` of a WHIP offer).
+//!
+//! Anybody may post an offer, so each section is read once, into a [`Media`], and nothing takes more time than in
+//! proportion to the offer's size.
 
-use std::fmt::Write as _;
+mod codecs;
+mod cleaned;
 
-use str0m::format::{Codec as StrCodec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
-use str0m::media::{Frequency, Pt};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
+use str0m::format::CodecConfig;
+
+use self::codecs::{encoding_names, formats};
 use crate::sfu::egress::PayloadType;
-use crate::units::{Codec, Format, MediaKind};
-use crate::wire::sdp::{Sdp, SdpError, Section};
+use crate::units::MediaKind;
+use crate::wire::sdp::{Lines, PayloadTypes, Sdp, SdpError, Section};
+
+/// The longest ICE user fragment and password (RFC 8839 section 5.4), in bytes. They are kept as long as the session.
+const MAX_CREDENTIAL: usize = 256;
+
+/// The most simulcast layers of a section. Encoders send up to four; str0m keeps something for each.
+const MAX_LAYERS: usize = 16;
 
 /// What the client wants of this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +45,9 @@ pub enum OfferError {
     /// The text is SDP, and lacks what WebRTC needs.
     #[error("The offer has no {0}.")]
     Missing(&'static str),
+    /// Two sections with one name.
+    #[error("Two sections of the offer have the mid {0:?}.")]
+    SameMid(String),
     /// Sections over several transports.
     #[error("The offer does not bundle all of its media. Use bundlePolicy \"max-bundle\".")]
     NotBundled,
@@ -58,218 +74,211 @@ pub enum OfferError {
 
 /// An offer that was found fit to answer.
 pub(super) struct Offer<'a> {
-    pub(super) sdp: Sdp<'a>,
+    /// Every section, in the order of the offer.
+    pub(super) sections: Vec<Media<'a>>,
+    transport: Transport<'a>,
     role: Role,
+    /// Whether str0m can write all mids as they are into packets: it knows 16 letters and digits, and writes the mids
+    /// of other forms differently.
+    mids_are_plain: bool,
+}
+
+/// A section of an offer, and what follows from its lines.
+pub(super) struct Media<'a> {
+    pub(super) section: Section<'a>,
+    /// `None` for a data channel, and for what is not spoken here.
+    pub(super) kind: Option<MediaKind>,
+    /// Its own mid, or one that no other section has.
+    pub(super) mid: Cow<'a, str>,
+    pub(super) payload_types: PayloadTypes<'a>,
+    /// The payload types that carry a codec we forward.
+    formats: Vec<PayloadType>,
+    /// The client itself has given the section up.
+    rejected: bool,
+    /// Its kind, protocol and codecs are known here. A section that is not taken is answered as rejected (RFC 3264
+    /// section 6), and str0m does not see it.
+    pub(super) taken: bool,
+    /// Whether media goes the way that the role wants.
+    flows: bool,
+}
+
+/// What the sections share, as they are bundled.
+struct Transport<'a> {
+    /// ICE user fragments with their passwords. Bundled sections should name the same, but may not all do.
+    credentials: Vec<(&'a str, &'a str)>,
+    fingerprints: Vec<&'a str>,
+    setup: Option<&'a str>,
 }
 
 impl<'a> Offer<'a> {
     pub(super) fn parse(text: &'a str, role: Role) -> Result<Self, OfferError> {
-        let offer = Self { sdp: Sdp::parse(text)?, role };
+        let sdp = Sdp::parse(text)?;
+        check_description(&sdp)?;
+        let bundle: HashSet<&str> = sdp.bundle().into_iter().collect();
+        let transport = Transport::of(&sdp, &bundle)?;
+        let mids = mids(&sdp)?;
+        let Sdp { session, sections } = sdp;
+        let sections = sections.into_iter().zip(mids);
+        let sections: Vec<_> =
+            sections.map(|(section, mid)| Media::new(section, mid, &session, &bundle, role)).collect();
+        let active = || sections.iter().filter(|media| !media.rejected);
+        if active().nth(1).is_some() && active().any(|media| !is_bundled(&media.section, &bundle)) {
+            return Err(OfferError::NotBundled);
+        }
+        let plain = |mid: &str| mid.len() <= 16 && mid.bytes().all(|b| b.is_ascii_alphanumeric());
+        let mids_are_plain = sections.iter().all(|media| plain(&media.mid));
+        let offer = Self { sections, transport, role, mids_are_plain };
         offer.check()?;
         Ok(offer)
     }
 
     fn check(&self) -> Result<(), OfferError> {
-        let Some(first) = self.sdp.sections.first() else {
-            return Err(OfferError::Missing("m-line"));
+        let active = || self.sections.iter().filter(|media| !media.rejected);
+        let wanted = || active().filter(|media| media.kind.is_some() && media.flows);
+        if wanted().next().is_none() {
+            let verb = if self.role == Role::Publish { "sends" } else { "wants to receive" };
+            return Err(OfferError::NothingToDo(verb));
+        }
+        let refusal = match self.role {
+            // What a publisher sends is either taken whole or refused (RFC 9725 section 4.4.3): else somebody is on
+            // air without a picture and does not know.
+            Role::Publish => wanted().chain(active()).find_map(|media| media.refusal(self.role)),
+            // A viewer can do without the sections that are not for it, as long as there is one that is.
+            Role::Watch if wanted().any(|media| media.taken) => None,
+            Role::Watch => wanted().find_map(|media| media.refusal(self.role)),
+        };
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// The sections that str0m sees.
+    pub(super) fn taken(&self) -> impl Iterator<Item = &Media<'a>> {
+        self.sections.iter().filter(|media| media.taken)
+    }
+
+    /// What str0m shall be configured with, and the payload types of all sections.
+    pub(super) fn codecs(&self) -> (CodecConfig, Vec<PayloadType>) {
+        codecs::config(self.taken().map(|media| (&media.payload_types, media.formats.as_slice())))
+    }
+
+    /// The client's ICE user fragments and passwords. Usually one pair; the first is the one that counts.
+    pub(super) fn credentials(&self) -> Vec<(String, String)> {
+        let owned = |(ufrag, password): &(&str, &str)| ((*ufrag).to_owned(), (*password).to_owned());
+        self.transport.credentials.iter().map(owned).collect()
+    }
+}
+
+impl<'a> Media<'a> {
+    fn new(
+        section: Section<'a>,
+        mid: Cow<'a, str>,
+        session: &Lines<'a>,
+        bundle: &HashSet<&str>,
+        role: Role,
+    ) -> Self {
+        let kind = match section.kind {
+            "audio" => Some(MediaKind::Audio),
+            "video" => Some(MediaKind::Video),
+            _ => None,
+        };
+        let payload_types = section.payload_types();
+        let formats = formats(kind, &payload_types);
+        // Port 0 means rejected, unless the section lives inside the bundle only (RFC 8843 section 6).
+        let rejected = section.port == 0 && !is_bundled(&section, bundle);
+        let direction = direction(&section.lines).or_else(|| direction(session)).unwrap_or("sendrecv");
+        let flows = match role {
+            Role::Publish => matches!(direction, "sendonly" | "sendrecv"),
+            Role::Watch => matches!(direction, "recvonly" | "sendrecv"),
+        };
+        let mut media = Self { section, kind, mid, payload_types, formats, rejected, taken: false, flows };
+        media.taken = !rejected && media.is_spoken() && (kind.is_none() || !media.formats.is_empty());
+        media
+    }
+
+    /// Whether kind and protocol are known here.
+    fn is_spoken(&self) -> bool {
+        match self.section.kind {
+            "audio" | "video" => self.section.protocol == "UDP/TLS/RTP/SAVPF",
+            "application" => matches!(self.section.protocol, "UDP/DTLS/SCTP" | "DTLS/SCTP"),
+            _ => false,
+        }
+    }
+
+    /// Why an active section cannot be used as its client means it.
+    fn refusal(&self, role: Role) -> Option<OfferError> {
+        if !self.is_spoken() {
+            let (kind, protocol) = (self.section.kind, self.section.protocol);
+            let reason = format!("its m-line of kind {kind:?} and protocol {protocol:?} is not spoken here");
+            return Some(OfferError::Refused(reason));
+        }
+        let layers = self.section.lines.attribute("simulcast").unwrap_or_default();
+        if role == Role::Publish && layers.matches([';', ',']).count() >= MAX_LAYERS {
+            let reason = format!("a section has more than {MAX_LAYERS} simulcast layers");
+            return Some(OfferError::Refused(reason));
+        }
+        let kind = self.kind.filter(|_| self.flows && self.formats.is_empty())?;
+        Some(OfferError::NoCodec { kind, offered: encoding_names(&self.payload_types) })
+    }
+}
+
+impl<'a> Transport<'a> {
+    /// Reads the first live section first: a rejected one may carry nothing, and any section speaks for the bundle.
+    fn of(sdp: &Sdp<'a>, bundle: &HashSet<&str>) -> Result<Self, OfferError> {
+        let is_live = |section: &&Section<'_>| section.port != 0 || is_bundled(section, bundle);
+        let sections = || {
+            let live = sdp.sections.iter().filter(is_live);
+            live.chain(sdp.sections.iter().filter(move |section| !is_live(section)))
         };
         for (name, missing) in
             [("ice-ufrag", "a=ice-ufrag"), ("ice-pwd", "a=ice-pwd"), ("fingerprint", "a=fingerprint")]
         {
-            // A rejected first section carries none of these; any section speaks for the bundle.
-            let found = self.sdp.sections.iter().any(|s| self.sdp.inherited(s, name).is_some());
-            if !found {
+            if !sections().any(|section| sdp.inherited(section, name).is_some()) {
                 return Err(OfferError::Missing(missing));
             }
         }
-        if self.sdp.inherited(first, "ice-lite").is_some() {
-            return Err(OfferError::BothLite);
+        let mut seen = HashSet::new();
+        let credential =
+            |section, name| sdp.inherited(section, name).filter(|value| value.len() <= MAX_CREDENTIAL);
+        let pair = |section| Some((credential(section, "ice-ufrag")?, credential(section, "ice-pwd")?));
+        let credentials: Vec<_> = sections().filter_map(pair).filter(|pair| seen.insert(*pair)).collect();
+        if credentials.is_empty() {
+            return Err(OfferError::Missing(
+                "section with an a=ice-ufrag and an a=ice-pwd of 256 characters at most",
+            ));
         }
-        let bundle = self.sdp.bundle();
-        let active = || self.sdp.sections.iter().filter(|s| !self.rejected(s));
-        if active().count() > 1 && active().any(|s| !s.mid().is_some_and(|mid| bundle.contains(&mid))) {
-            return Err(OfferError::NotBundled);
-        }
-        let wanted: Vec<_> = active().filter(|s| kind_of(s).is_some() && self.flows(s)).collect();
-        if wanted.is_empty() {
-            let verb = if self.role == Role::Publish { "sends" } else { "wants to receive" };
-            return Err(OfferError::NothingToDo(verb));
-        }
-        // A publisher's every section must be understood; a viewer's are checked against the stream.
-        for section in wanted {
-            if formats(section).is_empty() {
-                let kind = kind_of(section).unwrap_or(MediaKind::Video);
-                return Err(OfferError::NoCodec { kind, offered: encoding_names(section) });
-            }
-        }
-        Ok(())
-    }
-
-    /// The client's ICE user fragment and password.
-    pub(super) fn credentials(&self) -> (String, String) {
-        let first = |name| self.sdp.sections.iter().find_map(|section| self.sdp.inherited(section, name));
-        let text = |name| first(name).unwrap_or_default().to_owned();
-        (text("ice-ufrag"), text("ice-pwd"))
-    }
-
-    /// Port 0 means rejected, unless the section lives inside the bundle only (RFC 8843 section 6).
-    pub(super) fn rejected(&self, section: &Section<'_>) -> bool {
-        section.port == 0 && !section.mid().is_some_and(|mid| self.sdp.bundle().contains(&mid))
-    }
-
-    /// Whether media goes the way that the role wants.
-    fn flows(&self, section: &Section<'_>) -> bool {
-        let direction = direction(&self.sdp, section);
-        match self.role {
-            Role::Publish => matches!(direction, "sendonly" | "sendrecv"),
-            Role::Watch => matches!(direction, "recvonly" | "sendrecv"),
-        }
-    }
-
-    /// The codecs of the offer with exactly the parameters and payload types that it names, in its order.
-    ///
-    /// A payload type is one thing in the whole bundle, so the first section that defines it decides.
-    pub(super) fn codecs(&self) -> (CodecConfig, Vec<PayloadType>) {
-        let mut params: Vec<PayloadParams> = Vec::new();
-        let mut offered: Vec<PayloadType> = Vec::new();
-        for section in self.sdp.sections.iter().filter(|s| !self.rejected(s)) {
-            for entry in formats(section) {
-                if offered.iter().any(|known| known.number == entry.number) {
-                    continue;
-                }
-                params.push(payload_params(section, entry));
-                offered.push(entry);
-            }
-        }
-        (CodecConfig::new_from_payload_params(params), offered)
-    }
-
-    /// The offer as str0m shall read it.
-    pub(super) fn cleaned(&self) -> String {
-        let mut text = String::from("v=0\r\n");
-        let mids: Vec<String> = (0..self.sdp.sections.len()).map(|index| self.mid(index)).collect();
-        let bundled = self.sdp.sections.iter().zip(&mids).filter(|(s, _)| !self.rejected(s));
-        let _ = write!(text, "{}", CleanLines(&self.sdp.session.0));
-        text.push_str("a=group:BUNDLE");
-        for (_, mid) in bundled {
-            let _ = write!(text, " {mid}");
-        }
-        text.push_str("\r\n");
-        for (section, mid) in self.sdp.sections.iter().zip(&mids) {
-            let (kind, port, protocol) = (section.kind, section.port, section.protocol);
-            let _ = write!(text, "m={kind} {port} {protocol}");
-            for format in &section.formats {
-                let _ = write!(text, " {format}");
-            }
-            let _ = write!(text, "\r\n{}a=mid:{mid}\r\n", CleanLines(&section.lines.0));
-            if kind_of(section).is_some() {
-                let _ = write!(text, "a={}\r\n", self.cleaned_direction(section));
-            }
-        }
-        text
-    }
-
-    fn mid(&self, index: usize) -> String {
-        let given = self.sdp.sections.get(index).and_then(Section::mid);
-        given.map_or_else(|| index.to_string(), str::to_owned)
-    }
-
-    fn cleaned_direction(&self, section: &Section<'_>) -> &'static str {
-        match (self.flows(section), self.role) {
-            (false, _) => "inactive",
-            (true, Role::Publish) => "sendonly",
-            (true, Role::Watch) => "recvonly",
-        }
+        let own = sections().map(|section| &section.lines).find(|lines| lines.has("fingerprint"));
+        let fingerprints = own.unwrap_or(&sdp.session).attributes("fingerprint").collect();
+        let setup = sections().find_map(|section| sdp.inherited(section, "setup"));
+        Ok(Self { credentials, fingerprints, setup })
     }
 }
 
-/// Lines without what [`Offer::cleaned`] leaves out or writes anew.
-struct CleanLines<'s, 'a>(&'s [&'a str]);
+/// What is said once, above the sections or in the first.
+fn check_description(sdp: &Sdp<'_>) -> Result<(), OfferError> {
+    let first = sdp.sections.first().ok_or(OfferError::Missing("m-line"))?;
+    if sdp.inherited(first, "ice-lite").is_some() { Err(OfferError::BothLite) } else { Ok(()) }
+}
 
-impl std::fmt::Display for CleanLines<'_, '_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const DROPPED: [&str; 9] = [
-            "a=candidate:",
-            "a=end-of-candidates",
-            "a=group:",
-            "a=mid:",
-            "a=sendrecv",
-            "a=sendonly",
-            "a=recvonly",
-            "a=inactive",
-            "a=remote-candidates:",
-        ];
-        for line in self.0.iter().filter(|line| !DROPPED.iter().any(|dropped| line.starts_with(dropped))) {
-            write!(f, "{line}\r\n")?;
+/// The mid of each section. One that has none gets a number that no other section has.
+fn mids<'a>(sdp: &Sdp<'a>) -> Result<Vec<Cow<'a, str>>, OfferError> {
+    let given: Vec<Option<&str>> = sdp.sections.iter().map(Section::mid).collect();
+    let mut taken: HashSet<Cow<'_, str>> = HashSet::new();
+    for mid in given.iter().flatten() {
+        if !taken.insert(Cow::Borrowed(mid)) {
+            return Err(OfferError::SameMid((*mid).to_owned()));
         }
-        Ok(())
     }
+    // Each number is tried once: those before are taken by then.
+    let mut numbers = (0_u32..).map(|number| Cow::Owned(number.to_string()));
+    let mut free = || numbers.find(|number| !taken.contains(number)).unwrap_or_default();
+    Ok(given.into_iter().map(|mid| mid.map_or_else(&mut free, Cow::Borrowed)).collect())
 }
 
-pub(super) fn kind_of(section: &Section<'_>) -> Option<MediaKind> {
-    match section.kind {
-        "audio" => Some(MediaKind::Audio),
-        "video" => Some(MediaKind::Video),
-        _ => None,
-    }
+fn is_bundled(section: &Section<'_>, bundle: &HashSet<&str>) -> bool {
+    section.mid().is_some_and(|mid| bundle.contains(mid))
 }
 
-/// The direction of a section; `sendrecv` where nothing is said (RFC 8866 section 6.7).
-pub(super) fn direction<'a>(sdp: &Sdp<'a>, section: &Section<'a>) -> &'static str {
+/// The direction that lines name; `sendrecv` where nothing is said at all (RFC 8866 section 6.7).
+fn direction(lines: &Lines<'_>) -> Option<&'static str> {
     const DIRECTIONS: [&str; 4] = ["sendonly", "recvonly", "sendrecv", "inactive"];
-    let of = |lines: &crate::wire::sdp::Lines<'_>| DIRECTIONS.into_iter().find(|name| lines.has(name));
-    of(&section.lines).or_else(|| of(&sdp.session)).unwrap_or("sendrecv")
-}
-
-/// The payload types of a section that carry a codec we forward.
-pub(super) fn formats(section: &Section<'_>) -> Vec<PayloadType> {
-    let usable = |payload_type: &&str| {
-        let rtpmap = section.of_payload_type("rtpmap", payload_type).next()?;
-        let codec = Codec::from_rtpmap(rtpmap.split('/').next()?)?;
-        let number: u8 = payload_type.parse().ok().filter(|pt| *pt < 128)?;
-        let fmtp = section.of_payload_type("fmtp", payload_type).next().unwrap_or_default();
-        let fits = kind_of(section) == Some(codec.kind());
-        fits.then(|| PayloadType { number, format: Format::new(codec, fmtp) })
-    };
-    section.formats.iter().filter_map(usable).collect()
-}
-
-fn encoding_names(section: &Section<'_>) -> String {
-    let name = |pt: &&str| section.of_payload_type("rtpmap", pt).next()?.split('/').next();
-    let names: Vec<_> = section.formats.iter().filter_map(name).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-fn payload_params(section: &Section<'_>, entry: PayloadType) -> PayloadParams {
-    let pt = entry.number.to_string();
-    let codec = entry.format.codec;
-    let rtx = section.formats.iter().find(|candidate| {
-        let of = |name| section.of_payload_type(name, candidate).next().unwrap_or_default();
-        let apt = of("fmtp").split(';').find_map(|pair| pair.trim().strip_prefix("apt="));
-        of("rtpmap").get(..4).is_some_and(|name| name.eq_ignore_ascii_case("rtx/")) && apt == Some(&pt)
-    });
-    let fmtp = section.of_payload_type("fmtp", &pt).next().unwrap_or_default();
-    let channels = section.of_payload_type("rtpmap", &pt).next().and_then(|map| map.split('/').nth(2));
-    let spec = CodecSpec {
-        codec: match codec {
-            Codec::Opus => StrCodec::Opus,
-            Codec::Vp8 => StrCodec::Vp8,
-            Codec::Vp9 => StrCodec::Vp9,
-            Codec::H264 => StrCodec::H264,
-            Codec::H265 => StrCodec::H265,
-            Codec::Av1 => StrCodec::Av1,
-        },
-        clock_rate: if codec == Codec::Opus { Frequency::FORTY_EIGHT_KHZ } else { Frequency::NINETY_KHZ },
-        channels: channels.and_then(|count| count.parse().ok()),
-        format: FormatParams::parse_line(fmtp),
-    };
-    let resend = rtx.and_then(|pt| pt.parse::<u8>().ok()).map(Pt::from);
-    let mut params = PayloadParams::new(Pt::from(entry.number), resend, spec);
-    let feedback = |kind: &str| section.of_payload_type("rtcp-fb", &pt).any(|value| value == kind);
-    params.set_fb_transport_cc(feedback("transport-cc"));
-    params.set_fb_nack(feedback("nack"));
-    params.set_fb_pli(feedback("nack pli"));
-    params.set_fb_fir(feedback("ccm fir"));
-    params.set_fb_remb(feedback("goog-remb"));
-    params
+    DIRECTIONS.into_iter().find(|name| lines.has(name))
 }

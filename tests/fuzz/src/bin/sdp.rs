@@ -10,8 +10,8 @@ fuzz_target!(|text: &str| {
     assert!(sdp.bundle().iter().all(|mid| text.contains(mid)));
     for section in &sdp.sections {
         assert!(sdp.inherited(section, "fingerprint").is_none_or(|value| text.contains(value)));
-        for format in &section.formats {
-            assert!(section.of_payload_type("fmtp", format).all(|value| text.contains(value)));
+        for described in section.payload_types().iter() {
+            assert!(described.fmtp.is_none_or(|value| text.contains(value)));
         }
     }
 });
