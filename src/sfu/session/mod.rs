@@ -4,11 +4,11 @@ pub mod offer;
 mod answer;
 pub mod negotiate;
 pub mod dtls;
+pub mod turn;
 mod clock;
 mod paths;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
@@ -17,16 +17,16 @@ use str0m::rtp::RtpPacket;
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::ids::{SessionId, TrackId};
-use crate::net::addresses::AddressMap;
-use crate::net::datagram::{Datagram, SendBatch};
+use crate::net::datagram::Datagram;
 use crate::net::demux::Ufrag;
 use crate::sfu::egress::{NoPayloadType, PayloadType, Sender};
 use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
 use crate::sfu::forward::subscription::{Subscription, Verdict};
-use crate::units::{Format, MediaKind};
+use crate::units::MediaKind;
 
 use self::clock::{CaptureClock, Report};
 use self::paths::{Path, Paths};
+pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -106,109 +106,6 @@ enum Progress {
     Ice,
     /// Media can flow.
     Connected,
-}
-
-/// A packet of this turn, and the source that its track's subscribers follow.
-#[derive(Debug)]
-pub struct TurnMedia {
-    /// Its track.
-    pub track: TrackId,
-    /// The source to follow.
-    pub target: SourceId,
-    /// The packet.
-    pub packet: Packet,
-}
-
-/// What became of a turn's media for one session.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Served {
-    /// Packets sent.
-    pub packets: u64,
-    /// Their payload bytes.
-    pub bytes: u64,
-    /// Packets that no decoder could begin with.
-    pub awaiting: u64,
-    /// Packets that the receiver has no codec for.
-    pub unplayable: u64,
-    /// A track whose key frame is awaited.
-    pub wants: Option<TrackId>,
-    /// The format that the receiver has no codec for.
-    refused: Option<Format>,
-}
-
-/// What a session tells the core.
-#[derive(Debug)]
-pub enum SessionEvent {
-    /// Media can flow; the time since the offer.
-    Connected(Duration),
-    /// The peer proved itself on this pair.
-    Path {
-        /// When.
-        at: Instant,
-        /// The peer's address.
-        remote: SocketAddr,
-        /// The real local address.
-        local: SocketAddr,
-    },
-    /// A media packet of a published track.
-    Media(TrackId, Packet),
-    /// The decoder behind a slot needs a key frame.
-    KeyframeWanted(TrackId),
-    /// So many more packets were asked for again.
-    Nacks {
-        /// By this subscriber.
-        received: u64,
-        /// Of this publisher.
-        sent: u64,
-    },
-    /// The session is over.
-    Ended(EndReason),
-}
-
-/// Why a session ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// The client sent DTLS close_notify.
-    ClosedByPeer,
-    /// The client or the server asked for it (DELETE, replaced, shutdown).
-    Requested,
-    /// Nothing was heard on any path for 15 s.
-    TimedOut,
-    /// No connectivity check arrived or none was right.
-    IceFailed,
-    /// ICE worked, the DTLS handshake did not.
-    DtlsFailed,
-    /// The stream now has a format that this viewer cannot decode.
-    Unplayable,
-    /// A protocol error or a bug in this session alone.
-    Broken,
-}
-
-impl EndReason {
-    /// All reasons, for metrics.
-    pub const ALL: [Self; 7] = [
-        Self::ClosedByPeer,
-        Self::Requested,
-        Self::TimedOut,
-        Self::IceFailed,
-        Self::DtlsFailed,
-        Self::Unplayable,
-        Self::Broken,
-    ];
-
-    /// The reason as a metric label.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClosedByPeer => "closed_by_peer",
-            Self::Requested => "requested",
-            Self::TimedOut => "timed_out",
-            Self::IceFailed => "ice_failed",
-            Self::DtlsFailed => "dtls_failed",
-            Self::Unplayable => "unplayable",
-            Self::Broken => "broken",
-        }
-    }
 }
 
 impl Session {
@@ -506,20 +403,4 @@ impl Session {
         self.sources.insert(*ssrc, source);
         Some(source)
     }
-}
-
-/// What a session writes to while it is being driven.
-pub struct Turn<'a> {
-    /// The announced addresses.
-    pub addresses: &'a AddressMap,
-    /// Datagrams to send.
-    pub batch: &'a mut SendBatch,
-    /// What happened, in order.
-    pub events: &'a mut Vec<SessionEvent>,
-    /// The last [`SourceId`] that was given out.
-    pub next_source: &'a mut u64,
-    /// Datagrams that were none of DTLS, STUN and SRTP after all.
-    pub malformed: u64,
-    /// RTP packets of sources or payload types that were not negotiated.
-    pub unknown_media: u64,
 }

@@ -1,0 +1,129 @@
+//! What passes between a session and the core in a turn.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::ids::TrackId;
+use crate::net::addresses::AddressMap;
+use crate::net::datagram::SendBatch;
+use crate::sfu::forward::packet::{Packet, SourceId};
+use crate::units::Format;
+
+/// What a session writes to while it is being driven.
+pub struct Turn<'a> {
+    /// The announced addresses.
+    pub addresses: &'a AddressMap,
+    /// Datagrams to send.
+    pub batch: &'a mut SendBatch,
+    /// What happened, in order.
+    pub events: &'a mut Vec<SessionEvent>,
+    /// The last [`SourceId`] that was given out.
+    pub next_source: &'a mut u64,
+    /// Datagrams that were none of DTLS, STUN and SRTP after all.
+    pub malformed: u64,
+    /// RTP packets of sources or payload types that were not negotiated.
+    pub unknown_media: u64,
+}
+
+/// A packet of this turn, and the source that its track's subscribers follow.
+#[derive(Debug)]
+pub struct TurnMedia {
+    /// Its track.
+    pub track: TrackId,
+    /// The source to follow.
+    pub target: SourceId,
+    /// The packet.
+    pub packet: Packet,
+}
+
+/// What became of a turn's media for one session.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Served {
+    /// Packets sent.
+    pub packets: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Packets that no decoder could begin with.
+    pub awaiting: u64,
+    /// Packets that the receiver has no codec for.
+    pub unplayable: u64,
+    /// A track whose key frame is awaited.
+    pub wants: Option<TrackId>,
+    /// The format that the receiver has no codec for.
+    pub(super) refused: Option<Format>,
+}
+
+/// What a session tells the core.
+#[derive(Debug)]
+pub enum SessionEvent {
+    /// Media can flow; the time since the offer.
+    Connected(Duration),
+    /// The peer proved itself on this pair.
+    Path {
+        /// When.
+        at: Instant,
+        /// The peer's address.
+        remote: SocketAddr,
+        /// The real local address.
+        local: SocketAddr,
+    },
+    /// A media packet of a published track.
+    Media(TrackId, Packet),
+    /// The decoder behind a slot needs a key frame.
+    KeyframeWanted(TrackId),
+    /// So many more packets were asked for again.
+    Nacks {
+        /// By this subscriber.
+        received: u64,
+        /// Of this publisher.
+        sent: u64,
+    },
+    /// The session is over.
+    Ended(EndReason),
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The client sent DTLS close_notify.
+    ClosedByPeer,
+    /// The client or the server asked for it (DELETE, replaced, shutdown).
+    Requested,
+    /// Nothing was heard on any path for 15 s.
+    TimedOut,
+    /// No connectivity check arrived or none was right.
+    IceFailed,
+    /// ICE worked, the DTLS handshake did not.
+    DtlsFailed,
+    /// The stream now has a format that this viewer cannot decode.
+    Unplayable,
+    /// A protocol error or a bug in this session alone.
+    Broken,
+}
+
+impl EndReason {
+    /// All reasons, for metrics.
+    pub const ALL: [Self; 7] = [
+        Self::ClosedByPeer,
+        Self::Requested,
+        Self::TimedOut,
+        Self::IceFailed,
+        Self::DtlsFailed,
+        Self::Unplayable,
+        Self::Broken,
+    ];
+
+    /// The reason as a metric label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClosedByPeer => "closed_by_peer",
+            Self::Requested => "requested",
+            Self::TimedOut => "timed_out",
+            Self::IceFailed => "ice_failed",
+            Self::DtlsFailed => "dtls_failed",
+            Self::Unplayable => "unplayable",
+            Self::Broken => "broken",
+        }
+    }
+}
