@@ -7,8 +7,8 @@
 //!
 //! | floor | modules | what they know |
 //! |---|---|---|
-//! | 7 | [`server`], `main`, [`health`] | how everything is started, wired and stopped |
-//! | 6 | [`signal`], [`metrics`] | HTTP: WHIP, WHEP, pages; Prometheus |
+//! | 7 | [`server`], `main` | how everything is started, wired and stopped |
+//! | 6 | [`signal`], [`metrics`], [`health`], [`log`] | HTTP: WHIP, WHEP, pages; Prometheus; the health check; the log |
 //! | 5 | [`room`] | who is where, and what that means for the workers |
 //! | 4 | [`worker`] | the media threads |
 //! | 3 | [`sfu`] | forwarding, without I/O: `session` on `egress` on `forward` |
@@ -46,5 +46,6 @@ pub mod worker;
 pub mod room;
 pub mod signal;
 pub mod metrics;
-pub mod server;
 pub mod health;
+pub mod log;
+pub mod server;

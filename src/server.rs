@@ -1,7 +1,7 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
+use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls;
 use crate::net::udp::UdpConfig;
@@ -179,7 +180,7 @@ impl Server {
 /// # Errors
 /// When it cannot start, or a listening socket breaks.
 pub fn run(config: &Config) -> Result<(), StartError> {
-    init_log(config);
+    log::init(&config.log);
     let system = |error: io::Error| StartError::System(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(system)?;
     let outcome = runtime.block_on(async {
@@ -241,14 +242,4 @@ async fn asked_to_stop() {
         }
     }
     drop(interrupt.await);
-}
-
-fn init_log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::new(config.log.level.as_str());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let log = log.with_ansi(io::stderr().is_terminal());
-    match config.log.format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
-    }
 }

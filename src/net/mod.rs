@@ -19,7 +19,7 @@ pub mod datagram;
 pub mod demux;
 pub mod report;
 mod socket;
-mod throttle;
+pub mod throttle;
 pub mod udp;
 #[cfg(target_os = "linux")]
 mod udp_linux;

@@ -7,16 +7,22 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Counts occurrences of one thing, and says when to tell of them.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
+pub struct Throttle {
     /// When it may be told again; `None` before the first time.
     next: Option<Instant>,
     untold: u64,
 }
 
 impl Throttle {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { next: None, untold: 0 }
+    }
+
     /// Counts one more. The first is to be told at once and the others once a minute: then this returns how
     /// many there were since the last time.
-    pub(super) fn count(&mut self, now: Instant) -> Option<u64> {
+    pub fn count(&mut self, now: Instant) -> Option<u64> {
         self.untold += 1;
         if self.next.is_some_and(|next| now < next) {
             return None;

@@ -67,7 +67,7 @@ pub enum Side {
 }
 
 /// A session as HTTP sees it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Resource {
     /// The session.
     pub session: SessionId,
@@ -80,6 +80,15 @@ pub struct Resource {
     /// The client's ICE user fragments and passwords: others in a PATCH mean a restart.
     pub remote_credentials: Vec<(String, String)>,
     ended: Option<Instant>,
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource")
+            .field("session", &self.session)
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Resource {

@@ -35,7 +35,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (3, &["sfu"]),
     (4, &["worker"]),
     (5, &["room"]),
-    (6, &["signal", "metrics", "web", "health"]),
+    (6, &["signal", "metrics", "health", "log"]),
     (7, &["server", "main", "lib"]),
 ];
 
