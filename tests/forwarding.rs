@@ -202,6 +202,20 @@ fn a_burst_that_fills_the_batch_several_times_reaches_everybody() {
 }
 
 #[test]
+fn a_publisher_that_announces_neither_ssrc_nor_mid_is_understood() {
+    let mut world = World::new();
+    let (_, publisher) = world.join_edited(Role::Publish, &[Codec::Vp8], |line| {
+        let tells = line.starts_with("a=ssrc") || line.starts_with("a=extmap:");
+        (!tells).then(|| line.to_owned())
+    });
+    let (viewing, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
+    world.watch(&viewer, &publisher);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    publish(&mut world, 0, 0..20, 0);
+    assert_eq!(numbers(&world, viewing), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_encoder_that_changes_its_ssrc_is_followed_at_once() {
     let (mut world, ..) = World::publisher_and_viewer(Codec::Vp8);
     publish(&mut world, 0, 0..20, 0);

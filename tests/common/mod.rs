@@ -92,8 +92,19 @@ impl World {
     /// A client that offers one audio and one video section with these video codecs. Returns its place and what was
     /// answered, with the session already taken over by the core.
     pub fn join(&mut self, role: Role, video: &[Codec]) -> (usize, Joined) {
+        self.join_edited(role, video, |line| Some(line.to_owned()))
+    }
+
+    /// The same with an offer whose lines are changed or left out on the way.
+    pub fn join_edited(
+        &mut self,
+        role: Role,
+        video: &[Codec],
+        edit: impl Fn(&str) -> Option<String>,
+    ) -> (usize, Joined) {
         let place = self.clients.len();
         let (mut client, offer) = Client::new(self.now, place, role, video);
+        let offer: String = offer.lines().filter_map(edit).map(|line| line + "\r\n").collect();
         let answered = self.answer(&offer, role);
         client.accept(&answered.answer);
         self.clients.push(client);

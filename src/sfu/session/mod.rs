@@ -45,6 +45,7 @@ pub struct Session {
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
     sources_seen: u32,
+    unannounced: u32,
     paths: Paths,
     clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
@@ -88,6 +89,8 @@ struct Source {
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
 const MOST_SOURCES: u32 = 256;
+/// How many SSRCs that nobody announced are listened to.
+const MOST_UNANNOUNCED: u32 = 16;
 /// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
 const MOST_ENCODINGS: usize = 8;
 
@@ -127,6 +130,7 @@ impl Session {
             payload_types,
             sources: HashMap::new(),
             sources_seen: 0,
+            unannounced: 0,
             paths: Paths::new(now),
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
@@ -171,12 +175,18 @@ impl Session {
         if first & 0xd0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
             return;
         }
+        // Retransmissions have payload types and SSRCs of their own, which str0m knows how to place.
+        if !self.payload_types.iter().any(|known| known.number == number) {
+            return;
+        }
         let with_type = |track: &&PublishedTrack| {
             self.rtc.media(track.mid).is_some_and(|media| media.remote_pts().contains(&Pt::from(number)))
         };
         let mut sections = self.published.iter().filter(with_type).map(|track| track.mid);
         let (Some(mid), None) = (sections.next(), sections.next()) else { return };
-        if self.rtc.direct_api().stream_rx(&ssrc.into()).is_none() && self.sources_seen < MOST_SOURCES {
+        // The header is not authenticated yet: who forges packets must not fill the memory.
+        if self.unannounced < MOST_UNANNOUNCED && self.rtc.direct_api().stream_rx(&ssrc.into()).is_none() {
+            self.unannounced += 1;
             self.rtc.direct_api().expect_stream_rx(ssrc.into(), None, mid, None);
         }
     }

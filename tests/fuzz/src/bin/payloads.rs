@@ -10,6 +10,6 @@ fuzz_target!(|payload: &[u8]| {
     }
     let _ = vp9::begins_keyframe(payload);
     let _ = av1::begins_keyframe(payload);
-    let _ = h26x::h264_begins_keyframe(payload);
-    let _ = h26x::h265_begins_keyframe(payload);
+    let _ = h26x::h264_is_entry(payload);
+    let _ = h26x::h265_is_entry(payload);
 });
