@@ -92,19 +92,19 @@ impl World {
     /// A client that offers one audio and one video section with these video codecs. Returns its place and what was
     /// answered, with the session already taken over by the core.
     pub fn join(&mut self, role: Role, video: &[Codec]) -> (usize, Joined) {
-        self.join_edited(role, video, |line| Some(line.to_owned()))
+        self.join_as(role, video, false)
     }
 
-    /// The same with an offer whose lines are changed or left out on the way.
-    pub fn join_edited(
-        &mut self,
-        role: Role,
-        video: &[Codec],
-        edit: impl Fn(&str) -> Option<String>,
-    ) -> (usize, Joined) {
+    /// A publisher that announces no SSRCs and knows no header extensions.
+    pub fn join_bare(&mut self, video: &[Codec]) -> (usize, Joined) {
+        self.join_as(Role::Publish, video, true)
+    }
+
+    fn join_as(&mut self, role: Role, video: &[Codec], bare: bool) -> (usize, Joined) {
         let place = self.clients.len();
-        let (mut client, offer) = Client::new(self.now, place, role, video);
-        let offer: String = offer.lines().filter_map(edit).map(|line| line + "\r\n").collect();
+        let (mut client, offer) = Client::new(self.now, place, role, video, bare);
+        let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
+        let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
         let answered = self.answer(&offer, role);
         client.accept(&answered.answer);
         self.clients.push(client);
@@ -235,7 +235,7 @@ pub struct Joined {
 }
 
 impl Client {
-    fn new(now: Instant, place: usize, role: Role, video: &[Codec]) -> (Self, String) {
+    fn new(now: Instant, place: usize, role: Role, video: &[Codec], bare: bool) -> (Self, String) {
         let mut config = RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false);
         for codec in video {
             config = match codec {
@@ -245,6 +245,9 @@ impl Client {
                 Codec::Av1 => config.enable_av1(true),
                 other => panic!("no {other:?} here"),
             };
+        }
+        if bare {
+            config = config.clear_extension_map();
         }
         let mut rtc = config.build(now);
         let [high, low] = u16::try_from(place).expect("few clients").to_be_bytes();

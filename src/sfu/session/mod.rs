@@ -171,8 +171,13 @@ impl Session {
     fn expect_unannounced(&mut self, payload: &[u8]) {
         let Some(&[first, second, .., a, b, c, d]) = payload.first_chunk::<12>() else { return };
         let (ssrc, number) = (u32::from_be_bytes([a, b, c, d]), second & 0x7f);
-        // Version 2 without the extension bit; RTCP is 192 to 223 in the second byte.
-        if first & 0xd0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
+        // Version 2; RTCP is 192 to 223 in the second byte.
+        if first & 0xc0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
+            return;
+        }
+        // The length of the extension block, in words, stands behind the CSRCs and two bytes of its profile.
+        let block = 14 + 4 * usize::from(first & 0x0f);
+        if first & 0x10 != 0 && payload.get(block..block + 2) != Some(&[0, 0]) {
             return;
         }
         // Retransmissions have payload types and SSRCs of their own, which str0m knows how to place.
