@@ -1,10 +1,12 @@
 //! What happens around every request: taking in its body, CORS, and counting.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, MatchedPath, Request, State};
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,21 +15,41 @@ use super::app::App;
 use super::error::Problem;
 use crate::wire::sdp::MAX_BYTES;
 
+/// How much of a body that is too large is still read, so that its sender gets to see the refusal.
+const MOST_READ: usize = 8 * 1024 * 1024;
+/// How long a body may take. Offers are sent in one go.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+
 /// Takes in the whole body before anything is decided. A connection that is closed on a client which is still
 /// sending is reset, and then the client may never see why it was refused.
 pub(super) async fn take_body(mut request: Request, next: Next) -> Result<Response, Problem> {
     let body = std::mem::take(request.body_mut());
-    let mut reading = Request::new(body);
-    DefaultBodyLimit::max(MAX_BYTES).apply(&mut reading);
-    let bytes = Bytes::from_request(reading, &()).await.map_err(|error| {
-        if error.status() != StatusCode::PAYLOAD_TOO_LARGE {
-            return Problem::bad_request("The body is broken off, or not framed as HTTP asks.");
-        }
-        let detail = format!("The body is larger than {MAX_BYTES} bytes.");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail)
-    })?;
+    let bytes = tokio::time::timeout(BODY_WITHIN, read(body)).await.map_err(|_| {
+        let detail = "The body did not come within 10 s.";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "Request timeout", detail)
+    })??;
     *request.body_mut() = Body::from(bytes);
     Ok(next.run(request).await)
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let (mut bytes, mut total) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame =
+            frame.map_err(|_| Problem::bad_request("The body is broken off, or not framed as HTTP asks."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        total += data.len();
+        if total <= MAX_BYTES {
+            bytes.extend_from_slice(&data);
+        } else if total > MOST_READ {
+            break;
+        }
+    }
+    if total <= MAX_BYTES {
+        return Ok(bytes);
+    }
+    let detail = format!("The body is larger than {MAX_BYTES} bytes.");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Payload too large", detail))
 }
 
 /// Players and publishers live on other origins than the server, so that everything here may be used from
