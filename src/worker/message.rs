@@ -25,8 +25,8 @@ pub enum Command {
     Stop,
 }
 
-/// From a worker to the control plane. Never lost: each session causes a handful in its life, so that the queue is
-/// bounded by the number of sessions.
+/// From a worker to the control plane. Never lost: each session causes a handful in its life, and a track whose format
+/// changes again and again one a second at most, so that the queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.
