@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The name of a room, which is also the name of the stream a WHIP publisher brings to it.
 ///
 /// 1 to 128 characters out of `A-Z a-z 0-9 - _ . ~` (the unreserved characters of RFC 3986 section 2.3),
@@ -54,8 +56,18 @@ impl fmt::Display for RoomName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u64);
 
+/// A person or program in a room. Unique in this process for its whole life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(type = "string"))]
+#[serde(into = "String", try_from = "String")]
+pub struct ParticipantId(pub u64);
+
 /// Something published: one microphone, camera or screen. Unique in this process for its whole life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+#[cfg_attr(test, ts(type = "string"))]
+#[serde(into = "String", try_from = "String")]
 pub struct TrackId(pub u64);
 
 /// The index of a media thread. It is written into ICE user fragments (see [`crate::net::demux`]).
@@ -68,15 +80,60 @@ impl fmt::Display for SessionId {
     }
 }
 
-impl fmt::Display for TrackId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}", self.0)
-    }
+/// A text that is not an id of the kind that stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id of this kind is the letter {0} and a number")]
+pub struct IdError(char);
+
+/// The text form of an id that clients see: a letter that tells its kind, and the number.
+macro_rules! text_form {
+    ($id:ident $letter:literal) => {
+        impl fmt::Display for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($letter, "{}"), self.0)
+            }
+        }
+
+        impl FromStr for $id {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let number = text.strip_prefix($letter).filter(|digits| !digits.starts_with('+'));
+                number.and_then(|digits| digits.parse().ok()).map(Self).ok_or(IdError($letter))
+            }
+        }
+
+        impl TryFrom<String> for $id {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+
+        impl From<$id> for String {
+            fn from(id: $id) -> Self {
+                id.to_string()
+            }
+        }
+    };
 }
+
+text_form!(ParticipantId 'p');
+text_form!(TrackId 't');
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_read_back_from_their_text() {
+        assert_eq!("p7".parse(), Ok(ParticipantId(7)));
+        assert_eq!(TrackId(12).to_string().parse(), Ok(TrackId(12)));
+        for wrong in ["", "7", "t7", "p", "p-1", "p+1", "p1 ", "p99999999999999999999"] {
+            assert_eq!(wrong.parse::<ParticipantId>(), Err(IdError('p')), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn room_names_survive_a_url_unchanged() {

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | 7 | [`server`], `main` | how everything is started, wired and stopped |
 //! | 6 | [`signal`], [`metrics`], [`health`], [`log`] | HTTP: WHIP, WHEP, pages; Prometheus; the health check; the log |
-//! | 5 | [`room`] | who is where, and what that means for the workers |
+//! | 5 | [`room`] on [`protocol`] | who is where, and what that means for the workers; the words of room clients |
 //! | 4 | [`worker`] | the media threads |
 //! | 3 | [`sfu`] | forwarding, without I/O: `session` on `egress` on `forward` |
 //! | 2 | [`net`], [`turn`] | sockets and whose a datagram is; the STUN server |
@@ -43,6 +43,7 @@ pub mod net;
 pub mod turn;
 pub mod sfu;
 pub mod worker;
+pub mod protocol;
 pub mod room;
 pub mod signal;
 pub mod metrics;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// An amount of memory in bytes, as the operating system takes it for socket buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u32);
@@ -15,7 +17,9 @@ impl ByteSize {
 }
 
 /// Audio or video. A camera and a screen are both video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum MediaKind {
     /// A microphone, or the sound of a screen.
     Audio,

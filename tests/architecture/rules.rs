@@ -34,6 +34,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (2, &["net", "turn"]),
     (3, &["sfu"]),
     (4, &["worker"]),
+    (5, &["protocol"]),
     (5, &["room"]),
     (6, &["signal", "metrics", "health", "log"]),
     (7, &["server", "main", "lib"]),
