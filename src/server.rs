@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::Config;
 use crate::log;
 use crate::metrics::exporter::Exporter;
-use crate::net::tls;
+use crate::net::tls::{Credentials, TlsError};
 use crate::net::udp::UdpConfig;
 use crate::room::control::Control;
 use crate::sfu::session::dtls::{Identity, IdentityError};
@@ -52,7 +52,7 @@ pub enum StartError {
     Identity(#[from] IdentityError),
     /// The certificate of the HTTP server.
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
     /// No runtime, no metrics: a broken machine.
     #[error("cannot start: {0}")]
     System(String),
@@ -63,6 +63,8 @@ pub struct Server {
     app: Arc<App>,
     http: Listener,
     operator: Option<Listener>,
+    /// The certificate of the HTTP server, where it has one.
+    credentials: Option<Credentials>,
 }
 
 impl Server {
@@ -71,10 +73,11 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the port that is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let tls = match (&config.tls.cert, &config.tls.key) {
-            (Some(certificate), Some(key)) => Some(tls::load(certificate, key)?),
+        let credentials = match (&config.tls.cert, &config.tls.key) {
+            (Some(certificate), Some(key)) => Some(Credentials::load(certificate, key)?),
             _ => None,
         };
+        let tls = credentials.as_ref().map(Credentials::config);
         let http = listen("http.listen", config.http.listen, tls).await?;
         let operator = match config.metrics.listen {
             Some(address) => Some(listen("metrics.listen", address, None).await?),
@@ -100,7 +103,7 @@ impl Server {
             exporter,
             http_metrics,
         };
-        Ok(Self { app: Arc::new(app), http, operator })
+        Ok(Self { app: Arc::new(app), http, operator, credentials })
     }
 
     /// The address of the HTTP server, with the port that port 0 became.
@@ -157,6 +160,11 @@ impl Server {
         servers.spawn(clients);
         if let Some(listener) = self.operator {
             servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped));
+        }
+        // Its tasks end with it.
+        let mut renewal = tokio::task::JoinSet::new();
+        if let Some(credentials) = self.credentials {
+            renewal.spawn(credentials.watch());
         }
         tokio::select! {
             () = stop => {}

@@ -35,7 +35,10 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "worker", doc: "The media threads." },
     Section { name: "limits", doc: "What one server takes on." },
     Section { name: "log", doc: "What is written to standard error." },
-    Section { name: "tls", doc: "HTTPS instead of HTTP: set both keys, or none." },
+    Section {
+        name: "tls",
+        doc: "HTTPS instead of HTTP: set both keys, or none. Files that change are read again while the server runs.",
+    },
 ];
 
 /// All keys, section by section in the order of [`SECTIONS`].

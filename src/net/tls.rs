@@ -1,17 +1,19 @@
 //! TLS for the HTTP listener: certificate files in, encrypted connections out.
 
+mod credentials;
+mod files;
 mod handshakes;
+mod renewal;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, SignatureScheme, StreamOwned,
 };
@@ -20,61 +22,14 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub use self::credentials::Credentials;
+pub use self::files::TlsError;
+use self::files::{provider, read_first};
 use self::handshakes::Handshakes;
 use crate::net::throttle::Throttle;
 
 /// After an accept that failed for want of file descriptors: trying again at once would only burn a core.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Why a certificate cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A file that cannot be read, or is not PEM.
-    #[error("cannot read {what} from {path}: {error}")]
-    File {
-        /// The configuration key.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        error: pem::Error,
-    },
-    /// A certificate file without a certificate.
-    #[error("{0} contains no certificate")]
-    Empty(PathBuf),
-    /// Certificate and key do not belong together, or are of a kind that is not supported.
-    #[error("the certificate and its key cannot be used: {0}")]
-    Refused(rustls::Error),
-}
-
-/// Reads a certificate chain and its key, both PEM, for HTTP/1.1 over TLS 1.2 and 1.3.
-///
-/// # Errors
-/// [`TlsError`] names the file.
-pub fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = read_chain(certificate)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("tls.key", key, error))?;
-    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(TlsError::Refused)?.with_no_client_auth();
-    let mut config = builder.with_single_cert(chain, key).map_err(TlsError::Refused)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let error = |error| unreadable("tls.cert", path, error);
-    let chain =
-        CertificateDer::pem_file_iter(path).map_err(error)?.collect::<Result<Vec<_>, _>>().map_err(error)?;
-    if chain.is_empty() { Err(TlsError::Empty(path.to_owned())) } else { Ok(chain) }
-}
-
-fn unreadable(what: &'static str, path: &Path, error: pem::Error) -> TlsError {
-    TlsError::File { what, path: path.to_owned(), error }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}
 
 /// A client's connection to a server that must present the very certificate of this file, whatever its name.
 ///
@@ -85,14 +40,13 @@ pub fn pinned(
     certificate: &Path,
     stream: std::net::TcpStream,
 ) -> Result<StreamOwned<ClientConnection, std::net::TcpStream>, TlsError> {
-    let expected =
-        read_chain(certificate)?.into_iter().next().ok_or(TlsError::Empty(certificate.to_owned()))?;
+    let expected = read_first(certificate)?;
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let pin = Arc::new(Pin { expected, provider });
-    let config = builder.map_err(TlsError::Refused)?.dangerous().with_custom_certificate_verifier(pin);
+    let config = builder.map_err(TlsError::Setup)?.dangerous().with_custom_certificate_verifier(pin);
     let config = Arc::new(config.with_no_client_auth());
-    let connection = ClientConnection::new(config, server.into()).map_err(TlsError::Refused)?;
+    let connection = ClientConnection::new(config, server.into()).map_err(TlsError::Setup)?;
     Ok(StreamOwned::new(connection, stream))
 }
 
@@ -259,8 +213,8 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
     use std::io::{Read, Write};
+    use std::path::PathBuf;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -276,11 +230,15 @@ mod tests {
         (certificate, key)
     }
 
+    fn config(certificate: &Path, key: &Path) -> Arc<ServerConfig> {
+        Credentials::load(certificate, key).unwrap().config()
+    }
+
     #[tokio::test]
     async fn a_silent_client_does_not_keep_others_out() {
         let (certificate, key) = files("accept");
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let mut listener = TlsListener::new(tcp, config(&certificate, &key)).unwrap();
         let address = listener.local_addr();
         let _silent = TcpStream::connect(address).await.unwrap();
         let client = tokio::task::spawn_blocking(move || {
@@ -305,7 +263,7 @@ mod tests {
     async fn silent_clients_give_way() {
         let (certificate, key) = files("silent");
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let mut listener = TlsListener::new(tcp, config(&certificate, &key)).unwrap();
         let address = listener.local_addr();
         let mut silent = Vec::new();
         for _ in 0..40 {
@@ -338,7 +296,7 @@ mod tests {
         let (certificate, key) = files("ours");
         let (other, _) = files("theirs");
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listener = TlsListener::new(tcp, load(&certificate, &key).unwrap()).unwrap();
+        let listener = TlsListener::new(tcp, config(&certificate, &key)).unwrap();
         let address = listener.local_addr();
         let asked = tokio::task::spawn_blocking(move || {
             let stream = std::net::TcpStream::connect(address).unwrap();
@@ -351,13 +309,17 @@ mod tests {
     fn errors_name_the_file() {
         let (certificate, key) = files("errors");
         let missing = certificate.with_file_name("missing.pem");
-        let text = |certificate: &Path, key: &Path| load(certificate, key).unwrap_err().to_string();
+        let text =
+            |certificate: &Path, key: &Path| Credentials::load(certificate, key).unwrap_err().to_string();
         assert!(
             text(&missing, &key).contains("tls.cert from ") && text(&missing, &key).contains("missing.pem")
         );
         assert!(text(&certificate, &missing).contains("tls.key from "));
         assert!(text(&key, &key).contains("contains no certificate"));
         let (_, other_key) = files("other");
-        assert!(text(&certificate, &other_key).contains("cannot be used"));
+        let unfit = text(&certificate, &other_key);
+        for part in ["cert.pem", "key.pem", "cannot be used"] {
+            assert!(unfit.contains(part), "{part}: {unfit}");
+        }
     }
 }
