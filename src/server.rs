@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::Config;
+use crate::config::{AuthConfig, Config};
 use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
@@ -128,11 +128,7 @@ impl Server {
             None => format!("{base}/metrics"),
         };
         let media: Vec<_> = self.app.endpoint.candidates.iter().map(ToString::to_string).collect();
-        let access = if self.app.auth.stream_keys.is_empty() {
-            "open to everybody who can reach this server"
-        } else {
-            "publishing needs a stream key"
-        };
+        let access = access(&self.app.auth);
         let version = env!("CARGO_PKG_VERSION");
         let media = media.join(", ");
         Ok(format!(
@@ -228,6 +224,17 @@ fn worker_config(config: &Config) -> WorkerConfig {
         },
         announce: config.media.announce.clone(),
         loopback: config.media.loopback,
+    }
+}
+
+/// Who may do what, in one line.
+fn access(auth: &AuthConfig) -> &'static str {
+    match (auth.stream_keys.is_empty(), auth.room_keys.is_empty()) {
+        (true, true) => "open to everybody who can reach this server",
+        (false, true) => "publishing needs a stream key",
+        (true, false) if auth.open => "rooms need a room key",
+        (true, false) => "rooms need a room key; publishing by WHIP needs a stream key, and there is none",
+        (false, false) => "publishing needs a stream key, and rooms need a room key",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must fit together, beyond each key taking its value.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::Config;
 use super::error::{Origins, Problem};
@@ -14,8 +14,13 @@ struct Rule {
 }
 
 static RULES: &[Rule] = &[
-    Rule { keys: &["http.listen", "auth.open", "auth.stream_keys"], broken: nobody_says_who_may_publish },
+    Rule {
+        keys: &["http.listen", "auth.open", "auth.stream_keys", "auth.room_keys"],
+        broken: nobody_says_who_may_come,
+    },
     Rule { keys: &["metrics.listen", "http.listen"], broken: metrics_on_the_http_address },
+    Rule { keys: &["admin.listen", "http.listen", "metrics.listen"], broken: admin_on_another_address },
+    Rule { keys: &["admin.listen", "admin.key"], broken: admin_without_key },
     Rule { keys: &["media.announce", "media.loopback"], broken: unreachable_announcements },
     Rule { keys: &["worker.count"], broken: several_workers },
     Rule { keys: &["tls.cert", "tls.key"], broken: cert_without_key },
@@ -35,23 +40,44 @@ pub(super) fn run(config: &Config, origins: &Origins, faulty: &[&str]) -> Vec<Pr
     problems
 }
 
-fn nobody_says_who_may_publish(config: &Config) -> Vec<String> {
-    let listen = config.http.listen;
-    if is_loopback(listen.ip()) || config.auth.open || !config.auth.stream_keys.is_empty() {
+fn nobody_says_who_may_come(config: &Config) -> Vec<String> {
+    let (listen, auth) = (config.http.listen, &config.auth);
+    let said = auth.open || !auth.stream_keys.is_empty() || !auth.room_keys.is_empty();
+    if is_loopback(listen.ip()) || said {
         return Vec::new();
     }
     vec![format!(
-        "`http.listen` is {listen}, which is open to other machines, and nothing says who may publish: set a \
-         key in `auth.stream_keys`, or set `auth.open` to true to let everybody publish, or listen on 127.0.0.1"
+        "`http.listen` is {listen}, which is open to other machines, and nothing says who may publish or join: \
+         set a key in `auth.stream_keys` or `auth.room_keys`, or set `auth.open` to true to let everybody, or \
+         listen on 127.0.0.1"
     )]
 }
 
 fn metrics_on_the_http_address(config: &Config) -> Vec<String> {
-    // Two listeners on port 0 get two ports.
-    let same = config.metrics.listen == Some(config.http.listen) && config.http.listen.port() != 0;
     let sentence = "`metrics.listen` is the same address as `http.listen`: leave it empty, and `/metrics` is \
                     served there, or give it another port";
-    if same { vec![sentence.to_owned()] } else { Vec::new() }
+    if is_taken(config.metrics.listen, config.http.listen) { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn admin_on_another_address(config: &Config) -> Vec<String> {
+    let others = [("http.listen", Some(config.http.listen)), ("metrics.listen", config.metrics.listen)];
+    let taken =
+        others.into_iter().filter(|(_, other)| other.is_some_and(|o| is_taken(config.admin.listen, o)));
+    let sentence =
+        |(key, _)| format!("`admin.listen` is the same address as `{key}`: the admin API needs another port");
+    taken.map(sentence).collect()
+}
+
+fn admin_without_key(config: &Config) -> Vec<String> {
+    let open = config.admin.listen.is_some() && config.admin.key.is_none();
+    let sentence = "`admin.listen` is set without `admin.key`: set a key of at least 16 characters, which the \
+                    admin API then demands";
+    if open { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+/// Whether `wanted` is the address `other`. Two listeners on port 0 get two ports.
+fn is_taken(wanted: Option<SocketAddr>, other: SocketAddr) -> bool {
+    wanted == Some(other) && other.port() != 0
 }
 
 fn unreachable_announcements(config: &Config) -> Vec<String> {

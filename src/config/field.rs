@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use toml::de::DeValue;
 
-use super::stream_key::StreamKey;
+use super::access_key::AccessKey;
 use super::types::{LogFilter, LogFormat, PublicUrl};
 use crate::ids::RoomName;
 
@@ -85,9 +85,17 @@ pub(super) fn number<'a>(
     Box::new(Number { place, range, unit })
 }
 
-/// The table of stream keys.
-pub(super) fn stream_keys(place: &mut BTreeMap<String, StreamKey>) -> Box<dyn Field + '_> {
-    Box::new(StreamKeys(place))
+/// A table of keys by the name of what they open, which is called `what`, as in "stream".
+pub(super) fn keys<'a, const MIN: usize>(
+    place: &'a mut BTreeMap<String, AccessKey<MIN>>,
+    what: &'static str,
+) -> Box<dyn Field + 'a> {
+    Box::new(Keys { place, what })
+}
+
+/// A key that may be left empty.
+pub(super) fn secret<const MIN: usize>(place: &mut Option<AccessKey<MIN>>) -> Box<dyn Field + '_> {
+    Box::new(Secret(place))
 }
 
 struct One<'a, T>(&'a mut T);
@@ -175,39 +183,66 @@ impl Field for Number<'_> {
     }
 }
 
-struct StreamKeys<'a>(&'a mut BTreeMap<String, StreamKey>);
+struct Secret<'a, const MIN: usize>(&'a mut Option<AccessKey<MIN>>);
 
-impl Field for StreamKeys<'_> {
+impl<const MIN: usize> Field for Secret<'_, MIN> {
     fn takes(&self) -> String {
-        "a table with an entry for each stream: its name, or \"*\" for any stream, and its key of at least 8 \
-         visible ASCII characters"
-            .to_owned()
+        format!("a text of at least {MIN} visible ASCII characters, without spaces, or nothing (\"\")")
     }
 
-    fn set(&mut self, entry: Option<&str>, value: Value<'_>) -> Result<(), Refusal> {
-        let refuse = |takes: &str| Refusal { takes: takes.to_owned(), found: None };
-        let Some(name) = entry else {
-            return Err(Refusal { takes: self.takes(), found: None });
-        };
-        if name != "*" && name.parse::<RoomName>().is_err() {
-            return Err(refuse("stream names of 1 to 128 letters, digits and - _ . ~, or \"*\""));
-        }
-        let Some(text) = value.verbatim() else {
-            return Err(refuse("a text in quotes; names with dots are quoted too"));
-        };
-        let key = StreamKey::new(text)
-            .map_err(|_| refuse("a key of at least 8 visible ASCII characters, without spaces"))?;
-        self.0.insert(name.to_owned(), key);
+    fn set(&mut self, _entry: Option<&str>, value: Value<'_>) -> Result<(), Refusal> {
+        let refusal = || Refusal { takes: self.takes(), found: None };
+        let text = value.verbatim().ok_or_else(refusal)?;
+        *self.0 = if text.is_empty() { None } else { Some(AccessKey::new(text).map_err(|_| refusal())?) };
         Ok(())
     }
 
     fn show(&self) -> String {
-        if self.0.is_empty() {
+        quoted(if self.0.is_some() { "***" } else { "" })
+    }
+}
+
+struct Keys<'a, const MIN: usize> {
+    place: &'a mut BTreeMap<String, AccessKey<MIN>>,
+    what: &'static str,
+}
+
+impl<const MIN: usize> Field for Keys<'_, MIN> {
+    fn takes(&self) -> String {
+        let what = self.what;
+        format!(
+            "a table with an entry for each {what}: its name, or \"*\" for any {what}, and its key of at least \
+             {MIN} visible ASCII characters"
+        )
+    }
+
+    fn set(&mut self, entry: Option<&str>, value: Value<'_>) -> Result<(), Refusal> {
+        let refuse = |takes: String| Refusal { takes, found: None };
+        let Some(name) = entry else {
+            return Err(refuse(self.takes()));
+        };
+        if name != "*" && name.parse::<RoomName>().is_err() {
+            let names = format!("{} names of 1 to 128 letters, digits and - _ . ~, or \"*\"", self.what);
+            return Err(refuse(names));
+        }
+        let Some(text) = value.verbatim() else {
+            return Err(refuse("a text in quotes; names with dots are quoted too".to_owned()));
+        };
+        let key = AccessKey::new(text).map_err(|_| {
+            refuse(format!("a key of at least {MIN} visible ASCII characters, without spaces"))
+        })?;
+        self.place.insert(name.to_owned(), key);
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        if self.place.is_empty() {
             return "{}".to_owned();
         }
         let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         let shown = |name: &String| if plain(name) { name.clone() } else { quoted(name) };
-        let entries: Vec<String> = self.0.keys().map(|name| format!("{} = \"***\"", shown(name))).collect();
+        let entries: Vec<String> =
+            self.place.keys().map(|name| format!("{} = \"***\"", shown(name))).collect();
         format!("{{ {} }}", entries.join(", "))
     }
 }

@@ -4,7 +4,7 @@
 use strsim::damerau_levenshtein;
 
 use super::Config;
-use super::field::{Field, Refusal, Value, list, number, one, optional, stream_keys};
+use super::field::{Field, Refusal, Value, keys, list, number, one, optional, secret};
 
 /// A section of the file.
 pub struct Section {
@@ -30,8 +30,12 @@ type Place = for<'a> fn(&'a mut Config) -> Box<dyn Field + 'a>;
 pub static SECTIONS: &[Section] = &[
     Section { name: "http", doc: "Pages, WHIP and WHEP." },
     Section { name: "metrics", doc: "What Prometheus scrapes." },
+    Section { name: "admin", doc: "The API for operators: a list of its addresses stands at /admin/." },
     Section { name: "media", doc: "The UDP side: ICE, DTLS, SRTP and STUN on one port." },
-    Section { name: "auth", doc: "Who may publish. Watching is open to everybody who reaches the server." },
+    Section {
+        name: "auth",
+        doc: "Who may publish and join. Watching is open to everybody who reaches the server.",
+    },
     Section { name: "worker", doc: "The media threads." },
     Section { name: "limits", doc: "What one server takes on." },
     Section { name: "log", doc: "What is written to standard error." },
@@ -46,7 +50,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "http.listen",
         "The TCP address of the HTTP server. Port 0 takes a free port.\n\
-         Beyond loopback, auth.stream_keys or auth.open must say who may publish.",
+         Beyond loopback, auth.stream_keys, auth.room_keys or auth.open must say who may publish and join.",
         |c| one(&mut c.http.listen),
     ),
     Key::new(
@@ -60,6 +64,17 @@ pub static KEYS: &[Key] = &[
         "A TCP address of its own for /metrics, which is then served only there.\n\
          Empty: /metrics stands beside the pages on http.listen.",
         |c| optional(&mut c.metrics.listen),
+    ),
+    Key::new(
+        "admin.listen",
+        "The TCP address of the admin API. It speaks HTTPS where http.listen does.\n\
+         Empty: there is no admin API.",
+        |c| optional(&mut c.admin.listen),
+    ),
+    Key::new(
+        "admin.key",
+        "The key that the admin API demands as a bearer token. Needed when admin.listen is set.",
+        |c| secret(&mut c.admin.key),
     ),
     Key::new(
         "media.listen",
@@ -94,16 +109,22 @@ pub static KEYS: &[Key] = &[
     ),
     Key::new(
         "auth.open",
-        "Let everybody publish the streams that no key covers.\n\
-         If false, they are closed once there is any key. Without any key the server listens on\n\
-         loopback only, and every stream is open there.",
+        "Let everybody publish the streams and join the rooms that no key covers.\n\
+         If false, such rooms are open to this machine only, and such streams are closed once there is\n\
+         any key. Without any key the server listens on loopback only, and every stream is open there.",
         |c| one(&mut c.auth.open),
     ),
     Key::table(
         "auth.stream_keys",
         "The key that a publisher must send as its bearer token, for each stream.\n\
          For instance: stream_keys = { stage = \"a-long-random-text\", \"*\" = \"another-random-text\" }",
-        |c| stream_keys(&mut c.auth.stream_keys),
+        |c| keys(&mut c.auth.stream_keys, "stream"),
+    ),
+    Key::table(
+        "auth.room_keys",
+        "The key that whoever joins must know, for each room. It is demanded on this machine too.\n\
+         For instance: room_keys = { team = \"a-long-random-text\", \"*\" = \"another-random-text\" }",
+        |c| keys(&mut c.auth.room_keys, "room"),
     ),
     Key::new(
         "worker.count",
@@ -114,6 +135,11 @@ pub static KEYS: &[Key] = &[
         "limits.sessions",
         "Publishers and viewers at one time. Who comes when the server is full is told to come later.",
         |c| number(&mut c.limits.sessions, 1..=100_000, "sessions"),
+    ),
+    Key::new(
+        "limits.participants",
+        "Participants of one room at one time. Who comes when the room is full is told so.",
+        |c| number(&mut c.limits.participants, 1..=10_000, "participants"),
     ),
     Key::new("log.level", "How much is logged, with exceptions for parts of the program.", |c| {
         one(&mut c.log.level)
@@ -247,6 +273,8 @@ mod tests {
             ("Media.Loopback", Some("media.loopback")),
             ("auth.stream_key.live", Some("auth.stream_keys")),
             ("auth.streamkeys", Some("auth.stream_keys")),
+            ("auth.room_key.live", Some("auth.room_keys")),
+            ("admin.keys", Some("admin.key")),
             ("workers.count", Some("worker.count")),
             ("bananas.colour", None),
         ] {

@@ -6,22 +6,22 @@
 //! together), [`mod@file`] (which file). `config/sluice.toml` is the reference for users; a test keeps it equal to
 //! the list of keys.
 
+mod access_key;
 mod check;
 mod error;
 mod field;
 pub mod file;
 pub mod keys;
 mod load;
-mod stream_key;
 mod types;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+pub use access_key::{AccessKey, AccessKeyError, AdminKey, RoomKey, StreamKey};
 pub use error::{Error, Origin, Problem};
 pub use load::{Loaded, load};
-pub use stream_key::{StreamKey, StreamKeyError};
 pub use types::{LogFilter, LogFormat, PublicUrl};
 
 use crate::units::ByteSize;
@@ -34,6 +34,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// `[metrics]`
     pub metrics: MetricsConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
     /// `[media]`
     pub media: MediaConfig,
     /// `[auth]`
@@ -67,6 +69,15 @@ pub struct MetricsConfig {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[admin]`: the API for operators.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminConfig {
+    /// `admin.listen`: the TCP address of the admin API; port 0 takes a free one. Default: none, there is no such API.
+    pub listen: Option<SocketAddr>,
+    /// `admin.key`: the bearer token that the admin API demands. Default: none, then [`Self::listen`] is not set.
+    pub key: Option<AdminKey>,
+}
+
 /// `[media]`: the UDP side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaConfig {
@@ -86,15 +97,18 @@ pub struct MediaConfig {
     pub send_buffer: ByteSize,
 }
 
-/// `[auth]`: who may publish.
+/// `[auth]`: who may publish, and who may join rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuthConfig {
-    /// `auth.open`: let everybody publish streams that no key covers. Default false: they are open on a server
-    /// without any key, which then may listen on loopback only, and closed on a server with keys.
+    /// `auth.open`: let everybody publish streams and join rooms that no key covers. Default false: such streams are
+    /// open on a server without any key, which then may listen on loopback only, and closed on a server with keys;
+    /// such rooms are open to this machine only.
     pub open: bool,
     /// `auth.stream_keys`: the key of each stream by its name; `*` covers the streams without an entry.
     /// Default: empty.
     pub stream_keys: BTreeMap<String, StreamKey>,
+    /// `auth.room_keys`: the key of each room by its name; `*` covers the rooms without an entry. Default: empty.
+    pub room_keys: BTreeMap<String, RoomKey>,
 }
 
 /// `[worker]`: the media threads.
@@ -109,6 +123,8 @@ pub struct WorkerConfig {
 pub struct LimitsConfig {
     /// `limits.sessions`: publishers and viewers at one time, 1 to 100000. Default 2000.
     pub sessions: u32,
+    /// `limits.participants`: participants of one room at one time, 1 to 10000. Default 200.
+    pub participants: u32,
 }
 
 /// `[log]`: what is written to standard error.
@@ -133,20 +149,38 @@ impl AuthConfig {
     /// The key that `stream` demands of a publisher: its own, else the one of `*`, else none.
     #[must_use]
     pub fn key_for(&self, stream: &str) -> Option<&StreamKey> {
-        self.stream_keys.get(stream).or_else(|| self.stream_keys.get("*"))
+        covering(&self.stream_keys, stream)
     }
 
     /// Whether a publisher who presents `token` (its bearer token, if it sent one) may publish `stream`.
     ///
     /// A stream with a key demands it, whatever `auth.open` says. A stream without one is open if `auth.open`
-    /// is set or no key is configured at all.
+    /// is set or no key is configured at all, be it of a stream or of a room.
     #[must_use]
     pub fn admits(&self, stream: &str, token: Option<&str>) -> bool {
-        match self.key_for(stream) {
-            Some(key) => token.is_some_and(|token| key.matches(token)),
-            None => self.open || self.stream_keys.is_empty(),
-        }
+        let otherwise = self.open || (self.stream_keys.is_empty() && self.room_keys.is_empty());
+        opens(self.key_for(stream), token, otherwise)
     }
+
+    /// Whether somebody who presents the key `given`, if any, may join `room` and take part. `from_loopback`: they
+    /// are at this very machine, not only seen through something on it that passes others on.
+    ///
+    /// A room with a key demands it of everybody, whatever `auth.open` says. A room without one is open to this
+    /// machine, and to all others if `auth.open` is set.
+    #[must_use]
+    pub fn admits_to_room(&self, room: &str, given: Option<&str>, from_loopback: bool) -> bool {
+        opens(covering(&self.room_keys, room), given, self.open || from_loopback)
+    }
+}
+
+/// The key of `name`: its own, else the one of `*`.
+fn covering<'a, K>(keys: &'a BTreeMap<String, K>, name: &str) -> Option<&'a K> {
+    keys.get(name).or_else(|| keys.get("*"))
+}
+
+/// Whether `given` is the key, if there is one; `otherwise` where there is none.
+fn opens<const MIN: usize>(key: Option<&AccessKey<MIN>>, given: Option<&str>, otherwise: bool) -> bool {
+    key.map_or(otherwise, |key| given.is_some_and(|given| key.matches(given)))
 }
 
 impl Default for HttpConfig {
@@ -179,7 +213,7 @@ impl Default for WorkerConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { sessions: 2000 }
+        Self { sessions: 2000, participants: 200 }
     }
 }
 
@@ -193,9 +227,13 @@ impl Default for LogConfig {
 mod tests {
     use super::*;
 
-    fn auth(open: bool, keys: &[(&str, &str)]) -> AuthConfig {
-        let entry = |(name, key): &(&str, &str)| ((*name).to_owned(), StreamKey::new(key).unwrap());
-        AuthConfig { open, stream_keys: keys.iter().map(entry).collect() }
+    fn keys(keys: &[(&str, &str)]) -> BTreeMap<String, AccessKey<8>> {
+        let entry = |(name, key): &(&str, &str)| ((*name).to_owned(), AccessKey::new(key).unwrap());
+        keys.iter().map(entry).collect()
+    }
+
+    fn auth(open: bool, stream_keys: &[(&str, &str)]) -> AuthConfig {
+        AuthConfig { open, stream_keys: keys(stream_keys), ..AuthConfig::default() }
     }
 
     #[test]
@@ -217,5 +255,43 @@ mod tests {
             assert_eq!(auth.admits("other", None), open, "a stream without a key is open only if told so");
         }
         assert!(auth(false, &[]).admits("any", None), "no key at all: development mode");
+    }
+    #[test]
+    fn a_room_key_closes_the_streams_that_no_key_covers() {
+        let rooms = AuthConfig { room_keys: keys(&[("team", "team-secret")]), ..AuthConfig::default() };
+        for stream in ["team", "other"] {
+            assert!(!rooms.admits(stream, None) && !rooms.admits(stream, Some("team-secret")), "{stream}");
+        }
+        let open = AuthConfig { open: true, ..rooms };
+        assert!(open.admits("team", None), "a room key is no stream key");
+    }
+
+    #[test]
+    fn who_may_join_a_room() {
+        const KEY: &[(&str, &str)] = &[("team", "team-secret")];
+        const BOTH: &[(&str, &str)] = &[("team", "team-secret"), ("*", "common-secret")];
+        for (room_keys, room, given, from_loopback, open) in [
+            // A key is demanded of everybody, and no other will do.
+            (KEY, "team", Some("team-secret"), [true, true], [true, true]),
+            (KEY, "team", Some("team-secres"), [false, false], [false, false]),
+            (KEY, "team", Some(""), [false, false], [false, false]),
+            (KEY, "team", None, [false, false], [false, false]),
+            (BOTH, "team", Some("common-secret"), [false, false], [false, false]),
+            (BOTH, "Team", Some("team-secret"), [false, false], [false, false]),
+            (BOTH, "Team", Some("common-secret"), [true, true], [true, true]),
+            (BOTH, "other", None, [false, false], [false, false]),
+            // Without one it depends on where they are, and a key that nobody asked for does not matter.
+            (KEY, "other", None, [false, true], [true, true]),
+            (KEY, "other", Some("team-secret"), [false, true], [true, true]),
+            (&[], "any", None, [false, true], [true, true]),
+        ] {
+            let auth = |open| AuthConfig { open, room_keys: keys(room_keys), ..AuthConfig::default() };
+            let admitted =
+                |open| [false, true].map(|loopback| auth(open).admits_to_room(room, given, loopback));
+            assert_eq!(admitted(false), from_loopback, "{room} with {given:?}, closed");
+            assert_eq!(admitted(true), open, "{room} with {given:?}, open");
+        }
+        let streams = auth(false, &[("team", "team-secret")]);
+        assert!(!streams.admits_to_room("team", Some("team-secret"), false), "a stream key is no room key");
     }
 }

@@ -92,6 +92,8 @@ fn every_key_is_read_the_same_from_every_source() {
         ("http.listen", "\"[::1]:1\"", "[::1]:1"),
         ("http.public_url", "\"https://live.example.org/\"", " https://live.example.org "),
         ("metrics.listen", "\"0.0.0.0:9\"", "0.0.0.0:9"),
+        ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
+        ("admin.key", "\"1234567890123456\"", "1234567890123456"),
         ("media.listen", "[\"127.0.0.1:0\", \"[::1]:0\"]", "127.0.0.1:0, [::1]:0"),
         ("media.announce", "[\"203.0.113.7\", \"2001:db8::7\"]", "203.0.113.7,2001:db8::7"),
         ("media.loopback", "true", "true"),
@@ -99,8 +101,10 @@ fn every_key_is_read_the_same_from_every_source() {
         ("media.send_buffer", "0x10_0000", "1048576"),
         ("auth.open", "true", "true"),
         ("auth.stream_keys.a", "\"12345678\"", "12345678"),
+        ("auth.room_keys.a", "\"12345678\"", "12345678"),
         ("worker.count", "1", "1"),
         ("limits.sessions", "100000", "100000"),
+        ("limits.participants", "10000", "10_000"),
         ("log.level", "\"info,str0m=warn\"", "info,str0m=warn"),
         ("log.format", "\"json\"", "json"),
         ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),
@@ -108,8 +112,9 @@ fn every_key_is_read_the_same_from_every_source() {
     ];
     assert_eq!(cases.len(), KEYS.len(), "a key has no case here");
     for (key, toml, text) in cases {
-        // A certificate and its key go together, so the other one is set when one of them is tried.
+        // Some keys need another one beside them.
         let partner = match key {
+            "admin.listen" => "admin.key=1234567890123456",
             "tls.cert" => "tls.key=/k",
             "tls.key" => "tls.cert=/c",
             _ => "worker.count=1",
@@ -181,7 +186,8 @@ fn unknown_keys_are_named_with_their_place_and_the_nearest_key() {
 
 #[test]
 fn unknown_sections_are_named() {
-    let sections = "the sections are `http`, `metrics`, `media`, `auth`, `worker`, `limits`, `log` and `tls`";
+    let sections =
+        "the sections are `http`, `metrics`, `admin`, `media`, `auth`, `worker`, `limits`, `log` and `tls`";
     refused(
         file("[medai]\nannounce = []\n[bananas]\n"),
         &[
@@ -319,16 +325,22 @@ fn one_error_does_not_cause_another() {
 // What must fit together.
 
 #[test]
-fn listening_beyond_loopback_needs_a_word_on_who_may_publish() {
+fn listening_beyond_loopback_needs_a_word_on_who_may_come() {
     for address in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "[2001:db8::1]:80"] {
         let listen = format!("http.listen={address}");
         let sentence = format!(
             "--set http.listen: `http.listen` is {address}, which is open to other machines, and nothing says \
-             who may publish: set a key in `auth.stream_keys`, or set `auth.open` to true to let everybody \
-             publish, or listen on 127.0.0.1"
+             who may publish or join: set a key in `auth.stream_keys` or `auth.room_keys`, or set `auth.open` to \
+             true to let everybody, or listen on 127.0.0.1"
         );
         refused(set(&listen), &[&sentence]);
-        for answer in ["auth.open=true", "auth.stream_keys.live=12345678", "auth.stream_keys.*=12345678"] {
+        for answer in [
+            "auth.open=true",
+            "auth.stream_keys.live=12345678",
+            "auth.stream_keys.*=12345678",
+            "auth.room_keys.team=12345678",
+            "auth.room_keys.*=12345678",
+        ] {
             sources("", &[], &[&listen, answer]).expect(answer);
         }
     }
@@ -348,6 +360,28 @@ fn metrics_and_pages_do_not_take_the_same_port() {
         ],
     );
     sources("", &[], &["http.listen=127.0.0.1:0", "metrics.listen=127.0.0.1:0"]).expect("two free ports");
+}
+
+#[test]
+fn the_admin_api_has_a_key_and_an_address_of_its_own() {
+    let key = "admin.key=1234567890123456";
+    refused(
+        set("admin.listen=127.0.0.1:9000"),
+        &[
+            "--set admin.listen: `admin.listen` is set without `admin.key`: set a key of at least 16 characters, \
+           which the admin API then demands",
+        ],
+    );
+    for other in ["http.listen", "metrics.listen"] {
+        let place = format!("{other}=127.0.0.1:9000");
+        let sentence = format!(
+            "--set admin.listen: `admin.listen` is the same address as `{other}`: the admin API needs another port"
+        );
+        let loaded = sources("", &[], &["admin.listen=127.0.0.1:9000", key, &place]);
+        refused(loaded.map(|loaded| loaded.config), &[&sentence]);
+    }
+    sources("", &[], &["http.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0", key]).expect("two free ports");
+    set(key).expect("a key alone does no harm");
 }
 
 #[test]
@@ -418,7 +452,27 @@ fn stream_keys_are_told_what_they_must_be() {
 }
 
 #[test]
-fn no_error_shows_a_stream_key() {
+fn room_keys_and_the_admin_key_are_told_what_they_must_be() {
+    refused(
+        file(
+            "auth.room_keys = { team = \"short\", \"a b\" = \"12345678\" }\nadmin.key = \"123456789012345\"",
+        ),
+        &[
+            "sluice.toml:1: `auth.room_keys.a b` takes room names of 1 to 128 letters, digits and - _ . ~, or \"*\"",
+            "sluice.toml:1: `auth.room_keys.team` takes a key of at least 8 visible ASCII characters, without \
+             spaces",
+            "sluice.toml:2: `admin.key` takes a text of at least 16 visible ASCII characters, without spaces, or \
+             nothing (\"\")",
+        ],
+    );
+    refused(
+        set("auth.room_key.team=12345678"),
+        &["--set auth.room_key.team: unknown key `auth.room_key.team`; did you mean `auth.room_keys`?"],
+    );
+}
+
+#[test]
+fn no_error_shows_a_key() {
     let texts = [
         "auth.stream_keys = \"K\"",
         "auth.stream_keys = [\"K\"]",
@@ -428,6 +482,11 @@ fn no_error_shows_a_stream_key() {
         "auth.stream_keys.live = K",
         "auth.stream_keys.live = \"K",
         "[auth.stream_keys]\nlive = \"K\"\nlive = \"K\"",
+        "auth.room_keys = \"K\"",
+        "auth.room_keys.team = \"K K\"",
+        "admin.key = [\"K\"]",
+        "admin.key = \"K K\"",
+        "admin.kye = \"K\"",
     ];
     for text in texts {
         let error = file(&text.replace('K', SECRET)).expect_err(text);
@@ -438,6 +497,9 @@ fn no_error_shows_a_stream_key() {
         "auth.stream_keys=K",
         "auth.stream_keys.live:K",
         "auth.stream_keys.live=K K",
+        "auth.room_keys.team=K K",
+        "admin.key=K K",
+        "admin.key:K",
     ];
     for argument in arguments {
         let error = set(&argument.replace('K', SECRET)).expect_err(argument);
@@ -446,12 +508,21 @@ fn no_error_shows_a_stream_key() {
 }
 
 #[test]
-fn neither_debug_nor_the_listing_shows_a_stream_key() {
-    let from_file = file(&format!("auth.stream_keys.live = \"{SECRET}\"")).unwrap();
-    let loaded = sources("", &[("SLUICE__AUTH__STREAM_KEYS__live", SECRET)], &[]).unwrap();
-    assert_eq!(loaded.config, from_file);
-    for text in [format!("{loaded:?}"), format!("{from_file:#?}"), loaded.listing()] {
-        assert!(text.contains("live") && text.contains("***") && !text.contains("hunter2"), "{text}");
+fn neither_debug_nor_the_listing_shows_a_key() {
+    let secret = format!("{SECRET}-{SECRET}");
+    for (path, shown) in [
+        ("auth.stream_keys.live", "stream_keys = { live = \"***\" }"),
+        ("auth.room_keys.team", "room_keys = { team = \"***\" }"),
+        ("admin.key", "key = \"***\""),
+    ] {
+        let from_file = file(&format!("{path} = \"{secret}\"")).unwrap();
+        let loaded = sources("", &[], &[&format!("{path}={secret}")]).unwrap();
+        assert_eq!(loaded.config, from_file);
+        let listing = loaded.listing();
+        assert!(listing.contains(shown), "{listing}");
+        for text in [format!("{loaded:?}"), format!("{from_file:#?}"), listing] {
+            assert!(text.contains("***") && !text.contains("hunter2"), "{text}");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may publish, and how many may come.
 
-use sluice::config::StreamKey;
+use sluice::config::{RoomKey, StreamKey};
 
 use crate::message::{Reply, Request};
 use crate::offer;
@@ -108,4 +108,17 @@ async fn a_full_server_says_when_to_come_again() {
     server.ask(&Request::new("DELETE", first.location())).await;
     let taken = |reply: &Reply| reply.status == 201;
     server.ask_until("there is room again", &publish("three"), taken).await;
+}
+
+#[tokio::test]
+async fn where_only_rooms_have_keys_publishing_is_closed() {
+    let server = Running::with(|config| {
+        let key = RoomKey::new("team-secret").expect("a key");
+        config.auth.room_keys.insert("team".to_owned(), key);
+    })
+    .await;
+    for stream in ["team", "elsewhere"] {
+        try_key(&server, stream, None, false).await;
+        try_key(&server, stream, Some("Bearer team-secret"), false).await;
+    }
 }

@@ -1,33 +1,41 @@
-//! The secret that lets an encoder publish a stream.
+//! The secrets that let somebody in.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// The secret that lets an encoder publish a stream: its bearer token (RFC 6750 section 2.1).
+pub type StreamKey = AccessKey<8>;
+
+/// The secret that lets somebody join a room and take part.
+pub type RoomKey = AccessKey<8>;
+
+/// The secret that opens the admin API: its bearer token. It opens everything, so it is longer than the others.
+pub type AdminKey = AccessKey<16>;
+
+/// A secret of at least `MIN` characters, all of them visible ASCII, because it travels in an HTTP header.
 ///
-/// It has at least 8 characters, all of them visible ASCII, because it travels in an HTTP header. It is
-/// never printed: `Debug` shows `***` and there is no `Display`. It is compared in a time that does not
-/// depend on its content, so that answering times teach an attacker nothing (its length is not hidden).
+/// It is never printed: `Debug` shows `***` and there is no `Display`. It is compared in a time that does not depend
+/// on its content, so that answering times teach an attacker nothing (its length is not hidden).
 #[derive(Clone)]
-pub struct StreamKey(String);
+pub struct AccessKey<const MIN: usize>(String);
 
-/// The text is not a [`StreamKey`].
+/// The text is not an [`AccessKey`] of this least length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stream key has at least 8 visible ASCII characters and no spaces")]
-pub struct StreamKeyError;
+#[error("a key has at least {0} visible ASCII characters and no spaces")]
+pub struct AccessKeyError(usize);
 
-impl StreamKey {
+impl<const MIN: usize> AccessKey<MIN> {
     /// The fewest characters a key may have.
-    pub const MIN_LENGTH: usize = 8;
+    pub const MIN_LENGTH: usize = MIN;
 
     /// Takes `text` as a key.
     ///
     /// # Errors
-    /// [`StreamKeyError`] when it is too short, or holds a space or anything that is not visible ASCII.
-    pub fn new(text: &str) -> Result<Self, StreamKeyError> {
-        if text.len() < Self::MIN_LENGTH || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(StreamKeyError);
+    /// [`AccessKeyError`] when it is too short, or holds a space or anything that is not visible ASCII.
+    pub fn new(text: &str) -> Result<Self, AccessKeyError> {
+        if text.len() < MIN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(AccessKeyError(MIN));
         }
         Ok(Self(text.to_owned()))
     }
@@ -39,15 +47,15 @@ impl StreamKey {
     }
 }
 
-impl PartialEq for StreamKey {
+impl<const MIN: usize> PartialEq for AccessKey<MIN> {
     fn eq(&self, other: &Self) -> bool {
         self.matches(&other.0)
     }
 }
 
-impl Eq for StreamKey {}
+impl<const MIN: usize> Eq for AccessKey<MIN> {}
 
-impl fmt::Debug for StreamKey {
+impl<const MIN: usize> fmt::Debug for AccessKey<MIN> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -72,6 +80,7 @@ mod tests {
             assert!(StreamKey::new(bad).is_err(), "{bad:?} was accepted");
         }
         assert!(StreamKey::new("12345678").is_ok());
+        assert!(AdminKey::new("123456789012345").is_err() && AdminKey::new("1234567890123456").is_ok());
     }
 
     #[test]
