@@ -24,6 +24,7 @@ use crate::signal::answering::Answering;
 use crate::signal::app::App;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
+use crate::signal::peer::Peer;
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
@@ -203,7 +204,8 @@ async fn serve(
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service).with_graceful_shutdown(stop).await
 }
 
 async fn listen(

@@ -11,6 +11,7 @@ mod whep;
 mod resource;
 mod pages;
 mod layers;
+pub mod peer;
 pub mod listener;
 
 use std::sync::Arc;
