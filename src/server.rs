@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{AuthConfig, Config};
+use crate::config::{AdminKey, AuthConfig, Config};
 use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
@@ -64,6 +64,7 @@ pub struct Server {
     app: Arc<App>,
     http: Listener,
     operator: Option<Listener>,
+    admin: Option<(Listener, AdminKey)>,
     /// The certificate of the HTTP server, where it has one.
     credentials: Option<Credentials>,
 }
@@ -79,7 +80,11 @@ impl Server {
             _ => None,
         };
         let tls = credentials.as_ref().map(Credentials::config);
-        let http = listen("http.listen", config.http.listen, tls).await?;
+        let http = listen("http.listen", config.http.listen, tls.clone()).await?;
+        let admin = match (config.admin.listen, &config.admin.key) {
+            (Some(address), Some(key)) => Some((listen("admin.listen", address, tls).await?, key.clone())),
+            _ => None,
+        };
         let operator = match config.metrics.listen {
             Some(address) => Some(listen("metrics.listen", address, None).await?),
             None => None,
@@ -104,7 +109,7 @@ impl Server {
             exporter,
             http_metrics,
         };
-        Ok(Self { app: Arc::new(app), http, operator, credentials })
+        Ok(Self { app: Arc::new(app), http, operator, admin, credentials })
     }
 
     /// The address of the HTTP server, with the port that port 0 became.
@@ -128,6 +133,16 @@ impl Server {
             Some(listener) => format!("http://{}/metrics", reachable(listener.local_addr()?)),
             None => format!("{base}/metrics"),
         };
+        let admin = match &self.admin {
+            Some((listener, _)) => {
+                let address = reachable(listener.local_addr()?);
+                format!(
+                    "\n  Admin     {}://{address}/admin/    (with admin.key as bearer token)",
+                    listener.scheme()
+                )
+            }
+            None => String::new(),
+        };
         let media: Vec<_> = self.app.endpoint.candidates.iter().map(ToString::to_string).collect();
         let access = access(&self.app.auth);
         let version = env!("CARGO_PKG_VERSION");
@@ -139,7 +154,7 @@ impl Server {
              \n  WHIP      {base}/whip/demo        (OBS, FFmpeg, GStreamer)\
              \n  Watch     {base}/watch/demo\
              \n  WHEP      {base}/whep/demo        (any WHEP player)\
-             \n  Metrics   {metrics}\
+             \n  Metrics   {metrics}{admin}\
              \n  Media     UDP {media}\
              \n  Access    {access}\n"
         ))
@@ -156,7 +171,10 @@ impl Server {
         let mut servers = tokio::task::JoinSet::new();
         servers.spawn(clients);
         if let Some(listener) = self.operator {
-            servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped));
+            servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped.clone()));
+        }
+        if let Some((listener, key)) = self.admin {
+            servers.spawn(serve(listener, signal::admin_router(self.app.clone(), key), stopped));
         }
         // Its tasks end with it.
         let mut renewal = tokio::task::JoinSet::new();

@@ -102,7 +102,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 11] = [
+    const ROUTES: [&str; 12] = [
         "/whip/{stream}/{session}",
         "/whep/{stream}/{session}",
         "/whip/{stream}",
@@ -113,6 +113,7 @@ fn route_label(path: &str) -> &'static str {
         "/metrics",
         "/healthz",
         "/readyz",
+        "/admin",
         "/",
     ];
     let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);

@@ -11,6 +11,7 @@ mod whep;
 mod resource;
 mod pages;
 mod layers;
+mod admin;
 pub mod peer;
 pub mod listener;
 
@@ -25,6 +26,7 @@ use axum::routing::{get, patch, post};
 
 use self::app::App;
 use self::error::Problem;
+use crate::config::AdminKey;
 use crate::metrics::exporter::CONTENT_TYPE;
 
 /// All routes for clients. `with_metrics`: `/metrics` here too, when it has no address of its own.
@@ -50,29 +52,41 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
     if with_metrics {
         router = router.route("/metrics", get(metrics));
     }
-    finish(router, app)
+    public(router, app)
 }
 
-/// The routes of the address that is for operators only.
+/// The routes of the address that is for Prometheus and those who watch over the process.
 pub fn operator_router(app: Arc<App>) -> Router {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
-    finish(router, app)
+    public(router, app)
 }
 
-fn finish(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+/// The routes of the address of the admin API. No page of another origin may use them.
+pub fn admin_router(app: Arc<App>, key: AdminKey) -> Router {
+    // Whoever has no key learns nothing, not even what is not there.
+    let guarded = complete(admin::routes()).layer(from_fn_with_state(Arc::new(key), admin::authorize));
+    count(guarded.layer(from_fn(layers::take_body)), app)
+}
+
+fn public(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+    count(complete(router).layer(from_fn(layers::take_body)).layer(from_fn(layers::cors)), app)
+}
+
+/// With an answer to everything that is no route.
+fn complete(router: Router<Arc<App>>) -> Router<Arc<App>> {
     router
         .fallback(async || Problem::not_found("There is nothing at this address."))
         .method_not_allowed_fallback(async || {
             let status = StatusCode::METHOD_NOT_ALLOWED;
             Problem::new(status, "method", "Method not allowed", "This address does not take this method.")
         })
-        .layer(from_fn(layers::take_body))
-        .layer(from_fn(layers::cors))
-        .layer(from_fn_with_state(app.clone(), layers::count))
-        .with_state(app)
+}
+
+fn count(router: Router<Arc<App>>, app: Arc<App>) -> Router {
+    router.layer(from_fn_with_state(app.clone(), layers::count)).with_state(app)
 }
 
 /// The process lives.

@@ -13,6 +13,7 @@ mod whep;
 mod resource;
 mod access;
 mod operator;
+mod admin;
 mod stop;
 
 use std::time::Duration;

@@ -39,6 +39,13 @@ impl Request {
 
     /// Sends it over a connection of its own.
     pub(crate) async fn send(&self, server: SocketAddr) -> Reply {
+        let reply = self.send_unshared(server).await;
+        reply.check_sharing(&self.what());
+        reply
+    }
+
+    /// Sends it to where pages of other origins have no business.
+    pub(crate) async fn send_unshared(&self, server: SocketAddr) -> Reply {
         let (method, path) = (self.method, &self.path);
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n");
         for (name, value) in &self.headers {
@@ -50,8 +57,12 @@ impl Request {
         let mut bytes = (head + "\r\n").into_bytes();
         bytes.extend(&self.body);
         let reply = Reply::parse(&speak(server, &bytes).await, method == "HEAD");
-        reply.check(&format!("{method} {path} {:?}", self.headers), method == "HEAD");
+        reply.check(&self.what(), method == "HEAD");
         reply
+    }
+
+    fn what(&self) -> String {
+        format!("{} {} {:?}", self.method, self.path, self.headers)
     }
 }
 
@@ -161,14 +172,18 @@ impl Reply {
         Some(problem["type"].as_str()?.rsplit(':').next()?.to_owned())
     }
 
-    /// What holds for every reply: pages of other origins may read it, and a refusal says what to do.
-    fn check(&self, what: &str, to_head: bool) {
+    /// Pages of other origins may read it.
+    fn check_sharing(&self, what: &str) {
         assert_eq!(self.header("access-control-allow-origin"), Some("*"), "{what}: {self:?}");
         let exposed = self.header("access-control-expose-headers").unwrap_or_default();
         for name in ["Location", "Link", "ETag", "Accept-Post", "Retry-After", "Access-Control-Allow-Methods"]
         {
             assert!(exposed.split(", ").any(|known| known == name), "{what}: {name} is hidden: {exposed}");
         }
+    }
+
+    /// What holds for every reply: a refusal says what to do.
+    fn check(&self, what: &str, to_head: bool) {
         if self.status == 204 && !to_head {
             assert_eq!((self.header("content-length"), self.body.as_str()), (None, ""), "{what}");
         }
