@@ -70,6 +70,24 @@ pub struct ParticipantId(pub u64);
 #[serde(into = "String", try_from = "String")]
 pub struct TrackId(pub u64);
 
+impl TrackId {
+    /// The contributing source (RFC 3550 section 5.1) by which packets to participants name the track, so that a client
+    /// knows whose packets are on screen.
+    #[must_use]
+    pub fn csrc(self) -> u32 {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// One WebSocket of a participant, who may have several one after the other. Unique in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// The number by which a worker's reply to a later offer finds its way back. Whoever asks chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
 /// The index of a media thread. It is written into ICE user fragments (see [`crate::net::demux`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u8);

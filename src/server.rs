@@ -16,7 +16,7 @@ use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
 use crate::net::udp::UdpConfig;
-use crate::room::control::Control;
+use crate::room::control::{Control, Limits};
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
 use crate::signal;
@@ -96,8 +96,7 @@ impl Server {
         let (events, event_queue) = mpsc::unbounded_channel();
         let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
         let candidates = pool.workers().iter().flat_map(|worker| worker.announced.iter().copied()).collect();
-        let most_sessions = usize::try_from(config.limits.sessions).unwrap_or(usize::MAX);
-        let control = Arc::new(Control::new(pool, most_sessions));
+        let control = Arc::new(Control::new(pool, limits(config)));
         tokio::spawn(control.clone().run(event_queue));
         let app = App {
             control,
@@ -233,6 +232,11 @@ async fn listen(
 ) -> Result<Listener, StartError> {
     let listening = TcpListener::bind(address).await.and_then(|socket| Listener::new(socket, tls));
     listening.map_err(|error| StartError::Listen { what, address, error })
+}
+
+fn limits(config: &Config) -> Limits {
+    let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    Limits { sessions: count(config.limits.sessions), participants: count(config.limits.participants) }
 }
 
 fn worker_config(config: &Config) -> WorkerConfig {

@@ -1,5 +1,16 @@
-//! The control plane: who is where, and what that means for the workers.
+//! Control plane: who is where, and what that means for the workers.
 
+pub mod event;
+mod quality;
+mod speakers;
+mod participant;
+mod plan;
+mod stream;
+mod viewers;
+pub mod resource;
 pub mod room;
+mod requests;
 pub mod directory;
 pub mod control;
+
+pub use self::viewers::WatchError;

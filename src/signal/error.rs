@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::room::control::JoinError;
-use crate::room::room::WatchError;
+use crate::room::WatchError;
 use crate::sfu::session::offer::OfferError;
 
 /// A refusal on its way to a client.
@@ -98,6 +98,14 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, "Bearer")
     }
 
+    /// The participants of a room are for those who may join it.
+    #[must_use]
+    pub fn no_room_key() -> Self {
+        let detail = "Participants of this room are shown to those who know its key. Send it as a bearer token.";
+        Self::new(StatusCode::UNAUTHORIZED, "room-key", "Unauthorized", detail)
+            .with(header::WWW_AUTHENTICATE, "Bearer")
+    }
+
     /// A precondition of RFC 9110 section 13 is missing or does not hold.
     #[must_use]
     pub fn precondition(missing: bool) -> Self {
@@ -136,7 +144,7 @@ impl From<JoinError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-common-codec", "No common codec", detail)
             }
             JoinError::WorkerGone => Self::not_ready(),
-            JoinError::Full(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
+            JoinError::Full(_) | JoinError::RoomFull(_) | JoinError::NothingToResume => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
                 .with(header::RETRY_AFTER, "30"),
         }
     }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::error::Problem;
 use crate::ids::RoomName;
-use crate::room::directory::{Resource, ResourceId, Side};
+use crate::room::resource::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
 

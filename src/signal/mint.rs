@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::ids::{SessionId, TrackId, WorkerId};
+use crate::ids::{ParticipantId, SessionId, SocketId, TrackId, WorkerId};
 use crate::net::demux::Ufrag;
-use crate::room::directory::ResourceId;
+use crate::room::resource::{ResourceId, ResumeToken};
 use crate::sfu::session::negotiate::NewSession;
 
 /// ICE characters (RFC 8839 section 5.4). 64 of them, so that a random byte picks one without bias.
@@ -17,6 +17,8 @@ const TRACKS_PER_SESSION: u64 = crate::wire::sdp::MAX_SECTIONS as u64;
 #[derive(Debug, Default)]
 pub struct Mint {
     sessions: AtomicU64,
+    participants: AtomicU64,
+    sockets: AtomicU64,
 }
 
 impl Mint {
@@ -35,6 +37,24 @@ impl Mint {
             first_track: TrackId(number * TRACKS_PER_SESSION),
             seed: u64::from_be_bytes(random()),
         }
+    }
+
+    /// The id of a new participant.
+    #[must_use]
+    pub fn participant(&self) -> ParticipantId {
+        ParticipantId(self.participants.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The id of a new WebSocket.
+    #[must_use]
+    pub fn socket(&self) -> SocketId {
+        SocketId(self.sockets.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// What resumes a participant.
+    #[must_use]
+    pub fn resume(&self) -> ResumeToken {
+        ResumeToken::new(random())
     }
 
     /// The name of a session in a URL.

@@ -9,6 +9,9 @@ mod exchange;
 mod whip;
 mod whep;
 mod resource;
+mod rate;
+mod joining;
+mod websocket;
 mod pages;
 mod layers;
 mod admin;
@@ -47,6 +50,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/whep/{stream}/", whep)
         .route("/whip/{stream}/{session}", whip_session)
         .route("/whep/{stream}/{session}", whep_session)
+        .route("/ws", get(websocket::open))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
     if with_metrics {

@@ -13,7 +13,7 @@ use super::app::App;
 use super::error::Problem;
 use super::exchange;
 use super::path::Named;
-use crate::room::directory::{Resource, Side};
+use crate::room::resource::{Resource, Side};
 use crate::wire::sdp::Sdp;
 
 pub(super) async fn patch_whip(

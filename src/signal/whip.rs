@@ -11,7 +11,7 @@ use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
 use super::path::Named;
-use crate::room::directory::Side;
+use crate::room::resource::Side;
 
 /// `POST /whip/{stream}`: publish. A stream that is on air is taken over once this publisher connects.
 pub(super) async fn post(
@@ -28,7 +28,7 @@ pub(super) async fn post(
     let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, body).await?;
     let response = exchange::created(&app, id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
-    app.control.publish(id, resource, answered.session, answered.tracks)?;
+    app.control.publish(id, resource, app.mint.participant(), answered.session, answered.tracks)?;
     Ok(response)
 }
 

@@ -1,0 +1,157 @@
+//! The unguessable names by which clients own something here: session resources, and resume tokens.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Instant;
+
+use crate::ids::{RoomName, SessionId};
+
+/// The name of a session in a URL: 128 random bits as 32 hexadecimal digits. Who knows it may end the session
+/// (RFC 9725 section 5 asks for that many), so it must come from a cryptographic generator and stay out of logs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ResourceId(u128);
+
+impl ResourceId {
+    /// A resource out of random bytes.
+    #[must_use]
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(random))
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResourceId(..)")
+    }
+}
+
+/// A text that is no resource id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAResource;
+
+impl FromStr for ResourceId {
+    type Err = NotAResource;
+
+    fn from_str(text: &str) -> Result<Self, NotAResource> {
+        let plain =
+            text.len() == 32 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        u128::from_str_radix(text, 16).ok().filter(|_| plain).map(Self).ok_or(NotAResource)
+    }
+}
+
+/// Whether a session publishes or watches: the two have different URLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// WHIP.
+    Publish,
+    /// WHEP.
+    Watch,
+}
+
+/// A session as HTTP sees it.
+#[derive(Clone)]
+pub struct Resource {
+    /// The session.
+    pub session: SessionId,
+    /// The room in its URL.
+    pub room: RoomName,
+    /// Which side it is on.
+    pub side: Side,
+    /// The entity tag of its ICE session (RFC 9725 section 4.3.1), without quotes.
+    pub etag: String,
+    /// The client's ICE user fragments and passwords: others in a PATCH mean a restart.
+    pub remote_credentials: Vec<(String, String)>,
+    ended: Option<Instant>,
+}
+
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resource")
+            .field("session", &self.session)
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Resource {
+    /// A resource of a live session.
+    #[must_use]
+    pub fn new(
+        session: SessionId,
+        room: RoomName,
+        side: Side,
+        etag: String,
+        remote: Vec<(String, String)>,
+    ) -> Self {
+        Self { session, room, side, etag, remote_credentials: remote, ended: None }
+    }
+
+    /// Whether the session is still there; a tombstone is not.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// The session is gone.
+    pub(super) fn end(&mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+
+    /// Since when it is gone.
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended
+    }
+}
+
+/// What resumes a participant after a broken connection, in the form of a [`ResourceId`]. Who knows it is that
+/// participant, so it stays out of logs and URLs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ResumeToken(ResourceId);
+
+impl ResumeToken {
+    /// A token out of random bytes.
+    #[must_use]
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(ResourceId::new(random))
+    }
+}
+
+impl fmt::Display for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for ResumeToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ResumeToken(..)")
+    }
+}
+
+impl FromStr for ResumeToken {
+    type Err = NotAResource;
+
+    fn from_str(text: &str) -> Result<Self, NotAResource> {
+        text.parse().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_ids_are_exact() {
+        let id = ResourceId::new([0xab; 16]);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in ["", "abc", &"A".repeat(32), &"+".repeat(32), &format!("{id}0")] {
+            assert_eq!(bad.parse::<ResourceId>(), Err(NotAResource), "{bad:?}");
+        }
+    }
+}
