@@ -58,6 +58,21 @@ pub struct SessionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u64);
 
+impl TrackId {
+    /// The contributing source (RFC 3550 section 5.1) that packets of this track carry towards participants of a room:
+    /// the low 32 bits of the id. Clients read it with `getContributingSources()`, and so learn whose packets are on
+    /// screen right now.
+    #[must_use]
+    pub fn csrc(self) -> u32 {
+        let [.., a, b, c, d] = self.0.to_be_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}
+
+/// A request of the control plane to a media thread, which is named again in the reply. Unique in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
 /// The index of a media thread. It is written into ICE user fragments (see [`crate::net::demux`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub u8);

@@ -148,6 +148,7 @@ impl Control {
                 tracing::info!(%track, %format, "receiving");
                 self.directory.format(track, format);
             }
+            CoreEvent::Answered { .. } | CoreEvent::Unplayable { .. } => {}
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 self.carry_out(self.directory.ended(now, session));

@@ -269,7 +269,7 @@ mod tests {
         let (start, room) = (Instant::now(), "live".parse::<RoomName>().expect("a name"));
         let id = ResourceId::new([7; 16]);
         let format = Format::new(Codec::Vp8, "");
-        let track = AnsweredTrack { id: TrackId(1), kind: Codec::Vp8.kind(), format };
+        let track = AnsweredTrack { id: TrackId(1), mid: "0".into(), kind: Codec::Vp8.kind(), format };
         directory.publish(id, resource(1, &room), WorkerId(0), vec![track]);
         assert_eq!(directory.connecting(), 1);
         assert_eq!(directory.connected(SessionId(1)), []);

@@ -161,12 +161,18 @@ mod tests {
     use crate::units::Codec;
 
     fn track(id: u64, codec: Codec) -> AnsweredTrack {
-        AnsweredTrack { id: TrackId(id), kind: codec.kind(), format: Format::new(codec, "") }
+        AnsweredTrack {
+            id: TrackId(id),
+            mid: id.to_string(),
+            kind: codec.kind(),
+            format: Format::new(codec, ""),
+        }
     }
 
     fn slots(video: Codec) -> Vec<AnsweredSlot> {
         let slot = |(index, codec): (usize, Codec)| AnsweredSlot {
             index,
+            mid: index.to_string(),
             kind: codec.kind(),
             payload_types: vec![PayloadType { number: 96, format: Format::new(codec, "") }],
         };

@@ -26,6 +26,12 @@ const MOST_UNANNOUNCED: u32 = 16;
 const MOST_ENCODINGS: usize = 8;
 
 impl Session {
+    /// Forgets the SSRCs of tracks that are published no more: whoever comes in their place begins anew.
+    pub(super) fn forget_sources(&mut self) {
+        let published = &self.published;
+        self.sources.retain(|_, source| published.contains(&source.track));
+    }
+
     /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC
     /// that nobody knows, belongs to the one section that has its payload type, if there is only one.
     pub(super) fn expect_unannounced(&mut self, payload: &[u8]) {

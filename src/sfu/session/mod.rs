@@ -1,8 +1,10 @@
 //! One participant's peer connection: the only door to its `Rtc`, which is always drained after it was touched.
 
 pub mod offer;
+mod agreement;
 mod answer;
 pub mod negotiate;
+pub mod renegotiate;
 pub mod dtls;
 pub mod turn;
 mod clock;
@@ -19,11 +21,12 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::Ufrag;
-use crate::sfu::egress::{NoPayloadType, PayloadType, Sender};
+use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::packet::SourceId;
 use crate::sfu::forward::subscription::{Subscription, Verdict};
-use crate::units::MediaKind;
+use crate::units::{Format, MediaKind};
 
+use self::agreement::Agreement;
 use self::clock::CaptureClock;
 use self::inbound::Source;
 use self::paths::{Path, Paths};
@@ -43,6 +46,8 @@ pub struct Session {
     /// What it can receive.
     pub slots: Vec<Slot>,
     rtc: Rtc,
+    /// What later offers are held against. `None` for clients that make only one.
+    agreement: Option<Agreement>,
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
     sources_seen: u32,
@@ -56,7 +61,7 @@ pub struct Session {
 }
 
 /// A track that the session sends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedTrack {
     /// The track.
     pub id: TrackId,
@@ -75,8 +80,37 @@ pub struct Slot {
     pub track: Option<TrackId>,
     /// Which source is followed, and the numbering.
     pub subscription: Subscription,
+    /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
+    pub is_open: bool,
+    /// The format that could not be played, or was played since, and when the control plane was told.
+    told: Option<(Format, Instant)>,
     sender: Sender,
 }
+
+impl Slot {
+    /// Puts another track behind the slot, or nothing. Returns what was there before.
+    pub fn bind(&mut self, track: Option<TrackId>) -> Option<TrackId> {
+        self.subscription.rebind();
+        self.told = None;
+        std::mem::replace(&mut self.track, track)
+    }
+
+    /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.
+    fn cannot_play(&mut self, now: Instant, format: Format) -> bool {
+        // What can be played later begins with a key frame, and without a gap in the numbers.
+        self.subscription.rebind();
+        let is_news = self
+            .told
+            .is_none_or(|(told, at)| told != format && now.saturating_duration_since(at) >= TELL_EVERY);
+        if is_news {
+            self.told = Some((format, now));
+        }
+        is_news
+    }
+}
+
+/// How often it is told that a slot's track cannot be played. A publisher may alternate codecs as it likes.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Packets asked for again on one section, as last read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -96,21 +130,14 @@ enum Progress {
 }
 
 impl Session {
-    fn new(
-        id: SessionId,
-        ufrag: Ufrag,
-        rtc: Rtc,
-        payload_types: Vec<PayloadType>,
-        published: Vec<PublishedTrack>,
-        slots: Vec<Slot>,
-        now: Instant,
-    ) -> Self {
+    fn new(id: SessionId, ufrag: Ufrag, rtc: Rtc, payload_types: Vec<PayloadType>, now: Instant) -> Self {
         Self {
             id,
             ufrag,
-            published,
-            slots,
+            published: Vec::new(),
+            slots: Vec::new(),
             rtc,
+            agreement: None,
             payload_types,
             sources: HashMap::new(),
             sources_seen: 0,
@@ -164,27 +191,38 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Served {
         let mut served = Served::default();
-        for (place, slot) in work {
+        let takes_part = self.agreement.is_some();
+        for (place, index) in work {
             let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
-            let Some(slot) = self.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
-                continue;
-            };
-            match slot.subscription.accept(packet, *target) {
-                Verdict::Forward(numbers) => match slot.sender.send(&mut self.rtc, packet, numbers) {
-                    Ok(()) => {
+            let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
+            let Some(slot) = self.slots.get_mut(*index).filter(is_behind) else { continue };
+            let mut is_playable = packet.source != *target || slot.sender.plays(packet.format);
+            let verdict =
+                if is_playable { slot.subscription.accept(packet, *target) } else { Verdict::Unwanted };
+            match verdict {
+                Verdict::Forward(numbers) => {
+                    let csrc = takes_part.then(|| track.csrc());
+                    is_playable = slot.sender.send(&mut self.rtc, packet, numbers, csrc).is_ok();
+                    if is_playable {
                         served.packets += 1;
                         served.bytes += packet.payload.len() as u64;
+                        slot.told = slot.told.map(|(_, at)| (packet.format, at));
                     }
-                    Err(NoPayloadType(format)) => {
-                        served.unplayable += 1;
-                        served.refused = Some(format);
-                    }
-                },
+                }
                 Verdict::AwaitsEntry => {
                     served.awaiting += 1;
                     served.wants = Some(*track);
                 }
                 Verdict::Unwanted => {}
+            }
+            if !is_playable {
+                let (track, format) = (*track, packet.format);
+                served.unplayable += 1;
+                if !takes_part {
+                    served.refused = Some(format);
+                } else if slot.cannot_play(now, format) {
+                    turn.events.push(SessionEvent::Unplayable { slot: *index, track, format });
+                }
             }
         }
         if let Some(format) = served.refused {
