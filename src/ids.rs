@@ -71,8 +71,9 @@ pub struct ParticipantId(pub u64);
 pub struct TrackId(pub u64);
 
 impl TrackId {
-    /// The contributing source (RFC 3550 section 5.1) by which packets to participants name the track, so that a client
-    /// knows whose packets are on screen.
+    /// The contributing source (RFC 3550 section 5.1) that packets of this track carry towards participants of a room:
+    /// the low 32 bits of the id. Clients read it with `getContributingSources()`, and so learn whose packets are on
+    /// screen right now.
     #[must_use]
     pub fn csrc(self) -> u32 {
         let [.., a, b, c, d] = self.0.to_be_bytes();

@@ -4,54 +4,13 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Joined, STEP, World};
+use common::media::{FRAME, ended, numbers, picture_id, publish, vp8};
+use common::{STEP, World};
 use sluice::sfu::CoreEvent;
 use sluice::sfu::session::EndReason;
 use sluice::sfu::session::offer::Role;
 use sluice::units::{self, MediaKind};
 use str0m::format::Codec;
-use str0m::rtp::RtpPacket;
-
-const FRAME: Duration = Duration::from_millis(35);
-
-/// A VP8 frame in one packet: 15 bit picture id, TL0PICIDX, and a number by which it is known again.
-fn vp8(keyframe: bool, picture_id: u16, number: u8) -> Vec<u8> {
-    let [high, low] = picture_id.to_be_bytes();
-    let mut payload = vec![0x90, 0xe0, 0x80 | high, low, 7, 0x20, u8::from(!keyframe)];
-    payload.resize(200, number);
-    payload
-}
-
-fn number(packet: &RtpPacket) -> u8 {
-    *packet.payload.last().expect("not empty")
-}
-
-fn picture_id(packet: &RtpPacket) -> u16 {
-    u16::from_be_bytes([packet.payload[2] & 0x7f, packet.payload[3]])
-}
-
-/// Publishes `frames` from the client at `place`; the first is a key frame.
-fn publish(world: &mut World, place: usize, frames: std::ops::Range<u8>, first_picture_id: u16) {
-    let first = frames.start;
-    for frame in frames {
-        let (now, client) = (world.now, &mut world.clients[place]);
-        let video = client.video;
-        let picture = first_picture_id + u16::from(frame - first);
-        client.send(now, video, u32::from(frame) * 3_150, true, &vp8(frame == first, picture, frame));
-        world.run(FRAME);
-    }
-}
-
-fn numbers(world: &World, place: usize) -> Vec<u8> {
-    world.clients[place].received_video().into_iter().map(number).collect()
-}
-
-fn ended(world: &World, joined: &Joined) -> Option<EndReason> {
-    world.events.iter().find_map(|event| match event {
-        CoreEvent::Ended(id, reason) if *id == joined.session => Some(*reason),
-        _ => None,
-    })
-}
 
 #[test]
 fn a_viewer_gets_every_packet_in_order() {

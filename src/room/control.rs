@@ -309,6 +309,7 @@ impl Control {
                 }
                 return;
             }
+            CoreEvent::Answered { .. } | CoreEvent::Unplayable { .. } => {}
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 return self.ended(now, session);

@@ -7,21 +7,44 @@ use std::time::Instant;
 use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
+use super::session::offer::OfferError;
+use super::session::renegotiate::Renegotiated;
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
-use crate::ids::{SessionId, TrackId};
+use crate::ids::{RequestId, SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
 use crate::units::{Format, MediaKind};
 
 /// What the core tells the control plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoreEvent {
     /// Media can flow.
     Connected(SessionId),
     /// A track is received for the first time, or in another format than before.
     TrackFormat(TrackId, Format),
+    /// A participant's later offer was answered or refused.
+    Answered {
+        /// The participant's session.
+        session: SessionId,
+        /// Which request this is the reply to.
+        request: RequestId,
+        /// The answer with all tracks and slots of the session, or why there is none.
+        outcome: Result<Renegotiated, OfferError>,
+    },
+    /// A participant has no decoder for what a slot's track is now. Told once for each binding, and again when the format
+    /// changes; the rest of the session goes on.
+    Unplayable {
+        /// The participant's session.
+        session: SessionId,
+        /// The index of the slot.
+        slot: usize,
+        /// The bound track.
+        track: TrackId,
+        /// The track's format.
+        format: Format,
+    },
     /// A session is gone, and its tracks with it.
     Ended(SessionId, EndReason),
 }
@@ -137,12 +160,11 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let connected = session.is_connected();
         let Some(state) = session.slots.get_mut(slot) else { return };
-        let track = track.filter(|track| self.tracks.contains_key(track));
+        let track = track.filter(|track| state.is_open && self.tracks.contains_key(track));
         if state.track == track {
             return;
         }
-        let before = std::mem::replace(&mut state.track, track);
-        state.subscription.rebind();
+        let before = state.bind(track);
         if let Some(before) = before.and_then(|track| self.tracks.get_mut(&track)) {
             before.subscribers.retain(|subscriber| *subscriber != (id, slot));
         }
@@ -151,12 +173,46 @@ impl Core {
         }
     }
 
+    /// Answers a later offer of a participant with [`CoreEvent::Answered`]; a session that is gone answers nothing. Tracks
+    /// and slots that are not in the answer end.
+    pub fn offer(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        request: RequestId,
+        offer: &str,
+        batch: &mut SendBatch,
+    ) {
+        let before = self.sessions.get(&id).map(|session| session.published.clone()).unwrap_or_default();
+        let mut outcome = None;
+        self.with_session(id, batch, |session, turn| outcome = Some(session.renegotiate(now, offer, turn)));
+        let (Some(session), Some(outcome)) = (self.sessions.get(&id), outcome) else { return };
+        let after = session.published.clone();
+        let closed = session.slots.iter().enumerate().filter(|(_, slot)| !slot.is_open);
+        let closed: Vec<_> = closed.map(|(index, _)| index).collect();
+        for slot in closed {
+            self.bind(id, slot, None);
+        }
+        for track in before.iter().filter(|track| !after.contains(track)) {
+            self.end_track(track.id);
+        }
+        for track in after.iter().filter(|track| !before.contains(track)) {
+            self.tracks.insert(track.id, Track::new(track.id, id, track.kind));
+        }
+        self.events.push(CoreEvent::Answered { session: id, request, outcome });
+    }
+
     /// Lets a track flow to a slot. Only to sessions that are connected: what is sent before that would pile up, and
     /// fall on the subscriber all at once.
     fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
             self.want_keyframe(track);
+        } else if let Some(session) = self.sessions.get_mut(&id)
+            && let Some(slot) = session.slots.get_mut(slot)
+        {
+            // It ended while the subscriber was still connecting.
+            slot.bind(None);
         }
     }
 
@@ -316,6 +372,9 @@ impl Core {
                 self.demux.learn(at, remote, local, id);
             }
             SessionEvent::Media(track, packet) => self.media(track, packet),
+            SessionEvent::Unplayable { slot, track, format } => {
+                self.events.push(CoreEvent::Unplayable { session: id, slot, track, format });
+            }
             SessionEvent::KeyframeWanted(track) => {
                 self.counters.keyframe_requests_in += 1;
                 self.want_keyframe(track);
@@ -360,14 +419,7 @@ impl Core {
         self.timers.remove(id);
         self.work.remove(&id);
         for track in &session.published {
-            let Some(track) = self.tracks.remove(&track.id) else { continue };
-            for (subscriber, slot) in track.subscribers {
-                let slot = self.sessions.get_mut(&subscriber).and_then(|session| session.slots.get_mut(slot));
-                if let Some(slot) = slot.filter(|slot| slot.track == Some(track.id)) {
-                    slot.track = None;
-                    slot.subscription.rebind();
-                }
-            }
+            self.end_track(track.id);
         }
         for slot in session.slots {
             if let Some(track) = slot.track.and_then(|track| self.tracks.get_mut(&track)) {
@@ -376,6 +428,17 @@ impl Core {
         }
         self.counters.ended(reason);
         self.events.push(CoreEvent::Ended(id, reason));
+    }
+
+    /// Takes a track from everybody who has it.
+    fn end_track(&mut self, id: TrackId) {
+        let Some(track) = self.tracks.remove(&id) else { return };
+        for (subscriber, slot) in track.subscribers {
+            let slot = self.sessions.get_mut(&subscriber).and_then(|session| session.slots.get_mut(slot));
+            if let Some(slot) = slot.filter(|slot| slot.track == Some(id)) {
+                slot.bind(None);
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
-use crate::ids::{SessionId, TrackId};
+use crate::ids::{RequestId, SessionId, TrackId};
 use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
@@ -20,6 +20,15 @@ pub enum Command {
         slot: usize,
         /// The track. `None` leaves the slot empty.
         track: Option<TrackId>,
+    },
+    /// Answer a later offer of a participant, with [`CoreEvent::Answered`].
+    Offer {
+        /// The participant's session.
+        session: SessionId,
+        /// What the reply shall be known by.
+        request: RequestId,
+        /// The SDP.
+        offer: String,
     },
     /// End all sessions with a goodbye, then the thread.
     Stop,

@@ -121,6 +121,9 @@ impl Worker {
                 Command::Join(session) => self.core.join(now, *session),
                 Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
                 Command::Bind { session, slot, track } => self.core.bind(session, slot, track),
+                Command::Offer { session, request, offer } => {
+                    self.core.offer(now, session, request, &offer, &mut self.batch);
+                }
                 Command::Stop => {
                     self.core.leave_all(now, &mut self.batch);
                     return false;

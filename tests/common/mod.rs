@@ -7,19 +7,22 @@
     reason = "each test is a crate of its own and uses its own part of the world"
 )]
 
+pub mod media;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sluice::ids::{SessionId, TrackId, WorkerId};
+use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::{Datagram, SendBatch};
 use sluice::net::demux::{Route, Ufrag};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
-use sluice::sfu::session::offer::Role;
+use sluice::sfu::session::offer::{OfferError, Role};
+use sluice::sfu::session::renegotiate::Renegotiated;
 use sluice::sfu::{Core, CoreEvent};
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
@@ -37,10 +40,14 @@ pub struct Client {
     pub address: SocketAddr,
     pub audio: Mid,
     pub video: Mid,
+    /// The video sections of a participant that receive.
+    pub slots: Vec<Mid>,
     pub connected: bool,
     pub closed: bool,
     /// Received media, in the order of arrival.
     pub received: Vec<RtpPacket>,
+    /// The section of each.
+    sections: Vec<Mid>,
     pub keyframe_requests: usize,
     /// Silenced clients neither send nor receive: the network is gone.
     pub silent: bool,
@@ -215,6 +222,33 @@ impl World {
         self.events.extend(self.core.take_events());
     }
 
+    /// Sends a later offer of a participant. Returns what was answered; nothing when the session is gone.
+    pub fn offer(&mut self, joined: &Joined, offer: &str) -> Option<Result<Renegotiated, OfferError>> {
+        let request = RequestId(7);
+        self.core.offer(self.now, joined.session, request, offer, &mut self.batch);
+        self.deliver();
+        let mut answered = None;
+        for event in self.core.take_events() {
+            match event {
+                CoreEvent::Answered { session, request: of, outcome } => {
+                    assert_eq!((session, of), (joined.session, request));
+                    answered = Some(outcome);
+                }
+                other => self.events.push(other),
+            }
+        }
+        answered
+    }
+
+    /// Participants with these video codecs, all connected. Each publishes sound and video, and has a slot for sound and
+    /// two for video.
+    pub fn participants(codecs: &[&[Codec]]) -> (Self, Vec<Joined>) {
+        let mut world = Self::new();
+        let joined = codecs.iter().map(|codecs| world.join(Role::Join, codecs).1).collect();
+        world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+        (world, joined)
+    }
+
     /// A publisher and a viewer that watches it, both connected.
     pub fn publisher_and_viewer(codec: Codec) -> (Self, Joined, Joined) {
         let mut world = Self::new();
@@ -253,19 +287,27 @@ impl Client {
         let [high, low] = u16::try_from(place).expect("few clients").to_be_bytes();
         let address = SocketAddr::from(([10, 0, high, low], 50_000));
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
-        let direction = if role == Role::Publish { Direction::SendOnly } else { Direction::RecvOnly };
+        let direction = if role == Role::Watch { Direction::RecvOnly } else { Direction::SendOnly };
         let mut change = rtc.sdp_api();
         let audio = change.add_media(MediaKind::Audio, direction, None, None, None);
         let video = change.add_media(MediaKind::Video, direction, None, None, None);
+        let mut slots = Vec::new();
+        if role == Role::Join {
+            change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+            let slot = |_| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+            slots.extend((0..2).map(slot));
+        }
         let (offer, pending) = change.apply().expect("something to offer");
         let client = Self {
             rtc,
             address,
             audio,
             video,
+            slots,
             connected: false,
             closed: false,
             received: Vec::new(),
+            sections: Vec::new(),
             keyframe_requests: 0,
             silent: false,
             loses: |_| false,
@@ -277,7 +319,16 @@ impl Client {
         (client, offer.to_sdp_string())
     }
 
-    fn accept(&mut self, answer: &str) {
+    /// Makes another offer. It is open until [`Self::accept`].
+    pub fn offer(&mut self, change: impl FnOnce(&mut SdpApi<'_>)) -> String {
+        let mut api = self.rtc.sdp_api();
+        change(&mut api);
+        let (offer, pending) = api.apply().expect("something to offer");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
+    pub fn accept(&mut self, answer: &str) {
         let answer = SdpAnswer::from_sdp_string(answer).expect("a valid answer");
         let pending = self.pending.take().expect("an offer is open");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("an acceptable answer");
@@ -309,7 +360,12 @@ impl Client {
                 Output::Transmit(transmit) => self.outgoing.push(transmit.contents.to_vec()),
                 Output::Event(Event::Connected) => self.connected = true,
                 Output::Event(Event::Closed) => self.closed = true,
-                Output::Event(Event::RtpPacket(packet)) => self.received.push(packet),
+                Output::Event(Event::RtpPacket(packet)) => {
+                    let mut direct = self.rtc.direct_api();
+                    let stream = direct.stream_rx(&packet.header.ssrc).expect("it was received");
+                    self.sections.push(stream.mid());
+                    self.received.push(packet);
+                }
                 Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests += 1,
                 Output::Event(_) => {}
             }
@@ -365,6 +421,12 @@ impl Client {
     }
 
     /// The received packets of one section.
+    pub fn received_on(&self, mid: Mid) -> Vec<&RtpPacket> {
+        let packets = self.received.iter().zip(&self.sections);
+        packets.filter(|(_, section)| **section == mid).map(|(packet, _)| packet).collect()
+    }
+
+    /// The received packets of all video sections.
     pub fn received_video(&self) -> Vec<&RtpPacket> {
         self.received.iter().filter(|packet| packet.header.payload_type != self.opus()).collect()
     }

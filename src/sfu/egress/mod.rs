@@ -45,11 +45,29 @@ impl Sender {
         self.mid
     }
 
-    /// Sends a packet.
+    /// Lets the receiver understand other payload types from now on.
+    pub fn set_payload_types(&mut self, payload_types: Vec<PayloadType>) {
+        self.payload_types = payload_types;
+        self.last = None;
+    }
+
+    /// Whether the receiver offered something that the format fits.
+    #[must_use]
+    pub fn plays(&mut self, format: Format) -> bool {
+        self.payload_type(format).is_some()
+    }
+
+    /// Sends a packet, with the contributing source `csrc` where one is to be named.
     ///
     /// # Errors
     /// When the receiver offered nothing that the packet's format fits; it is not sent.
-    pub fn send(&mut self, rtc: &mut Rtc, packet: &Packet, numbers: Rewritten) -> Result<(), NoPayloadType> {
+    pub fn send(
+        &mut self,
+        rtc: &mut Rtc,
+        packet: &Packet,
+        numbers: Rewritten,
+        csrc: Option<u32>,
+    ) -> Result<(), NoPayloadType> {
         let payload_type = self.payload_type(packet.format).ok_or(NoPayloadType(packet.format))?;
         let mut direct = rtc.direct_api();
         // A section that the receiver turned off has no stream; nothing is owed to it.
@@ -62,6 +80,7 @@ impl Sender {
             packet.payload.clone(),
         )
         .marker(packet.marker)
+        .csrc(csrc.as_slice())
         .nackable(self.kind == MediaKind::Video)
         .ext_vals(extension_values(packet.extensions));
         if let Some(patch) = numbers.vp8.and_then(|vp8| vp8_patch(&packet.payload, vp8)) {

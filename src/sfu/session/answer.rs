@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::offer::{Media, Role};
+use super::offer::{Flow, Media, Role};
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, Section, payload_type};
 
@@ -18,14 +18,16 @@ pub(super) struct Pair<'s, 'a> {
 ///
 /// - The first live section, and only it, carries the candidates, IPv4 first: FFmpeg and GStreamer's `whepsrc`
 ///   read no further than the first. All are there, so `end-of-candidates` follows (RFC 9725 section 4.3.2).
-/// - A viewer's sections share one media stream, so that players keep sound and picture in step; a publisher's
-///   carry no stream of ours.
+/// - A viewer's sections share one media stream, so that players keep sound and picture in step; each slot of a
+///   participant is a stream of its own, as anybody's track may come to stand behind it; sections that the client
+///   sends on carry no stream of ours.
 /// - Only feedback that was offered is answered (RFC 4585 section 4.2).
 /// - Mids are written as they were offered: str0m changes those that it cannot keep in 16 letters and digits.
 pub(super) fn rewrite(
     session: &Lines<'_>,
     pairs: &[Pair<'_, '_>],
     role: Role,
+    version: u64,
     candidates: &[SocketAddr],
 ) -> String {
     let mut text = String::from("v=0\r\n");
@@ -34,7 +36,7 @@ pub(super) fn rewrite(
             Some(("a=msid-semantic:", _)) => write!(text, "a=msid-semantic: WMS *\r\n"),
             Some(("a=group:BUNDLE", _)) => write_bundle(&mut text, pairs),
             // No need to tell everybody which library of which version is at work.
-            Some((origin, rest)) if origin.starts_with("o=") => write!(text, "o=- {rest}\r\n"),
+            Some((origin, rest)) if origin.starts_with("o=") => write_origin(&mut text, rest, version),
             _ => write!(text, "{line}\r\n"),
         };
     }
@@ -51,13 +53,28 @@ pub(super) fn rewrite(
         let one_of_several =
             several.iter().any(|(kind, several)| *several && pair.offered.kind == Some(*kind));
         let track = if one_of_several { format!("-{}", pair.offered.mid) } else { String::new() };
-        write_section(&mut text, answer, pair.offered, role, &track);
+        let stream = match role {
+            Role::Publish => None,
+            Role::Watch => Some(format!("{STREAM} {STREAM}-{}{track}", answer.kind)),
+            Role::Join if pair.offered.flow == Flow::Down => {
+                Some(format!("slot-{mid} slot-{mid}", mid = pair.offered.mid))
+            }
+            Role::Join => None,
+        };
+        write_section(&mut text, answer, pair.offered, role, stream.as_deref());
         if !candidates_written {
             candidates_written = true;
             write_candidates(&mut text, candidates);
         }
     }
     text
+}
+
+/// `rest` is what str0m wrote behind the name of the user. The version counts up with each answer (RFC 3264 section 8).
+fn write_origin(text: &mut String, rest: &str, version: u64) -> std::fmt::Result {
+    let mut words = rest.splitn(3, ' ');
+    let (id, _, address) = (words.next(), words.next(), words.next());
+    write!(text, "o=- {} {version} {}\r\n", id.unwrap_or("0"), address.unwrap_or("IN IP4 0.0.0.0"))
 }
 
 fn write_bundle(text: &mut String, pairs: &[Pair<'_, '_>]) -> std::fmt::Result {
@@ -84,15 +101,32 @@ fn write_rejection(text: &mut String, offered: &Media<'_>) {
     text.push_str("a=inactive\r\n");
 }
 
-/// `track` is what tells the section's track from others of its kind.
-fn write_section(text: &mut String, section: &Section<'_>, offered: &Media<'_>, role: Role, track: &str) {
+/// The formats of the answered section. A participant's sections may each prefer other codecs, or do without some that
+/// str0m knows from earlier sections: there, those that were offered count, in their order.
+fn formats<'s>(section: &'s Section<'s>, offered: &'s Media<'_>, role: Role) -> Vec<&'s str> {
+    if role != Role::Join || offered.kind.is_none() {
+        return section.formats.clone();
+    }
+    let in_both = offered.section.formats.iter().filter(|format| section.formats.contains(format));
+    in_both.copied().collect()
+}
+
+/// `stream` is what its `a=msid` names, where we send.
+fn write_section(
+    text: &mut String,
+    section: &Section<'_>,
+    offered: &Media<'_>,
+    role: Role,
+    stream: Option<&str>,
+) {
     let (kind, port, protocol) = (section.kind, section.port, offered.section.protocol);
+    let formats = formats(section, offered, role);
     let _ = write!(text, "m={kind} {port} {protocol}");
-    for format in &section.formats {
+    for format in &formats {
         let _ = write!(text, " {format}");
     }
     text.push_str("\r\n");
-    let publishes = role == Role::Publish;
+    let is_left_out = |value: &str| !value.split(' ').next().is_some_and(|number| formats.contains(&number));
     for line in &section.lines.0 {
         let Some((name, value)) = line.strip_prefix("a=").and_then(|a| a.split_once(':')) else {
             if *line != "a=end-of-candidates" {
@@ -105,10 +139,13 @@ fn write_section(text: &mut String, section: &Section<'_>, offered: &Media<'_>, 
             "mid" => {
                 let _ = write!(text, "a=mid:{}\r\n", offered.mid);
             }
-            "msid" | "ssrc" | "ssrc-group" if publishes => {}
             "msid" => {
-                let _ = write!(text, "a=msid:{STREAM} {STREAM}-{kind}{track}\r\n");
+                if let Some(stream) = stream {
+                    let _ = write!(text, "a=msid:{stream}\r\n");
+                }
             }
+            "ssrc" | "ssrc-group" if stream.is_none() => {}
+            "rtpmap" | "fmtp" | "rtcp-fb" if is_left_out(value) => {}
             // The msid above says it for all; only the cname is left to say of a source (RFC 5576 section 6.1).
             "ssrc" => {
                 if let Some((ssrc, _)) = value.split_once(" cname:") {

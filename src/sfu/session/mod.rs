@@ -1,30 +1,34 @@
 //! One participant's peer connection: the only door to its `Rtc`, which is always drained after it was touched.
 
 pub mod offer;
+mod agreement;
 mod answer;
 pub mod negotiate;
+pub mod renegotiate;
 pub mod dtls;
 pub mod turn;
 mod clock;
+mod inbound;
 mod paths;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use str0m::media::{KeyframeRequestKind, Mid, Pt, Rid};
+use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::RtpPacket;
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::Ufrag;
-use crate::sfu::egress::{NoPayloadType, PayloadType, Sender};
-use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
+use crate::sfu::egress::{PayloadType, Sender};
+use crate::sfu::forward::packet::SourceId;
 use crate::sfu::forward::subscription::{Subscription, Verdict};
-use crate::units::MediaKind;
+use crate::units::{Format, MediaKind};
 
-use self::clock::{CaptureClock, Report};
+use self::agreement::Agreement;
+use self::clock::CaptureClock;
+use self::inbound::Source;
 use self::paths::{Path, Paths};
 pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
@@ -42,6 +46,8 @@ pub struct Session {
     /// What it can receive.
     pub slots: Vec<Slot>,
     rtc: Rtc,
+    /// What later offers are held against. `None` for clients that make only one.
+    agreement: Option<Agreement>,
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
     sources_seen: u32,
@@ -55,7 +61,7 @@ pub struct Session {
 }
 
 /// A track that the session sends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishedTrack {
     /// The track.
     pub id: TrackId,
@@ -74,25 +80,37 @@ pub struct Slot {
     pub track: Option<TrackId>,
     /// Which source is followed, and the numbering.
     pub subscription: Subscription,
+    /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
+    pub is_open: bool,
+    /// The format that could not be played, or was played since, and when the control plane was told.
+    told: Option<(Format, Instant)>,
     sender: Sender,
 }
 
-/// An SSRC of the publisher.
-#[derive(Debug, Clone, Copy)]
-struct Source {
-    track: PublishedTrack,
-    rid: Option<Rid>,
-    encoding: EncodingIndex,
-    id: SourceId,
+impl Slot {
+    /// Puts another track behind the slot, or nothing. Returns what was there before.
+    pub fn bind(&mut self, track: Option<TrackId>) -> Option<TrackId> {
+        self.subscription.rebind();
+        self.told = None;
+        std::mem::replace(&mut self.track, track)
+    }
+
+    /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.
+    fn cannot_play(&mut self, now: Instant, format: Format) -> bool {
+        // What can be played later begins with a key frame, and without a gap in the numbers.
+        self.subscription.rebind();
+        let is_news = self
+            .told
+            .is_none_or(|(told, at)| told != format && now.saturating_duration_since(at) >= TELL_EVERY);
+        if is_news {
+            self.told = Some((format, now));
+        }
+        is_news
+    }
 }
 
-/// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
-/// memory.
-const MOST_SOURCES: u32 = 256;
-/// How many SSRCs that nobody announced are listened to.
-const MOST_UNANNOUNCED: u32 = 16;
-/// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
-const MOST_ENCODINGS: usize = 8;
+/// How often it is told that a slot's track cannot be played. A publisher may alternate codecs as it likes.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Packets asked for again on one section, as last read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -112,21 +130,14 @@ enum Progress {
 }
 
 impl Session {
-    fn new(
-        id: SessionId,
-        ufrag: Ufrag,
-        rtc: Rtc,
-        payload_types: Vec<PayloadType>,
-        published: Vec<PublishedTrack>,
-        slots: Vec<Slot>,
-        now: Instant,
-    ) -> Self {
+    fn new(id: SessionId, ufrag: Ufrag, rtc: Rtc, payload_types: Vec<PayloadType>, now: Instant) -> Self {
         Self {
             id,
             ufrag,
-            published,
-            slots,
+            published: Vec::new(),
+            slots: Vec::new(),
             rtc,
+            agreement: None,
             payload_types,
             sources: HashMap::new(),
             sources_seen: 0,
@@ -166,36 +177,6 @@ impl Session {
         self.step(Input::Receive(now, received), now, turn, is_check.then_some(path));
     }
 
-    /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC
-    /// that nobody knows, belongs to the one section that has its payload type, if there is only one.
-    fn expect_unannounced(&mut self, payload: &[u8]) {
-        let Some(&[first, second, .., a, b, c, d]) = payload.first_chunk::<12>() else { return };
-        let (ssrc, number) = (u32::from_be_bytes([a, b, c, d]), second & 0x7f);
-        // Version 2; RTCP is 192 to 223 in the second byte.
-        if first & 0xc0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
-            return;
-        }
-        // The length of the extension block, in words, stands behind the CSRCs and two bytes of its profile.
-        let block = 14 + 4 * usize::from(first & 0x0f);
-        if first & 0x10 != 0 && payload.get(block..block + 2) != Some(&[0, 0]) {
-            return;
-        }
-        // Retransmissions have payload types and SSRCs of their own, which str0m knows how to place.
-        if !self.payload_types.iter().any(|known| known.number == number) {
-            return;
-        }
-        let with_type = |track: &&PublishedTrack| {
-            self.rtc.media(track.mid).is_some_and(|media| media.remote_pts().contains(&Pt::from(number)))
-        };
-        let mut sections = self.published.iter().filter(with_type).map(|track| track.mid);
-        let (Some(mid), None) = (sections.next(), sections.next()) else { return };
-        // The header is not authenticated yet: who forges packets must not fill the memory.
-        if self.unannounced < MOST_UNANNOUNCED && self.rtc.direct_api().stream_rx(&ssrc.into()).is_none() {
-            self.unannounced += 1;
-            self.rtc.direct_api().expect_stream_rx(ssrc.into(), None, mid, None);
-        }
-    }
-
     /// Lets time pass; also sends what was written.
     pub fn drive(&mut self, now: Instant, turn: &mut Turn<'_>) {
         self.step(Input::Timeout(now), now, turn, None);
@@ -210,27 +191,38 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Served {
         let mut served = Served::default();
-        for (place, slot) in work {
+        let takes_part = self.agreement.is_some();
+        for (place, index) in work {
             let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
-            let Some(slot) = self.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
-                continue;
-            };
-            match slot.subscription.accept(packet, *target) {
-                Verdict::Forward(numbers) => match slot.sender.send(&mut self.rtc, packet, numbers) {
-                    Ok(()) => {
+            let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
+            let Some(slot) = self.slots.get_mut(*index).filter(is_behind) else { continue };
+            let mut is_playable = packet.source != *target || slot.sender.plays(packet.format);
+            let verdict =
+                if is_playable { slot.subscription.accept(packet, *target) } else { Verdict::Unwanted };
+            match verdict {
+                Verdict::Forward(numbers) => {
+                    let csrc = takes_part.then(|| track.csrc());
+                    is_playable = slot.sender.send(&mut self.rtc, packet, numbers, csrc).is_ok();
+                    if is_playable {
                         served.packets += 1;
                         served.bytes += packet.payload.len() as u64;
+                        slot.told = slot.told.map(|(_, at)| (packet.format, at));
                     }
-                    Err(NoPayloadType(format)) => {
-                        served.unplayable += 1;
-                        served.refused = Some(format);
-                    }
-                },
+                }
                 Verdict::AwaitsEntry => {
                     served.awaiting += 1;
                     served.wants = Some(*track);
                 }
                 Verdict::Unwanted => {}
+            }
+            if !is_playable {
+                let (track, format) = (*track, packet.format);
+                served.unplayable += 1;
+                if !takes_part {
+                    served.refused = Some(format);
+                } else if slot.cannot_play(now, format) {
+                    turn.events.push(SessionEvent::Unplayable { slot: *index, track, format });
+                }
             }
         }
         if let Some(format) = served.refused {
@@ -352,70 +344,5 @@ impl Session {
         if received + sent > 0 {
             turn.events.push(SessionEvent::Nacks { received, sent });
         }
-    }
-
-    fn media(&mut self, packet: RtpPacket, turn: &mut Turn<'_>) {
-        let number = *packet.header.payload_type;
-        let payload_type = self.payload_types.iter().find(|pt| pt.number == number);
-        let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
-            return turn.unknown_media += 1;
-        };
-        let report = packet.last_sender_info.map(|info| Report {
-            ntp: info.ntp_time,
-            rtp: u32::try_from(info.rtp_time.numer() & u64::from(u32::MAX)).unwrap_or_default(),
-        });
-        let codec = payload_type.format.codec;
-        let timestamp = packet.header.timestamp;
-        let extensions = &packet.header.ext_vals;
-        let media = Packet {
-            source: source.id,
-            encoding: source.encoding,
-            sequence: *packet.seq_no,
-            timestamp,
-            marker: packet.header.marker,
-            format: payload_type.format,
-            entry: is_entry(codec, &packet.payload),
-            arrived: packet.timestamp,
-            captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
-            extensions: Extensions {
-                audio_level: extensions.audio_level,
-                voice_activity: extensions.voice_activity,
-                orientation: extensions.video_orientation.map(|orientation| orientation as u8),
-            },
-            payload: packet.payload,
-        };
-        turn.events.push(SessionEvent::Media(source.track.id, media));
-    }
-
-    fn source(&mut self, packet: &RtpPacket, turn: &mut Turn<'_>) -> Option<Source> {
-        let ssrc = packet.header.ssrc;
-        if let Some(source) = self.sources.get(&ssrc) {
-            return Some(*source);
-        }
-        self.sources_seen += 1;
-        if self.sources_seen > MOST_SOURCES {
-            tracing::warn!(session = %self.id, "the publisher changes its SSRCs without end; closing it");
-            turn.events.push(SessionEvent::Ended(EndReason::Broken));
-            return None;
-        }
-        let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_rx(&ssrc)?;
-        let (mid, rid) = (stream.mid(), stream.rid());
-        let track = *self.published.iter().find(|track| track.mid == mid)?;
-        let of_track = || self.sources.values().filter(|known| known.track.id == track.id);
-        let known = of_track().find(|known| known.rid == rid).map(|known| known.encoding);
-        let encoding = match known {
-            Some(encoding) => encoding,
-            None if of_track().count() < MOST_ENCODINGS => {
-                EncodingIndex(u8::try_from(of_track().count()).ok()?)
-            }
-            None => return None,
-        };
-        // The SSRC that carried the encoding until now has had its day.
-        self.sources.retain(|_, known| known.track.id != track.id || known.rid != rid);
-        *turn.next_source += 1;
-        let source = Source { track, rid, encoding, id: SourceId(*turn.next_source) };
-        self.sources.insert(*ssrc, source);
-        Some(source)
     }
 }

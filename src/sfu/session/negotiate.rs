@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
-use str0m::media::{Direction, Mid, Pt};
+use str0m::media::{Mid, Pt};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+use super::agreement::Agreement;
 use super::answer::{Pair, rewrite};
 use super::dtls::Identity;
-use super::offer::{Media, Offer, OfferError, Role};
+use super::offer::{Coding, Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
@@ -40,7 +41,8 @@ pub struct NewSession {
     pub ufrag: Ufrag,
     /// The local ICE password: at least 22 ICE characters (RFC 8445 section 5.3).
     pub password: String,
-    /// The id of the first published track; the others count up from it.
+    /// The id of the first published track. The others count up from it: by one for each track of a publisher, and by the
+    /// place of their section in a participant's offer, which is less than [`MAX_SECTIONS`](crate::wire::sdp::MAX_SECTIONS).
     pub first_track: TrackId,
     /// Where sequence numbers and timestamps begin (RFC 3550 section 5.1).
     pub seed: u64,
@@ -60,22 +62,26 @@ pub struct Answered {
     pub remote_credentials: Vec<(String, String)>,
 }
 
-/// A track of a publisher, as far as the offer tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A published track, as far as the offer tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnsweredTrack {
     /// The track's id.
     pub id: TrackId,
+    /// The name of its section.
+    pub mid: String,
     /// Audio or video.
     pub kind: MediaKind,
     /// The format that the client will most likely send: the first that both ends know.
     pub format: Format,
 }
 
-/// A section of a viewer's offer that a track can be bound to.
+/// A section of an offer that a track can be bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnsweredSlot {
     /// The index of the slot in its session.
     pub index: usize,
+    /// The name of its section.
+    pub mid: String,
     /// Audio or video.
     pub kind: MediaKind,
     /// What the viewer decodes.
@@ -95,19 +101,19 @@ pub fn answer(
 ) -> Result<Answered, OfferError> {
     let offer = Offer::parse(offer, role)?;
     // str0m panics at some offers, such as one codec under two payload types. Nothing it held outlives that.
-    catch_unwind(AssertUnwindSafe(|| accept(&offer, role, new, endpoint, now)))
+    catch_unwind(AssertUnwindSafe(|| accept(offer, role, new, endpoint, now)))
         .unwrap_or_else(|_| Err(OfferError::Refused("its lines contradict each other".to_owned())))
 }
 
 /// Answers an offer that was found fit.
 fn accept(
-    offer: &Offer<'_>,
+    offer: Offer<'_>,
     role: Role,
     new: &NewSession,
     endpoint: &Endpoint,
     now: Instant,
 ) -> Result<Answered, OfferError> {
-    let (codecs, offered) = offer.codecs();
+    let (codecs, codings) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
         .set_stats_interval(Some(STATS_INTERVAL))
@@ -124,83 +130,169 @@ fn accept(
         rtc.add_local_candidate(candidate);
     }
     let refused = |error: &dyn std::fmt::Display| OfferError::Refused(error.to_string());
-    let cleaned = SdpOffer::from_sdp_string(&offer.cleaned()).map_err(|e| refused(&e))?;
+    let shown = offer.lines();
+    let cleaned = SdpOffer::from_sdp_string(&offer.cleaned(&shown)).map_err(|e| refused(&e))?;
     let answered = rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e))?.to_sdp_string();
     let answered = Sdp::parse(&answered).map_err(|e| refused(&e))?;
     // str0m leaves out sections whose m-line it does not know; then it is unclear which answer is whose.
-    if answered.sections.len() != offer.taken().count() {
+    if answered.sections.len() != shown.len() {
         return Err(refused(&"str0m skipped one of its m-lines"));
     }
-    let mut lines = Vec::new();
-    let mut answers = answered.sections.iter();
-    let pairs: Vec<_> =
-        offer.sections.iter().map(|media| pair(media, &mut answers, &rtc, &offered, &mut lines)).collect();
-    let answer = rewrite(&answered.session, &pairs, role, &endpoint.candidates);
+    let (pairs, lines) = pair_up(&offer.sections, &shown, &answered, &rtc, &codings);
+    let answer = rewrite(&answered.session, &pairs, role, FIRST_VERSION, &endpoint.candidates);
     if role == Role::Publish && pairs.iter().any(|pair| pair.offered.taken && pair.answer.is_none()) {
         return Err(refused(&"two of its sections give one payload type to different codecs"));
     }
-    if lines.is_empty() {
+    let is_empty = match role {
+        Role::Publish | Role::Watch => lines.is_empty(),
+        Role::Join => pairs.iter().all(|pair| pair.answer.is_none()),
+    };
+    if is_empty {
         return Err(refused(&"none of its sections was accepted"));
     }
-    let (tracks, published) =
-        if role == Role::Publish { publish(&lines, new.first_track) } else { Default::default() };
-    let (slots, open) = if role == Role::Watch { watch(&lines, new.seed) } else { Default::default() };
-    let session = Session::new(new.id, new.ufrag, rtc, offered, published, open, now);
-    Ok(Answered { session, answer, tracks, slots, remote_credentials: offer.credentials() })
+    let remote_credentials = offer.credentials();
+    let mut session = Session::new(new.id, new.ufrag, rtc, payload_types(&codings), now);
+    let first = new.first_track;
+    let (tracks, slots) = match role {
+        // Ids without gaps, as ever.
+        Role::Publish => (session.publish((first.0..).map(TrackId).zip(&lines)), Vec::new()),
+        Role::Watch => (Vec::new(), session.open_slots(&lines, new.seed)),
+        Role::Join => (session.publish(by_place(&lines, first)), session.open_slots(&lines, new.seed)),
+    };
+    if role == Role::Join {
+        session.agreement = Some(Agreement::new(offer, codings, new, &endpoint.candidates));
+    }
+    Ok(Answered { session, answer, tracks, slots, remote_credentials })
 }
 
+/// The version of a first answer.
+pub(super) const FIRST_VERSION: u64 = 1;
+
 /// A live audio or video section of an answered offer.
-struct Line {
+pub(super) struct Line {
+    /// Its place in the offer.
+    place: usize,
+    name: String,
     mid: Mid,
     kind: MediaKind,
+    flow: Flow,
     /// What both ends know, in the client's order.
     payload_types: Vec<PayloadType>,
     /// The first of them.
     format: Format,
 }
 
+pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {
+    codings.iter().map(|coding| coding.payload_type).collect()
+}
+
+/// The published sections with ids that a section keeps as long as it has its place.
+pub(super) fn by_place(lines: &[Line], first: TrackId) -> impl Iterator<Item = (TrackId, &Line)> {
+    let sent = lines.iter().filter(|line| line.flow == Flow::Up);
+    sent.map(move |line| (TrackId(first.0 + line.place as u64), line))
+}
+
+/// Pairs the sections of an offer with what str0m answered to the m-lines that it was shown; also returns those on
+/// which media can flow.
+pub(super) fn pair_up<'s, 'a>(
+    offered: &'s [Media<'a>],
+    shown: &[Shown],
+    answered: &'s Sdp<'s>,
+    rtc: &Rtc,
+    codings: &[Coding],
+) -> (Vec<Pair<'s, 'a>>, Vec<Line>) {
+    let mut answers = vec![None; offered.len()];
+    for (line, answer) in shown.iter().zip(&answered.sections) {
+        if let Shown::Section(index) = line
+            && let Some(place) = answers.get_mut(*index)
+        {
+            *place = Some(answer);
+        }
+    }
+    let mut lines = Vec::new();
+    let sections = offered.iter().zip(answers).enumerate();
+    let pairs = sections.map(|(place, (media, answer))| pair(place, media, answer, rtc, codings, &mut lines));
+    (pairs.collect(), lines)
+}
+
 /// Pairs a section with its answer, and notes it in `lines` when media can flow.
 fn pair<'s, 'a>(
+    place: usize,
     offered: &'s Media<'a>,
-    answers: &mut impl Iterator<Item = &'s Section<'s>>,
+    answer: Option<&'s Section<'s>>,
     rtc: &Rtc,
-    codecs: &[PayloadType],
+    codings: &[Coding],
     lines: &mut Vec<Line>,
 ) -> Pair<'s, 'a> {
-    let answer = if offered.taken { answers.next() } else { None };
     let Some(kind) = offered.kind else { return Pair { offered, answer } };
     let mid = Mid::from(&*offered.mid);
-    let Some(media) = rtc.media(mid) else { return Pair { offered, answer: None } };
-    let agreed = |pt: &&PayloadType| media.remote_pts().contains(&Pt::from(pt.number));
-    let payload_types: Vec<_> = codecs.iter().filter(agreed).copied().collect();
+    let Some(media) = rtc.media(mid).filter(|_| answer.is_some()) else {
+        return Pair { offered, answer: None };
+    };
+    let agreed = |pt: &&PayloadType| {
+        media.remote_pts().contains(&Pt::from(pt.number))
+            && codings.iter().any(|known| known.payload_type == **pt)
+    };
+    let payload_types: Vec<_> = offered.formats.iter().filter(agreed).copied().collect();
     // Where nothing was agreed on, str0m would answer a live section without a format.
     let Some(first) = payload_types.first() else { return Pair { offered, answer: None } };
-    if media.direction() != Direction::Inactive {
-        lines.push(Line { mid, kind, format: first.format, payload_types });
+    if offered.flow != Flow::Still {
+        let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.format);
+        lines.push(Line { place, name, mid, kind, flow, format, payload_types });
     }
     Pair { offered, answer }
 }
 
-/// What a publisher's sections become: for the rooms, and for the session.
-fn publish(lines: &[Line], first: TrackId) -> (Vec<AnsweredTrack>, Vec<PublishedTrack>) {
-    let track = |(id, line): (u64, &Line)| {
-        let (id, kind) = (TrackId(id), line.kind);
-        (AnsweredTrack { id, kind, format: line.format }, PublishedTrack { id, mid: line.mid, kind })
-    };
-    (first.0..).zip(lines).map(track).unzip()
-}
+impl Session {
+    /// Publishes exactly these tracks from now on.
+    pub(super) fn publish<'l>(
+        &mut self,
+        tracks: impl Iterator<Item = (TrackId, &'l Line)>,
+    ) -> Vec<AnsweredTrack> {
+        let track = |(id, line): (TrackId, &Line)| {
+            let (mid, kind, format) = (line.name.clone(), line.kind, line.format);
+            (AnsweredTrack { id, mid, kind, format }, PublishedTrack { id, mid: line.mid, kind })
+        };
+        let (answered, published) = tracks.map(track).unzip();
+        self.published = published;
+        self.forget_sources();
+        answered
+    }
 
-/// What a viewer's sections become: for the rooms, and for the session.
-fn watch(lines: &[Line], seed: u64) -> (Vec<AnsweredSlot>, Vec<Slot>) {
-    let slot = |(index, line): (usize, &Line)| {
-        let payload_types = line.payload_types.clone();
-        (AnsweredSlot { index, kind: line.kind, payload_types }, open_slot(line, index, seed))
-    };
-    lines.iter().enumerate().map(slot).unzip()
+    /// Opens a slot for each section towards the client, and closes those that are there no more. A slot that was there
+    /// before keeps its index, its binding and its numbering.
+    pub(super) fn open_slots(&mut self, lines: &[Line], seed: u64) -> Vec<AnsweredSlot> {
+        for slot in &mut self.slots {
+            slot.is_open = false;
+        }
+        let down = lines.iter().filter(|line| line.flow == Flow::Down);
+        down.map(|line| {
+            let index = self.open_slot(line, seed);
+            let (mid, kind, payload_types) = (line.name.clone(), line.kind, line.payload_types.clone());
+            AnsweredSlot { index, mid, kind, payload_types }
+        })
+        .collect()
+    }
+
+    fn open_slot(&mut self, line: &Line, seed: u64) -> usize {
+        let known = self
+            .slots
+            .iter_mut()
+            .enumerate()
+            .find(|(_, slot)| slot.sender.mid() == line.mid && slot.kind == line.kind);
+        if let Some((index, slot)) = known {
+            slot.is_open = true;
+            slot.sender.set_payload_types(line.payload_types.clone());
+            return index;
+        }
+        let index = self.slots.len();
+        self.slots.push(empty_slot(line, index, seed));
+        index
+    }
 }
 
 /// A slot to which nothing is bound.
-fn open_slot(line: &Line, index: usize, seed: u64) -> Slot {
+fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
     // Each slot begins with other numbers: the seed is turned by a different amount for each.
     let turned = seed.rotate_left(u32::try_from(index % 61).unwrap_or_default());
     let [a, b, c, d, e, f, ..] = turned.to_be_bytes();
@@ -208,6 +300,8 @@ fn open_slot(line: &Line, index: usize, seed: u64) -> Slot {
         kind: line.kind,
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
+        is_open: true,
+        told: None,
         sender: Sender::new(line.mid, line.kind, line.payload_types.clone()),
     }
 }

@@ -16,6 +16,8 @@ use std::collections::HashSet;
 
 use str0m::format::CodecConfig;
 
+pub(super) use self::cleaned::Shown;
+pub(super) use self::codecs::{Coding, Settled};
 use self::codecs::{encoding_names, formats};
 use crate::sfu::egress::PayloadType;
 use crate::units::MediaKind;
@@ -34,6 +36,31 @@ pub enum Role {
     Publish,
     /// It receives (WHEP, draft-ietf-wish-whep).
     Watch,
+    /// It takes part in a room: it may send, receive and speak over data channels, all in one session, and change its
+    /// mind later.
+    Join,
+}
+
+/// Which way media of a section goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// From the client.
+    Up,
+    /// To the client.
+    Down,
+    /// Nowhere, as the section is inactive or not of the role.
+    Still,
+}
+
+impl Flow {
+    /// What becomes of a direction that the client offers.
+    fn of(direction: &str, role: Role) -> Self {
+        match (direction, role) {
+            ("sendonly" | "sendrecv", Role::Publish | Role::Join) => Self::Up,
+            ("recvonly" | "sendrecv", Role::Watch) | ("recvonly", Role::Join) => Self::Down,
+            _ => Self::Still,
+        }
+    }
 }
 
 /// Why an offer gets no answer. The sentences are shown to people.
@@ -67,6 +94,9 @@ pub enum OfferError {
         /// The encoding names of the section.
         offered: String,
     },
+    /// A later offer with other ICE credentials, or with another certificate.
+    #[error("This server does not restart ICE on a session; join again with the resume token.")]
+    IceRestart,
     /// str0m's own reason.
     #[error("The offer cannot be answered: {0}.")]
     Refused(String),
@@ -76,8 +106,10 @@ pub enum OfferError {
 pub(super) struct Offer<'a> {
     /// Every section, in the order of the offer.
     pub(super) sections: Vec<Media<'a>>,
-    transport: Transport<'a>,
+    pub(super) transport: Transport<'a>,
     role: Role,
+    /// What earlier offers of the session have settled.
+    settled: Settled,
     /// Whether str0m can write all mids as they are into packets: it knows 16 letters and digits, and writes the mids
     /// of other forms differently.
     mids_are_plain: bool,
@@ -92,22 +124,22 @@ pub(super) struct Media<'a> {
     pub(super) mid: Cow<'a, str>,
     pub(super) payload_types: PayloadTypes<'a>,
     /// The payload types that carry a codec we forward.
-    formats: Vec<PayloadType>,
+    pub(super) formats: Vec<PayloadType>,
     /// The client itself has given the section up.
-    rejected: bool,
+    pub(super) rejected: bool,
     /// Its kind, protocol and codecs are known here. A section that is not taken is answered as rejected (RFC 3264
     /// section 6), and str0m does not see it.
     pub(super) taken: bool,
-    /// Whether media goes the way that the role wants.
-    flows: bool,
+    /// Which way media goes.
+    pub(super) flow: Flow,
 }
 
 /// What the sections share, as they are bundled.
-struct Transport<'a> {
+pub(super) struct Transport<'a> {
     /// ICE user fragments with their passwords. Bundled sections should name the same, but may not all do.
-    credentials: Vec<(&'a str, &'a str)>,
-    fingerprints: Vec<&'a str>,
-    setup: Option<&'a str>,
+    pub(super) credentials: Vec<(&'a str, &'a str)>,
+    pub(super) fingerprints: Vec<&'a str>,
+    pub(super) setup: Option<&'a str>,
 }
 
 impl<'a> Offer<'a> {
@@ -127,16 +159,46 @@ impl<'a> Offer<'a> {
         }
         let plain = |mid: &str| mid.len() <= 16 && mid.bytes().all(|b| b.is_ascii_alphanumeric());
         let mids_are_plain = sections.iter().all(|media| plain(&media.mid));
-        let offer = Self { sections, transport, role, mids_are_plain };
+        let settled = Settled::default();
+        let offer = Self { sections, transport, role, settled, mids_are_plain };
         offer.check()?;
         Ok(offer)
     }
 
+    /// Leaves out what contradicts earlier offers of the session: a payload type and the number of a header extension
+    /// are one thing in the whole bundle, for its whole life (RFC 8843 section 10.1.2), and str0m learns no new codecs.
+    pub(super) fn hold_to(&mut self, settled: Settled) {
+        for media in &mut self.sections {
+            media.formats.retain(|entry| settled.codings.iter().any(|known| known.payload_type == *entry));
+            media.taken &= media.kind.is_none() || !media.formats.is_empty();
+        }
+        self.settled = settled;
+    }
+
+    /// What is settled for all later offers of the session.
+    pub(super) fn settle(self, codings: Vec<Coding>) -> Settled {
+        let mut extensions = self.settled.extensions;
+        for media in self.sections.iter().filter(|media| media.taken && media.kind.is_some()) {
+            for extmap in media.section.lines.attributes("extmap").take(cleaned::MAX_REPEATED) {
+                let (Some(number), uri) = extension(extmap) else { continue };
+                if !extensions.iter().any(|(known, other)| *known == number || other == uri) {
+                    extensions.push((number, uri.to_owned()));
+                }
+            }
+        }
+        Settled { codings, extensions }
+    }
+
     fn check(&self) -> Result<(), OfferError> {
         let active = || self.sections.iter().filter(|media| !media.rejected);
-        let wanted = || active().filter(|media| media.kind.is_some() && media.flows);
+        let wanted = || active().filter(|media| media.kind.is_some() && media.flow != Flow::Still);
+        let verb = match self.role {
+            Role::Publish => "sends",
+            Role::Watch => "wants to receive",
+            Role::Join if active().any(|media| media.taken) => return Ok(()),
+            Role::Join => "sends or wants to receive",
+        };
         if wanted().next().is_none() {
-            let verb = if self.role == Role::Publish { "sends" } else { "wants to receive" };
             return Err(OfferError::NothingToDo(verb));
         }
         let refusal = match self.role {
@@ -145,18 +207,18 @@ impl<'a> Offer<'a> {
             Role::Publish => wanted().chain(active()).find_map(|media| media.refusal(self.role)),
             // A viewer can do without the sections that are not for it, as long as there is one that is.
             Role::Watch if wanted().any(|media| media.taken) => None,
-            Role::Watch => wanted().find_map(|media| media.refusal(self.role)),
+            Role::Watch | Role::Join => wanted().find_map(|media| media.refusal(self.role)),
         };
         refusal.map_or(Ok(()), Err)
     }
 
-    /// The sections that str0m sees.
+    /// The sections that str0m sees of a first offer.
     pub(super) fn taken(&self) -> impl Iterator<Item = &Media<'a>> {
         self.sections.iter().filter(|media| media.taken)
     }
 
     /// What str0m shall be configured with, and the payload types of all sections.
-    pub(super) fn codecs(&self) -> (CodecConfig, Vec<PayloadType>) {
+    pub(super) fn codecs(&self) -> (CodecConfig, Vec<Coding>) {
         codecs::config(self.taken().map(|media| (&media.payload_types, media.formats.as_slice())))
     }
 
@@ -185,13 +247,18 @@ impl<'a> Media<'a> {
         // Port 0 means rejected, unless the section lives inside the bundle only (RFC 8843 section 6).
         let rejected = section.port == 0 && !is_bundled(&section, bundle);
         let direction = direction(&section.lines).or_else(|| direction(session)).unwrap_or("sendrecv");
-        let flows = match role {
-            Role::Publish => matches!(direction, "sendonly" | "sendrecv"),
-            Role::Watch => matches!(direction, "recvonly" | "sendrecv"),
-        };
-        let mut media = Self { section, kind, mid, payload_types, formats, rejected, taken: false, flows };
-        media.taken = !rejected && media.is_spoken() && (kind.is_none() || !media.formats.is_empty());
+        let flow = Flow::of(direction, role);
+        let mut media = Self { section, kind, mid, payload_types, formats, rejected, taken: false, flow };
+        let fits = kind.is_none() || !media.formats.is_empty();
+        // A participant can do without one of its sections; a publisher is refused whole.
+        let is_bearable = role != Role::Join || !media.has_too_many_layers();
+        media.taken = !rejected && media.is_spoken() && fits && is_bearable;
         media
+    }
+
+    fn has_too_many_layers(&self) -> bool {
+        let layers = self.section.lines.attribute("simulcast").unwrap_or_default();
+        layers.matches([';', ',']).count() >= MAX_LAYERS
     }
 
     /// Whether kind and protocol are known here.
@@ -210,12 +277,11 @@ impl<'a> Media<'a> {
             let reason = format!("its m-line of kind {kind:?} and protocol {protocol:?} is not spoken here");
             return Some(OfferError::Refused(reason));
         }
-        let layers = self.section.lines.attribute("simulcast").unwrap_or_default();
-        if role == Role::Publish && layers.matches([';', ',']).count() >= MAX_LAYERS {
+        if role != Role::Watch && self.has_too_many_layers() {
             let reason = format!("a section has more than {MAX_LAYERS} simulcast layers");
             return Some(OfferError::Refused(reason));
         }
-        let kind = self.kind.filter(|_| self.flows && self.formats.is_empty())?;
+        let kind = self.kind.filter(|_| self.flow != Flow::Still && self.formats.is_empty())?;
         Some(OfferError::NoCodec { kind, offered: encoding_names(&self.payload_types) })
     }
 }
@@ -275,6 +341,13 @@ fn mids<'a>(sdp: &Sdp<'a>) -> Result<Vec<Cow<'a, str>>, OfferError> {
 
 fn is_bundled(section: &Section<'_>, bundle: &HashSet<&str>) -> bool {
     section.mid().is_some_and(|mid| bundle.contains(mid))
+}
+
+/// The number and the URI of an `a=extmap` value, `<number>[/<direction>] <URI> [<attributes>]` (RFC 8285 section 5).
+fn extension(extmap: &str) -> (Option<u8>, &str) {
+    let mut words = extmap.split_ascii_whitespace();
+    let number = words.next().and_then(|word| word.split('/').next()?.parse().ok());
+    (number, words.next().unwrap_or_default())
 }
 
 /// The direction that lines name; `sendrecv` where nothing is said at all (RFC 8866 section 6.7).

@@ -69,6 +69,15 @@ pub enum SessionEvent {
     },
     /// A media packet of a published track.
     Media(TrackId, Packet),
+    /// The receiver behind a slot has no decoder for what the bound track is now.
+    Unplayable {
+        /// The index of the slot.
+        slot: usize,
+        /// The bound track.
+        track: TrackId,
+        /// Its format.
+        format: Format,
+    },
     /// The decoder behind a slot needs a key frame.
     KeyframeWanted(TrackId),
     /// So many more packets were asked for again.

@@ -7,11 +7,12 @@
 use std::fmt::Write as _;
 
 use super::codecs::{FEEDBACK, resends};
-use super::{Media, Offer, Role};
+use super::{Flow, Media, Offer, Role, extension};
+use crate::units::MediaKind;
 
 /// The most `a=ssrc` lines that are read of a section, and the most lines of other kinds that may be repeated:
 /// 16 sources with the four lines that browsers write of each.
-const MAX_REPEATED: usize = 64;
+pub(super) const MAX_REPEATED: usize = 64;
 
 /// What is copied from media sections of a client that sends. A viewer is sent one encoding of each track, and says
 /// nothing of sources.
@@ -23,12 +24,35 @@ const OF_DATA_CHANNELS: [&str; 3] = ["sctp-port", "max-message-size", "sctp-init
 /// The extension by which a packet names its section (RFC 9143 section 15.2).
 const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
+/// An m-line as str0m is shown it. Those of a session keep their places, wherever the client has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sfu::session) enum Shown {
+    /// The section of the offer with this index.
+    Section(usize),
+    /// A section that was stopped (RFC 8829 section 5.2.2).
+    Stopped(String, MediaKind),
+    /// A data channel that was stopped. str0m keeps its line as it is.
+    StoppedChannel(String),
+}
+
 impl Offer<'_> {
-    /// The sections that are [taken](Media::taken), as an offer of their own.
-    pub(in crate::sfu::session) fn cleaned(&self) -> String {
+    /// The m-lines of a first offer: all sections that are [taken](Media::taken).
+    pub(in crate::sfu::session) fn lines(&self) -> Vec<Shown> {
+        let taken = self.sections.iter().enumerate().filter(|(_, media)| media.taken);
+        taken.map(|(index, _)| Shown::Section(index)).collect()
+    }
+
+    /// These m-lines, as an offer of their own.
+    pub(in crate::sfu::session) fn cleaned(&self, lines: &[Shown]) -> String {
         let mut text = String::from("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE");
-        for media in self.taken() {
-            let _ = write!(text, " {}", media.mid);
+        for line in lines {
+            let _ = match line {
+                Shown::Section(index) => {
+                    self.sections.get(*index).map_or(Ok(()), |media| write!(text, " {}", media.mid))
+                }
+                Shown::StoppedChannel(mid) => write!(text, " {mid}"),
+                Shown::Stopped(..) => Ok(()),
+            };
         }
         text.push_str("\r\n");
         // All sections share one transport: it is described once, above them.
@@ -42,20 +66,33 @@ impl Offer<'_> {
         if let Some(setup) = transport.setup {
             let _ = write!(text, "a=setup:{setup}\r\n");
         }
-        for media in self.taken() {
-            if media.kind.is_some() {
-                self.write_media(&mut text, media);
-            } else {
-                write_data_channel(&mut text, media);
-            }
+        for line in lines {
+            self.write_line(&mut text, line);
         }
         text
+    }
+
+    fn write_line(&self, text: &mut String, line: &Shown) {
+        match line {
+            Shown::Section(index) => match self.sections.get(*index) {
+                Some(media) if media.kind.is_some() => self.write_media(text, media),
+                Some(media) => write_data_channel(text, media),
+                None => {}
+            },
+            Shown::Stopped(mid, kind) => {
+                let _ = write!(text, "m={kind} 0 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\na=inactive\r\n");
+            }
+            Shown::StoppedChannel(mid) => {
+                let _ = write!(text, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:{mid}\r\n");
+            }
+        }
     }
 
     fn write_media(&self, text: &mut String, media: &Media<'_>) {
         let resends = resends(&media.payload_types);
         let numbers = media.formats.iter().flat_map(|format| {
             let resend = resends.iter().find(|resend| resend.of == format.number);
+            let resend = resend.filter(|resend| self.settled.resends(resend.of, resend.by));
             std::iter::once(format.number).chain(resend.map(|resend| resend.by))
         });
         let numbers: Vec<u8> = numbers.collect();
@@ -64,18 +101,21 @@ impl Offer<'_> {
         for number in &numbers {
             let _ = write!(text, " {number}");
         }
-        let direction = match (media.flows, self.role) {
-            (false, _) => "inactive",
-            (true, Role::Publish) => "sendonly",
-            (true, Role::Watch) => "recvonly",
+        let direction = match media.flow {
+            Flow::Still => "inactive",
+            Flow::Up => "sendonly",
+            Flow::Down => "recvonly",
         };
+        let sends = self.role != Role::Watch && media.flow != Flow::Down;
         let _ = write!(text, "\r\na=mid:{}\r\na={direction}\r\na=rtcp-mux\r\n", media.mid);
         for extmap in media.section.lines.attributes("extmap").take(MAX_REPEATED) {
-            if self.role == Role::Publish || self.mids_are_plain || !extmap.ends_with(MID_EXTENSION) {
+            let (number, uri) = extension(extmap);
+            let names_mids = sends || self.mids_are_plain || uri != MID_EXTENSION;
+            if names_mids && self.settled.extends(number, uri) {
                 let _ = write!(text, "a=extmap:{extmap}\r\n");
             }
         }
-        if self.role == Role::Publish {
+        if sends {
             copy(text, media, &OF_PUBLISHERS);
         }
         for number in numbers {
@@ -154,9 +194,9 @@ mod tests {
                 }
                 text = text + &line + "\r\n";
             }
-            for role in [Role::Publish, Role::Watch] {
+            for role in [Role::Publish, Role::Watch, Role::Join] {
                 let offer = Offer::parse(&text, role).unwrap_or_else(|error| panic!("{}: {error}", line(1)));
-                let cleaned = offer.cleaned();
+                let cleaned = offer.cleaned(&offer.lines());
                 assert!(cleaned.lines().count() <= bound, "{}: {}", line(1), cleaned.lines().count());
                 for pt in 0..128 {
                     assert!(cleaned.matches(&format!("a=rtpmap:{pt} ")).count() <= 1, "{}", line(1));
@@ -171,7 +211,10 @@ mod tests {
         let section = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=rtpmap:96 VP8/90000\r\na=rid:h recv\r\n\
             a=simulcast:recv h\r\na=ssrc:1 cname:x\r\na=candidate:1 1 udp 1 192.0.2.1 1 typ host\r\na=x-unknown\r\n";
         let text = format!("{HEAD}{section}");
-        let shown = |role| Offer::parse(&text, role).expect("fit").cleaned();
+        let shown = |role| {
+            let offer = Offer::parse(&text, role).expect("fit");
+            offer.cleaned(&offer.lines())
+        };
         for name in ["a=rid", "a=simulcast", "a=ssrc"] {
             assert!(!shown(Role::Watch).contains(name) && shown(Role::Publish).contains(name), "{name}");
         }

@@ -7,6 +7,37 @@ use crate::sfu::egress::PayloadType;
 use crate::units::{Codec, Format, MediaKind};
 use crate::wire::sdp::{Description, PayloadTypes, payload_type};
 
+/// A payload type of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sfu::session) struct Coding {
+    /// What it stands for.
+    pub(in crate::sfu::session) payload_type: PayloadType,
+    /// The payload type that resends it.
+    pub(super) resend: Option<u8>,
+}
+
+/// What the numbers of a session mean, for all its offers.
+#[derive(Debug, Clone, Default)]
+pub(in crate::sfu::session) struct Settled {
+    /// The payload types; none before the first answer.
+    pub(in crate::sfu::session) codings: Vec<Coding>,
+    /// The header extensions: number and URI.
+    pub(super) extensions: Vec<(u8, String)>,
+}
+
+impl Settled {
+    /// Whether `by` may resend `of`.
+    pub(super) fn resends(&self, of: u8, by: u8) -> bool {
+        let known = self.codings.iter().find(|known| known.payload_type.number == of);
+        self.codings.is_empty() || known.is_some_and(|known| known.resend == Some(by))
+    }
+
+    /// Whether the number may stand for the extension.
+    pub(super) fn extends(&self, number: Option<u8>, uri: &str) -> bool {
+        self.extensions.iter().all(|(known, other)| (Some(*known) == number) == (other == uri))
+    }
+}
+
 /// The feedback that str0m knows. Other kinds are not answered.
 pub(super) const FEEDBACK: [&str; 5] = ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"];
 
@@ -47,17 +78,18 @@ pub(super) struct Resend {
 /// A payload type is one thing in the whole bundle, so the first section that defines it decides.
 pub(super) fn config<'m>(
     sections: impl Iterator<Item = (&'m PayloadTypes<'m>, &'m [PayloadType])>,
-) -> (CodecConfig, Vec<PayloadType>) {
+) -> (CodecConfig, Vec<Coding>) {
     let mut params: Vec<PayloadParams> = Vec::new();
-    let mut offered: Vec<PayloadType> = Vec::new();
+    let mut offered: Vec<Coding> = Vec::new();
     for (payload_types, formats) in sections {
         let resends = resends(payload_types);
         for entry in formats {
-            if offered.iter().any(|known| known.number == entry.number) {
+            if offered.iter().any(|known| known.payload_type.number == entry.number) {
                 continue;
             }
             params.push(payload_params(payload_types, *entry, &resends));
-            offered.push(*entry);
+            let resend = resends.iter().find(|resend| resend.of == entry.number).map(|resend| resend.by);
+            offered.push(Coding { payload_type: *entry, resend });
         }
     }
     (CodecConfig::new_from_payload_params(params), offered)

@@ -2,6 +2,8 @@
 //!
 //! `tests/fixtures/offers/README.md` says what produced each.
 
+mod join;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -114,20 +116,22 @@ fn check_answer(name: &str, offer: &str, role: Role) {
     let (offered, text) = (Sdp::parse(offer).expect("fixture"), &answered.answer);
     let sdp = Sdp::parse(text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
     check_shape(name, &offered, &sdp, text);
+    if role != Role::Join {
+        assert!(text.len() < 8 * 1024, "{name}: FFmpeg reads 8 KiB, this has {}", text.len());
+    }
     check_transport(name, &offered, &sdp);
     check_codecs(name, &offered, &sdp);
     check_candidates(name, &sdp, text);
-    if role == Role::Watch {
-        check_viewer(name, &sdp);
-    } else {
-        check_publisher(name, &offered, &sdp);
+    match role {
+        Role::Watch => check_viewer(name, &sdp),
+        Role::Publish => check_publisher(name, &offered, &sdp),
+        Role::Join => join::check_participant(name, &offered, &sdp),
     }
 }
 
 fn check_shape(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>, text: &str) {
     assert!(text.starts_with("v=0\r\n") && text.ends_with("\r\n"), "{name}");
     assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{name}: line ends");
-    assert!(text.len() < 8 * 1024, "{name}: FFmpeg reads 8 KiB, this has {}", text.len());
     assert_eq!(sdp.sections.len(), offered.sections.len(), "{name}");
     for (theirs, ours) in pairs(offered, sdp) {
         assert_eq!((ours.kind, ours.protocol), (theirs.kind, theirs.protocol), "{name}");

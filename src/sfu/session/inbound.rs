@@ -1,0 +1,129 @@
+//! What a publisher sends: which track and encoding a packet is of.
+
+use str0m::media::{Pt, Rid};
+use str0m::rtp::RtpPacket;
+
+use super::clock::Report;
+use super::turn::{EndReason, SessionEvent, Turn};
+use super::{PublishedTrack, Session};
+use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
+
+/// An SSRC of the publisher.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    track: PublishedTrack,
+    rid: Option<Rid>,
+    encoding: EncodingIndex,
+    pub(super) id: SourceId,
+}
+
+/// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
+/// memory.
+const MOST_SOURCES: u32 = 256;
+/// How many SSRCs that nobody announced are listened to.
+const MOST_UNANNOUNCED: u32 = 16;
+/// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
+const MOST_ENCODINGS: usize = 8;
+
+impl Session {
+    /// Forgets the SSRCs of tracks that are published no more: whoever comes in their place begins anew.
+    pub(super) fn forget_sources(&mut self) {
+        let published = &self.published;
+        self.sources.retain(|_, source| published.contains(&source.track));
+    }
+
+    /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC
+    /// that nobody knows, belongs to the one section that has its payload type, if there is only one.
+    pub(super) fn expect_unannounced(&mut self, payload: &[u8]) {
+        let Some(&[first, second, .., a, b, c, d]) = payload.first_chunk::<12>() else { return };
+        let (ssrc, number) = (u32::from_be_bytes([a, b, c, d]), second & 0x7f);
+        // Version 2; RTCP is 192 to 223 in the second byte.
+        if first & 0xc0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
+            return;
+        }
+        // The length of the extension block, in words, stands behind the CSRCs and two bytes of its profile.
+        let block = 14 + 4 * usize::from(first & 0x0f);
+        if first & 0x10 != 0 && payload.get(block..block + 2) != Some(&[0, 0]) {
+            return;
+        }
+        // Retransmissions have payload types and SSRCs of their own, which str0m knows how to place.
+        if !self.payload_types.iter().any(|known| known.number == number) {
+            return;
+        }
+        let with_type = |track: &&PublishedTrack| {
+            self.rtc.media(track.mid).is_some_and(|media| media.remote_pts().contains(&Pt::from(number)))
+        };
+        let mut sections = self.published.iter().filter(with_type).map(|track| track.mid);
+        let (Some(mid), None) = (sections.next(), sections.next()) else { return };
+        // The header is not authenticated yet: who forges packets must not fill the memory.
+        if self.unannounced < MOST_UNANNOUNCED && self.rtc.direct_api().stream_rx(&ssrc.into()).is_none() {
+            self.unannounced += 1;
+            self.rtc.direct_api().expect_stream_rx(ssrc.into(), None, mid, None);
+        }
+    }
+
+    pub(super) fn media(&mut self, packet: RtpPacket, turn: &mut Turn<'_>) {
+        let number = *packet.header.payload_type;
+        let payload_type = self.payload_types.iter().find(|pt| pt.number == number);
+        let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
+            return turn.unknown_media += 1;
+        };
+        let report = packet.last_sender_info.map(|info| Report {
+            ntp: info.ntp_time,
+            rtp: u32::try_from(info.rtp_time.numer() & u64::from(u32::MAX)).unwrap_or_default(),
+        });
+        let codec = payload_type.format.codec;
+        let timestamp = packet.header.timestamp;
+        let extensions = &packet.header.ext_vals;
+        let media = Packet {
+            source: source.id,
+            encoding: source.encoding,
+            sequence: *packet.seq_no,
+            timestamp,
+            marker: packet.header.marker,
+            format: payload_type.format,
+            entry: is_entry(codec, &packet.payload),
+            arrived: packet.timestamp,
+            captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
+            extensions: Extensions {
+                audio_level: extensions.audio_level,
+                voice_activity: extensions.voice_activity,
+                orientation: extensions.video_orientation.map(|orientation| orientation as u8),
+            },
+            payload: packet.payload,
+        };
+        turn.events.push(SessionEvent::Media(source.track.id, media));
+    }
+
+    fn source(&mut self, packet: &RtpPacket, turn: &mut Turn<'_>) -> Option<Source> {
+        let ssrc = packet.header.ssrc;
+        if let Some(source) = self.sources.get(&ssrc) {
+            return Some(*source);
+        }
+        self.sources_seen += 1;
+        if self.sources_seen > MOST_SOURCES {
+            tracing::warn!(session = %self.id, "the publisher changes its SSRCs without end; closing it");
+            turn.events.push(SessionEvent::Ended(EndReason::Broken));
+            return None;
+        }
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_rx(&ssrc)?;
+        let (mid, rid) = (stream.mid(), stream.rid());
+        let track = *self.published.iter().find(|track| track.mid == mid)?;
+        let of_track = || self.sources.values().filter(|known| known.track.id == track.id);
+        let known = of_track().find(|known| known.rid == rid).map(|known| known.encoding);
+        let encoding = match known {
+            Some(encoding) => encoding,
+            None if of_track().count() < MOST_ENCODINGS => {
+                EncodingIndex(u8::try_from(of_track().count()).ok()?)
+            }
+            None => return None,
+        };
+        // The SSRC that carried the encoding until now has had its day.
+        self.sources.retain(|_, known| known.track.id != track.id || known.rid != rid);
+        *turn.next_source += 1;
+        let source = Source { track, rid, encoding, id: SourceId(*turn.next_source) };
+        self.sources.insert(*ssrc, source);
+        Some(source)
+    }
+}
