@@ -148,6 +148,10 @@ impl Control {
                 tracing::info!(%track, %format, "receiving");
                 self.directory.format(track, format);
             }
+            CoreEvent::ChannelOpen { .. }
+            | CoreEvent::Data { .. }
+            | CoreEvent::DataRefused { .. }
+            | CoreEvent::DataLost { .. } => {}
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 self.carry_out(self.directory.ended(now, session));

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
+use super::session::channels::{ChannelKind, DataMessage};
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{SessionId, TrackId};
@@ -16,12 +17,38 @@ use crate::net::demux::Demux;
 use crate::units::{Format, MediaKind};
 
 /// What the core tells the control plane.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CoreEvent {
     /// Media can flow.
     Connected(SessionId),
     /// A track is received for the first time, or in another format than before.
     TrackFormat(TrackId, Format),
+    /// A client opened one of its data channels: it can be sent messages on it.
+    ChannelOpen {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+    },
+    /// A client sent a message on a data channel.
+    Data {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+        /// The message.
+        message: DataMessage,
+    },
+    /// A client sends more messages than it may, and some were dropped. Told once a second at most.
+    DataRefused {
+        /// The client's session.
+        session: SessionId,
+    },
+    /// A client takes reliable messages too slowly, and some for it were dropped. Told once a second at most.
+    DataLost {
+        /// The client's session.
+        session: SessionId,
+    },
     /// A session is gone, and its tracks with it.
     Ended(SessionId, EndReason),
 }
@@ -167,6 +194,19 @@ impl Core {
         }
     }
 
+    /// Sends a message to a session through one of its data channels, if it has opened it. A session that ended a moment
+    /// ago is left alone.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        to: SessionId,
+        channel: ChannelKind,
+        message: &DataMessage,
+        batch: &mut SendBatch,
+    ) {
+        self.with_session(to, batch, |session, turn| session.send(now, channel, message, turn));
+    }
+
     /// Takes a datagram for a session. What it brought leaves with [`Self::forward`].
     pub fn receive(&mut self, now: Instant, id: SessionId, datagram: &Datagram<'_>, batch: &mut SendBatch) {
         self.with_session(id, batch, |session, turn| session.receive(now, datagram, turn));
@@ -279,12 +319,14 @@ impl Core {
             next_source: &mut self.next_source,
             malformed: 0,
             unknown_media: 0,
+            data: &mut self.counters.data,
         };
         // Whatever state the panic left behind is in the session, which is dropped, or in the turn, whose vectors
         // hold whole values only.
         let outcome = catch_unwind(AssertUnwindSafe(|| touch(session, &mut turn)));
-        self.counters.malformed += turn.malformed;
-        self.counters.unknown_media += turn.unknown_media;
+        let (malformed, unknown_media) = (turn.malformed, turn.unknown_media);
+        self.counters.malformed += malformed;
+        self.counters.unknown_media += unknown_media;
         if outcome.is_ok() {
             self.timers.set(id, session.deadline());
         } else {
@@ -324,6 +366,14 @@ impl Core {
                 self.counters.nacks_in += received;
                 self.counters.nacks_out += sent;
             }
+            SessionEvent::ChannelOpen(channel) => {
+                self.events.push(CoreEvent::ChannelOpen { session: id, channel });
+            }
+            SessionEvent::Data(channel, message) => {
+                self.events.push(CoreEvent::Data { session: id, channel, message });
+            }
+            SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),
+            SessionEvent::DataLost => self.events.push(CoreEvent::DataLost { session: id }),
             SessionEvent::Ended(reason) => self.end(id, reason),
         }
     }

@@ -121,6 +121,14 @@ impl Worker {
                 Command::Join(session) => self.core.join(now, *session),
                 Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
                 Command::Bind { session, slot, track } => self.core.bind(session, slot, track),
+                Command::Send { to, channel, message } => {
+                    for to in to {
+                        self.core.send(now, to, channel, &message, &mut self.batch);
+                        if self.batch.is_full() {
+                            self.flush();
+                        }
+                    }
+                }
                 Command::Stop => {
                     self.core.leave_all(now, &mut self.batch);
                     return false;

@@ -5,6 +5,8 @@ mod answer;
 pub mod negotiate;
 pub mod dtls;
 pub mod turn;
+pub mod channels;
+mod allowance;
 mod clock;
 mod inbound;
 mod paths;
@@ -24,6 +26,7 @@ use crate::sfu::forward::packet::SourceId;
 use crate::sfu::forward::subscription::{Subscription, Verdict};
 use crate::units::MediaKind;
 
+use self::channels::{ChannelKind, Channels, DataMessage};
 use self::clock::CaptureClock;
 use self::inbound::Source;
 use self::paths::{Path, Paths};
@@ -50,6 +53,7 @@ pub struct Session {
     paths: Paths,
     clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
+    channels: Channels,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -118,6 +122,7 @@ impl Session {
             paths: Paths::new(now),
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
+            channels: Channels::new(now),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -197,6 +202,12 @@ impl Session {
         served
     }
 
+    /// Sends a message to the client.
+    pub fn send(&mut self, now: Instant, channel: ChannelKind, message: &DataMessage, turn: &mut Turn<'_>) {
+        self.channels.send(&mut self.rtc, now, channel, message, turn);
+        self.drive(now, turn);
+    }
+
     /// Asks the publisher for a key frame of one source. It leaves with the next [`Self::drive`].
     pub fn request_keyframe(&mut self, source: SourceId) {
         let ssrc = self.sources.iter().find(|(_, known)| known.id == source).map(|(ssrc, _)| *ssrc);
@@ -249,6 +260,9 @@ impl Session {
                 }
                 Ok(Output::Event(event)) => self.event(event, now, turn),
                 Ok(Output::Timeout(at)) => {
+                    if self.channels.resume(&mut self.rtc, now, turn) {
+                        continue;
+                    }
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     self.deadline = if waits { at.min(patience) } else { at };
@@ -291,6 +305,9 @@ impl Session {
             }
             Event::MediaEgressStats(stats) => self.nacks(stats.mid, Some(stats.nacks), None, turn),
             Event::MediaIngressStats(stats) => self.nacks(stats.mid, None, Some(stats.nacks), turn),
+            Event::ChannelOpen(id, label) => self.channels.open(id, &label, turn),
+            Event::ChannelData(data) => self.channels.receive(now, data, turn),
+            Event::ChannelClose(id) => self.channels.close(id, turn),
             _ => {}
         }
     }
