@@ -246,7 +246,12 @@ fn ended(sum: &Snapshot) -> Vec<(&'static str, u64)> {
 }
 
 fn unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
-    vec![("awaiting_keyframe", sum.core.awaiting_keyframe), ("unplayable", sum.core.unplayable)]
+    vec![
+        ("awaiting_keyframe", sum.core.awaiting_keyframe),
+        ("unplayable", sum.core.unplayable),
+        ("silent", sum.core.silent),
+        ("muted", sum.core.muted),
+    ]
 }
 
 fn data_refused(sum: &Snapshot) -> Vec<(&'static str, u64)> {

@@ -148,7 +148,8 @@ impl Control {
                 tracing::info!(%track, %format, "receiving");
                 self.directory.format(track, format);
             }
-            CoreEvent::ChannelOpen { .. }
+            CoreEvent::AudioLevels(_)
+            | CoreEvent::ChannelOpen { .. }
             | CoreEvent::Data { .. }
             | CoreEvent::DataRefused { .. }
             | CoreEvent::DataLost { .. } => {}

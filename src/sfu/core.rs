@@ -1,9 +1,13 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
+mod levels;
+mod mute;
+
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use self::levels::Levels;
 use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
@@ -14,7 +18,7 @@ use crate::ids::{SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
-use crate::units::{Format, MediaKind};
+use crate::units::{AudioLevel, Format, MediaKind};
 
 /// What the core tells the control plane.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +27,9 @@ pub enum CoreEvent {
     Connected(SessionId),
     /// A track is received for the first time, or in another format than before.
     TrackFormat(TrackId, Format),
+    /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
+    /// 200 ms at most, and only while there is something to tell.
+    AudioLevels(Vec<(TrackId, AudioLevel)>),
     /// A client opened one of its data channels: it can be sent messages on it.
     ChannelOpen {
         /// The client's session.
@@ -60,6 +67,7 @@ pub struct Core {
     sessions: HashMap<SessionId, Session>,
     tracks: HashMap<TrackId, Track>,
     timers: Timers,
+    levels: Levels,
     next_source: u64,
     /// The media of this turn.
     media: Vec<TurnMedia>,
@@ -89,6 +97,7 @@ impl Core {
             sessions: HashMap::new(),
             tracks: HashMap::new(),
             timers: Timers::default(),
+            levels: Levels::default(),
             next_source: 0,
             media: Vec::new(),
             work: HashMap::new(),
@@ -129,7 +138,7 @@ impl Core {
     /// When [`Self::drive`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.levels.deadline()].into_iter().flatten().min()
     }
 
     /// Takes a negotiated session in.
@@ -222,6 +231,7 @@ impl Core {
         for id in due {
             self.with_session(id, batch, |session, turn| session.drive(now, turn));
         }
+        self.tell_levels(now);
     }
 
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
@@ -284,7 +294,7 @@ impl Core {
     fn request_keyframes(&mut self, now: Instant, batch: &mut SendBatch) {
         let mut asked = Vec::new();
         self.wanting.retain(|id| {
-            let Some(track) = self.tracks.get_mut(id).filter(|track| !track.subscribers.is_empty()) else {
+            let Some(track) = self.tracks.get_mut(id).filter(|track| track.wants_keyframes()) else {
                 return false;
             };
             if let Some(source) = track.chosen()
@@ -382,6 +392,9 @@ impl Core {
         let Some(track) = self.tracks.get_mut(&id) else { return };
         self.counters.media_packets_in += 1;
         self.counters.media_bytes_in += packet.payload.len() as u64;
+        if track.is_muted() {
+            return self.counters.muted += track.subscribers.len() as u64;
+        }
         let Some(received) = track.receive(packet.arrived, &packet) else {
             self.counters.unknown_media += 1;
             return;
@@ -391,6 +404,12 @@ impl Core {
         }
         if track.keyframes.deadline().is_some() {
             self.wanting.insert(id);
+        }
+        if !track.passes(&mut packet) {
+            return self.counters.silent += track.subscribers.len() as u64;
+        }
+        if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
+            self.levels.heard(packet.arrived, id);
         }
         let place = self.media.len();
         for (session, slot) in &track.subscribers {
@@ -410,6 +429,7 @@ impl Core {
         self.timers.remove(id);
         self.work.remove(&id);
         for track in &session.published {
+            self.levels.remove(track.id);
             let Some(track) = self.tracks.remove(&track.id) else { continue };
             for (subscriber, slot) in track.subscribers {
                 let slot = self.sessions.get_mut(&subscriber).and_then(|session| session.slots.get_mut(slot));

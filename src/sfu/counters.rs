@@ -22,6 +22,10 @@ pub struct Counters {
     pub awaiting_keyframe: u64,
     /// Packets that the subscriber has no codec for.
     pub unplayable: u64,
+    /// Packets that were not forwarded to a subscriber, as their audio track is silent.
+    pub silent: u64,
+    /// Packets that were not forwarded to a subscriber, as their track is muted.
+    pub muted: u64,
     /// Key-frame requests received from subscribers.
     pub keyframe_requests_in: u64,
     /// Key-frame requests sent to publishers, after merging and throttling.

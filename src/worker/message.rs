@@ -22,6 +22,13 @@ pub enum Command {
         /// The track. `None` leaves the slot empty.
         track: Option<TrackId>,
     },
+    /// Mute a track, or let it be heard and seen again.
+    Mute {
+        /// The track.
+        track: TrackId,
+        /// Whether nothing of it is forwarded.
+        muted: bool,
+    },
     /// Send a message to sessions through a data channel. Those that have not opened it are left out.
     Send {
         /// The receivers.
@@ -36,8 +43,8 @@ pub enum Command {
 }
 
 /// From a worker to the control plane. Never lost: each session causes a handful in its life, a track whose format
-/// changes again and again one a second at most, and a client that sends messages no more than its allowance of them, so
-/// that the queue stays short.
+/// changes again and again one a second at most, a client that sends messages no more than its allowance of them, and
+/// levels come five times a second for all tracks together, so that the queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.

@@ -121,6 +121,7 @@ impl Worker {
                 Command::Join(session) => self.core.join(now, *session),
                 Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
                 Command::Bind { session, slot, track } => self.core.bind(session, slot, track),
+                Command::Mute { track, muted } => self.core.mute(track, muted),
                 Command::Send { to, channel, message } => {
                     for to in to {
                         self.core.send(now, to, channel, &message, &mut self.batch);

@@ -23,7 +23,7 @@ use sluice::sfu::{Core, CoreEvent};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::Codec;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
+use str0m::media::{Direction, ExtensionValues, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, SeqNo};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
@@ -389,6 +389,22 @@ impl Client {
         stream.write_rtp(rtp);
     }
 
+    /// Writes 20 ms of Opus whose packet says how loud it is.
+    pub fn send_audio(&mut self, now: Instant, number: u32, dbov: i8) {
+        self.sequence += 1;
+        let (mid, pt) = (self.audio, self.payload_type(self.audio));
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
+        let levels = ExtensionValues {
+            audio_level: Some(dbov),
+            voice_activity: Some(dbov > -60),
+            ..ExtensionValues::default()
+        };
+        let sequence = SeqNo::from(self.sequence);
+        let rtp = RtpWrite::new(pt, sequence, number * 960, now, &[0xfc, 1, 2][..]).ext_vals(levels);
+        stream.write_rtp(rtp);
+    }
+
     /// Writes a message; it leaves with the next step. Returns whether there was room for it.
     pub fn say(&mut self, label: &str, text: bool, bytes: &[u8]) -> bool {
         let id = self.channels.iter().find(|(known, _)| known == label).expect("open").1;
@@ -429,6 +445,11 @@ impl Client {
     fn opus(&self) -> Pt {
         let found = self.rtc.codec_config().find(|params| params.spec().codec == Codec::Opus);
         found.expect("always there").pt()
+    }
+
+    /// The received packets of the section with sound.
+    pub fn received_audio(&self) -> Vec<&RtpPacket> {
+        self.received.iter().filter(|packet| packet.header.payload_type == self.opus()).collect()
     }
 
     /// The received packets of one section.
