@@ -16,6 +16,28 @@ impl ByteSize {
     }
 }
 
+/// How loud something is: 0 is silence (-127 dBov), 127 the loudest that can be said without distortion (0 dBov). RFC 6464
+/// counts the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AudioLevel(pub u8);
+
+impl AudioLevel {
+    /// Whether there is anything to be heard.
+    #[must_use]
+    pub fn is_audible(self) -> bool {
+        self > Self::SILENT
+    }
+
+    /// No sound at all.
+    pub const SILENT: Self = Self(0);
+
+    /// The level of a value in dBov, -127 to 0; others count as the nearest of these.
+    #[must_use]
+    pub fn from_dbov(dbov: i8) -> Self {
+        Self(127_u8.saturating_sub(dbov.min(0).unsigned_abs()))
+    }
+}
+
 /// Audio or video. A camera and a screen are both video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -226,6 +248,11 @@ mod tests {
         assert_eq!(mode_0.fit(&mode_1), None);
         assert!(mode_1.fit(&mode_0).is_some());
         assert_eq!(h264("").packetization_mode, 0);
+    }
+
+    #[test]
+    fn audio_levels_grow_with_loudness() {
+        assert_eq!([-128, -127, -30, 0, 5].map(|dbov| AudioLevel::from_dbov(dbov).0), [0, 0, 97, 127, 127]);
     }
 
     #[test]

@@ -125,6 +125,36 @@ pub static METRICS: &[Metric] = &[
         "Packets that publishers were asked for again (NACK). Counted every 2 s.",
         |sum| sum.core.nacks_out,
     ),
+    // Data channels.
+    counter("sluice_data_received_messages_total", "Messages received through data channels.", |sum| {
+        sum.core.data.messages_in
+    }),
+    counter("sluice_data_received_bytes_total", "Bytes of messages received through data channels.", |sum| {
+        sum.core.data.bytes_in
+    }),
+    counter_by(
+        "sluice_data_received_dropped_messages_total",
+        "Messages received through data channels and dropped, by reason.",
+        data_refused,
+    ),
+    counter(
+        "sluice_data_sent_messages_total",
+        "Messages sent through data channels; one to several receivers counts for each.",
+        |sum| sum.core.data.messages_out,
+    ),
+    counter("sluice_data_sent_bytes_total", "Bytes of messages sent through data channels.", |sum| {
+        sum.core.data.bytes_out
+    }),
+    counter_by(
+        "sluice_data_unsent_messages_total",
+        "Messages not sent through a data channel, by reason.",
+        data_unsent,
+    ),
+    counter(
+        "sluice_data_ignored_channels_total",
+        "Data channels opened whose labels mean nothing here.",
+        |sum| sum.core.data.ignored_channels,
+    ),
     // The network.
     counter("sluice_udp_received_datagrams_total", "Datagrams received on the media port.", |sum| {
         sum.udp.packets_in
@@ -216,7 +246,32 @@ fn ended(sum: &Snapshot) -> Vec<(&'static str, u64)> {
 }
 
 fn unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
-    vec![("awaiting_keyframe", sum.core.awaiting_keyframe), ("unplayable", sum.core.unplayable)]
+    vec![
+        ("awaiting_keyframe", sum.core.awaiting_keyframe),
+        ("unplayable", sum.core.unplayable),
+        ("silent", sum.core.silent),
+        ("muted", sum.core.muted),
+    ]
+}
+
+fn data_refused(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    let data = &sum.core.data;
+    vec![
+        ("too_large", data.refused_too_large),
+        ("too_many", data.refused_too_many),
+        ("malformed", data.refused_malformed),
+        ("no_channel", data.refused_no_channel),
+    ]
+}
+
+fn data_unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    let data = &sum.core.data;
+    vec![
+        ("no_channel", data.unsent_no_channel),
+        ("full", data.unsent_full),
+        ("waiting_too_long", data.unsent_waiting_too_long),
+        ("refused", data.unsent_refused),
+    ]
 }
 
 fn dropped(sum: &Snapshot) -> Vec<(&'static str, u64)> {

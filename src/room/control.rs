@@ -1,5 +1,6 @@
 //! Carries out what rooms decide: the one place that speaks to workers and to participants.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,14 @@ use super::directory::{Directory, Outbox, Seat};
 use super::event::{Action, Entry, Event, Target};
 use super::resource::{Resource, ResourceId, ResumeToken};
 use super::viewers::WatchError;
-use crate::ids::{ParticipantId, RequestId, RoomName, SessionId, WorkerId};
+use crate::ids::{ParticipantId, RequestId, RoomName, SessionId, TrackId, WorkerId};
 use crate::protocol::server::{Bye, ByeCode, Reply, ServerMessage};
 use crate::sfu::CoreEvent;
 use crate::sfu::session::Session;
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
+use crate::sfu::session::offer::OfferError;
+use crate::sfu::session::renegotiate::Renegotiated;
+use crate::units::AudioLevel;
 use crate::worker::message::{Command, Event as WorkerEvent};
 use crate::worker::pool::Pool;
 
@@ -309,13 +313,51 @@ impl Control {
                 }
                 return;
             }
-            CoreEvent::Answered { .. } | CoreEvent::Unplayable { .. } => {}
+            CoreEvent::Answered { session, request, outcome } => {
+                return self.answered(now, session, request, outcome);
+            }
+            CoreEvent::Unplayable { session, track, format, .. } => {
+                (session, Event::Unplayable(session, track, format))
+            }
+            CoreEvent::ChannelOpen { session, channel } => (session, Event::ChannelOpen(session, channel)),
+            CoreEvent::Data { session, channel, message } => (session, Event::Data(session, channel, message)),
+            CoreEvent::DataRefused { session } => (session, Event::DataRefused(session)),
+            CoreEvent::DataLost { session } => (session, Event::DataLost(session)),
+            CoreEvent::AudioLevels(levels) => return self.levels(now, levels),
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 return self.ended(now, session);
             }
         };
         self.carry_out(self.directory.handle_of(now, session, event));
+    }
+
+    /// A worker answered a participant's later offer, or refused it.
+    fn answered(
+        &self,
+        now: Instant,
+        session: SessionId,
+        request: RequestId,
+        outcome: Result<Renegotiated, OfferError>,
+    ) {
+        let re = u32::try_from(request.0).ok();
+        if let Ok(renegotiated) = &outcome {
+            self.directory.know_tracks(session, renegotiated.tracks.iter().map(|track| track.id));
+        }
+        self.carry_out(self.directory.handle_of(now, session, Event::Answered { session, re, outcome }));
+    }
+
+    /// Tells each room how loud its own tracks are.
+    fn levels(&self, now: Instant, levels: Vec<(TrackId, AudioLevel)>) {
+        let mut rooms: BTreeMap<RoomName, Vec<(TrackId, AudioLevel)>> = BTreeMap::new();
+        for (track, level) in levels {
+            if let Some(room) = self.directory.room_of_track(track) {
+                rooms.entry(room).or_default().push((track, level));
+            }
+        }
+        for (room, levels) in rooms {
+            self.carry_out(self.directory.handle(now, &room, Event::Levels(levels)));
+        }
     }
 
     fn carry_out(&self, actions: Vec<Action>) {

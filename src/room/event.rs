@@ -1,12 +1,12 @@
 //! What a room hears, and what it wants done.
 
-use std::sync::Arc;
-
 use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::client::{ClientMessage, TrackIntent};
 use crate::protocol::server::{Bye, Reply, Welcome};
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
+use crate::sfu::session::offer::OfferError;
+use crate::sfu::session::renegotiate::Renegotiated;
 use crate::sfu::session::stats::SessionStats;
 use crate::units::{AudioLevel, Format};
 
@@ -76,8 +76,15 @@ pub enum Event {
     Leave(ParticipantId, Bye),
     /// Everybody is made to leave.
     CloseRoom(Bye),
-    /// A later offer of a participant was answered.
-    Renegotiated(Media),
+    /// A later offer of a participant was answered, or refused.
+    Answered {
+        /// Its session.
+        session: SessionId,
+        /// The `id` of the request.
+        re: Option<u32>,
+        /// The answer, and all tracks and slots from now on.
+        outcome: Result<Renegotiated, OfferError>,
+    },
     /// A WHIP publisher's offer was answered.
     Publish {
         /// The publisher, as a participant.
@@ -113,7 +120,7 @@ pub enum Event {
     /// Messages for a session were lost, as it does not take them.
     DataLost(SessionId),
     /// How loud audio tracks are: all that can be heard, and those that just fell silent.
-    Levels(Arc<[(TrackId, AudioLevel)]>),
+    Levels(Vec<(TrackId, AudioLevel)>),
     /// How a session does.
     Stats(Box<SessionStats>),
     /// Time passes.

@@ -14,11 +14,13 @@ use super::stream::Stream;
 use super::viewers::{self, Offered, Viewers, WatchError};
 use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::server::{
-    Bye, ByeCode, Error, ErrorCode, Peers, PeerQuality, Quality, Reply, ServerMessage, Slots, Speaker, Want, Wanted,
+    Answer, Bye, ByeCode, Error, ErrorCode, Peers, PeerQuality, Quality, Reply, ServerMessage, Slots, Speaker, Want, Wanted,
 };
 use crate::protocol::server;
 use crate::protocol::shared::{Peer, Source};
 use crate::sfu::session::negotiate::AnsweredSlot;
+use crate::sfu::session::offer::OfferError;
+use crate::sfu::session::renegotiate::Renegotiated;
 use crate::sfu::session::stats::SessionStats;
 use crate::units::{AudioLevel, Format, MediaKind};
 
@@ -50,7 +52,7 @@ impl Room {
             Event::SocketLost(participant) => self.socket_lost(now, participant),
             Event::Leave(participant, bye) => self.leave(participant, bye),
             Event::CloseRoom(bye) => self.close(&bye),
-            Event::Renegotiated(media) => self.renegotiated(media),
+            Event::Answered { session, re, outcome } => self.answered(session, re, outcome),
             Event::Publish { participant, session, tracks } => {
                 self.stream.publish(participant, session, tracks);
             }
@@ -225,16 +227,27 @@ impl Room {
         self.out.extend(sessions.map(Action::Close));
     }
 
-    fn renegotiated(&mut self, media: Media) {
-        let Some((id, member)) = self.member_of(media.session) else { return };
+    /// A later offer was answered, or refused.
+    fn answered(&mut self, session: SessionId, re: Option<u32>, outcome: Result<Renegotiated, OfferError>) {
+        let Some((id, member)) = self.member_of(session) else { return };
         let Some(link) = &mut member.link else { return };
-        link.renegotiated(media);
+        let Renegotiated { answer: sdp, tracks, slots } = match outcome {
+            Ok(renegotiated) => renegotiated,
+            Err(error) => {
+                let restart = matches!(error, OfferError::IceRestart);
+                let code = if restart { ErrorCode::IceRestart } else { ErrorCode::Offer };
+                return self.refuse(id, re, (code, error.to_string()));
+            }
+        };
+        link.renegotiated(Media { session, tracks, slots });
+        let answer = Answer { sdp, tracks: link.own_tracks(), slots: link.own_slots() };
         let mids: Vec<String> = link.media.tracks.iter().map(|track| track.mid.clone()).collect();
         let before = member.published.len();
         member.published.retain(|track| mids.contains(&track.mid));
         if member.published.len() != before {
             self.changed.insert(id);
         }
+        self.tell(vec![id], re, ServerMessage::Answer(answer));
         self.unsettled = true;
     }
 

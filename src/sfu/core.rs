@@ -1,24 +1,29 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
+mod levels;
+mod mute;
+
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use self::levels::Levels;
 use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::offer::OfferError;
 use super::session::renegotiate::Renegotiated;
+use super::session::channels::{ChannelKind, DataMessage};
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{RequestId, SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
-use crate::units::{Format, MediaKind};
+use crate::units::{AudioLevel, Format, MediaKind};
 
 /// What the core tells the control plane.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CoreEvent {
     /// Media can flow.
     Connected(SessionId),
@@ -45,6 +50,35 @@ pub enum CoreEvent {
         /// The track's format.
         format: Format,
     },
+    /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
+    /// 200 ms at most, and only while there is something to tell.
+    AudioLevels(Vec<(TrackId, AudioLevel)>),
+    /// A client opened one of its data channels: it can be sent messages on it.
+    ChannelOpen {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+    },
+    /// A client sent a message on a data channel.
+    Data {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+        /// The message.
+        message: DataMessage,
+    },
+    /// A client sends more messages than it may, and some were dropped. Told once a second at most.
+    DataRefused {
+        /// The client's session.
+        session: SessionId,
+    },
+    /// A client takes reliable messages too slowly, and some for it were dropped. Told once a second at most.
+    DataLost {
+        /// The client's session.
+        session: SessionId,
+    },
     /// A session is gone, and its tracks with it.
     Ended(SessionId, EndReason),
 }
@@ -56,6 +90,7 @@ pub struct Core {
     sessions: HashMap<SessionId, Session>,
     tracks: HashMap<TrackId, Track>,
     timers: Timers,
+    levels: Levels,
     next_source: u64,
     /// The media of this turn.
     media: Vec<TurnMedia>,
@@ -85,6 +120,7 @@ impl Core {
             sessions: HashMap::new(),
             tracks: HashMap::new(),
             timers: Timers::default(),
+            levels: Levels::default(),
             next_source: 0,
             media: Vec::new(),
             work: HashMap::new(),
@@ -125,7 +161,7 @@ impl Core {
     /// When [`Self::drive`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.levels.deadline()].into_iter().flatten().min()
     }
 
     /// Takes a negotiated session in.
@@ -223,6 +259,19 @@ impl Core {
         }
     }
 
+    /// Sends a message to a session through one of its data channels, if it has opened it. A session that ended a moment
+    /// ago is left alone.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        to: SessionId,
+        channel: ChannelKind,
+        message: &DataMessage,
+        batch: &mut SendBatch,
+    ) {
+        self.with_session(to, batch, |session, turn| session.send(now, channel, message, turn));
+    }
+
     /// Takes a datagram for a session. What it brought leaves with [`Self::forward`].
     pub fn receive(&mut self, now: Instant, id: SessionId, datagram: &Datagram<'_>, batch: &mut SendBatch) {
         self.with_session(id, batch, |session, turn| session.receive(now, datagram, turn));
@@ -238,6 +287,7 @@ impl Core {
         for id in due {
             self.with_session(id, batch, |session, turn| session.drive(now, turn));
         }
+        self.tell_levels(now);
     }
 
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
@@ -300,7 +350,7 @@ impl Core {
     fn request_keyframes(&mut self, now: Instant, batch: &mut SendBatch) {
         let mut asked = Vec::new();
         self.wanting.retain(|id| {
-            let Some(track) = self.tracks.get_mut(id).filter(|track| !track.subscribers.is_empty()) else {
+            let Some(track) = self.tracks.get_mut(id).filter(|track| track.wants_keyframes()) else {
                 return false;
             };
             if let Some(source) = track.chosen()
@@ -335,12 +385,14 @@ impl Core {
             next_source: &mut self.next_source,
             malformed: 0,
             unknown_media: 0,
+            data: &mut self.counters.data,
         };
         // Whatever state the panic left behind is in the session, which is dropped, or in the turn, whose vectors
         // hold whole values only.
         let outcome = catch_unwind(AssertUnwindSafe(|| touch(session, &mut turn)));
-        self.counters.malformed += turn.malformed;
-        self.counters.unknown_media += turn.unknown_media;
+        let (malformed, unknown_media) = (turn.malformed, turn.unknown_media);
+        self.counters.malformed += malformed;
+        self.counters.unknown_media += unknown_media;
         if outcome.is_ok() {
             self.timers.set(id, session.deadline());
         } else {
@@ -383,6 +435,14 @@ impl Core {
                 self.counters.nacks_in += received;
                 self.counters.nacks_out += sent;
             }
+            SessionEvent::ChannelOpen(channel) => {
+                self.events.push(CoreEvent::ChannelOpen { session: id, channel });
+            }
+            SessionEvent::Data(channel, message) => {
+                self.events.push(CoreEvent::Data { session: id, channel, message });
+            }
+            SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),
+            SessionEvent::DataLost => self.events.push(CoreEvent::DataLost { session: id }),
             SessionEvent::Ended(reason) => self.end(id, reason),
         }
     }
@@ -391,6 +451,9 @@ impl Core {
         let Some(track) = self.tracks.get_mut(&id) else { return };
         self.counters.media_packets_in += 1;
         self.counters.media_bytes_in += packet.payload.len() as u64;
+        if track.is_muted() {
+            return self.counters.muted += track.subscribers.len() as u64;
+        }
         let Some(received) = track.receive(packet.arrived, &packet) else {
             self.counters.unknown_media += 1;
             return;
@@ -400,6 +463,12 @@ impl Core {
         }
         if track.keyframes.deadline().is_some() {
             self.wanting.insert(id);
+        }
+        if !track.passes(&mut packet) {
+            return self.counters.silent += track.subscribers.len() as u64;
+        }
+        if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
+            self.levels.heard(packet.arrived, id);
         }
         let place = self.media.len();
         for (session, slot) in &track.subscribers {
@@ -432,6 +501,7 @@ impl Core {
 
     /// Takes a track from everybody who has it.
     fn end_track(&mut self, id: TrackId) {
+        self.levels.remove(id);
         let Some(track) = self.tracks.remove(&id) else { return };
         for (subscriber, slot) in track.subscribers {
             let slot = self.sessions.get_mut(&subscriber).and_then(|session| session.slots.get_mut(slot));

@@ -5,6 +5,7 @@ use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
 use crate::sfu::session::Session;
+use crate::sfu::session::channels::{ChannelKind, DataMessage};
 
 /// From the control plane to a worker. Never lost, and carried out in order; the worker takes them between batches.
 pub enum Command {
@@ -30,12 +31,29 @@ pub enum Command {
         /// The SDP.
         offer: String,
     },
+    /// Mute a track, or let it be heard and seen again.
+    Mute {
+        /// The track.
+        track: TrackId,
+        /// Whether nothing of it is forwarded.
+        muted: bool,
+    },
+    /// Send a message to sessions through a data channel. Those that have not opened it are left out.
+    Send {
+        /// The receivers.
+        to: Vec<SessionId>,
+        /// Which channel.
+        channel: ChannelKind,
+        /// The message, shared by all of them.
+        message: DataMessage,
+    },
     /// End all sessions with a goodbye, then the thread.
     Stop,
 }
 
-/// From a worker to the control plane. Never lost: each session causes a handful in its life, and a track whose format
-/// changes again and again one a second at most, so that the queue stays short.
+/// From a worker to the control plane. Never lost: each session causes a handful in its life, a track whose format
+/// changes again and again one a second at most, a client that sends messages no more than its allowance of them, and
+/// levels come five times a second for all tracks together, so that the queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.

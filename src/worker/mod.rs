@@ -124,6 +124,15 @@ impl Worker {
                 Command::Offer { session, request, offer } => {
                     self.core.offer(now, session, request, &offer, &mut self.batch);
                 }
+                Command::Mute { track, muted } => self.core.mute(track, muted),
+                Command::Send { to, channel, message } => {
+                    for to in to {
+                        self.core.send(now, to, channel, &message, &mut self.batch);
+                        if self.batch.is_full() {
+                            self.flush();
+                        }
+                    }
+                }
                 Command::Stop => {
                     self.core.leave_all(now, &mut self.batch);
                     return false;

@@ -17,14 +17,16 @@ use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::{Datagram, SendBatch};
 use sluice::net::demux::{Route, Ufrag};
+use sluice::sfu::session::channels::{ChannelKind, DataMessage};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::sfu::session::renegotiate::Renegotiated;
 use sluice::sfu::{Core, CoreEvent};
 use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::Codec;
-use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Pt};
+use str0m::media::{Direction, ExtensionValues, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, SeqNo};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
@@ -49,6 +51,10 @@ pub struct Client {
     /// The section of each.
     sections: Vec<Mid>,
     pub keyframe_requests: usize,
+    /// Open data channels, by label.
+    pub channels: Vec<(String, ChannelId)>,
+    /// Received messages: the label of the channel, whether it was text, and the bytes.
+    pub messages: Vec<(String, bool, Vec<u8>)>,
     /// Silenced clients neither send nor receive: the network is gone.
     pub silent: bool,
     /// Datagrams to the client that get lost: those whose running number this says yes to.
@@ -70,6 +76,12 @@ pub struct World {
     /// On the way from the clients to the core.
     wire: Vec<(SocketAddr, Vec<u8>)>,
     sessions: u64,
+    /// The data channels that clients open who join from now on.
+    pub labels: Vec<&'static str>,
+    /// The largest message that they believe the server takes, instead of what it says.
+    pub largest_message: Option<usize>,
+    /// How much they keep of what they have not sent yet, in bytes.
+    pub client_buffer: usize,
     /// How often a turn's forwarding stopped to let a full batch leave.
     pub parts: usize,
 }
@@ -92,6 +104,9 @@ impl World {
             batch: SendBatch::new(),
             wire: Vec::new(),
             sessions: 0,
+            labels: Vec::new(),
+            largest_message: None,
+            client_buffer: 128 * 1024,
             parts: 0,
         }
     }
@@ -109,11 +124,16 @@ impl World {
 
     fn join_as(&mut self, role: Role, video: &[Codec], bare: bool) -> (usize, Joined) {
         let place = self.clients.len();
-        let (mut client, offer) = Client::new(self.now, place, role, video, bare);
+        let (mut client, offer) =
+            Client::new(self.now, place, role, video, bare, &self.labels, self.client_buffer);
         let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
         let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
         let answered = self.answer(&offer, role);
-        client.accept(&answered.answer);
+        let line = |size: usize| format!("a=max-message-size:{size}\r\n");
+        let answer = self
+            .largest_message
+            .map_or(answered.answer.clone(), |size| answered.answer.replace(&line(65_536), &line(size)));
+        client.accept(&answer);
         self.clients.push(client);
         let joined = Joined {
             session: answered.session.id,
@@ -249,6 +269,15 @@ impl World {
         (world, joined)
     }
 
+    /// Sends a message from the server's side, as a worker does.
+    pub fn tell(&mut self, to: &[&Joined], channel: ChannelKind, message: &DataMessage) {
+        for joined in to {
+            self.core.send(self.now, joined.session, channel, message, &mut self.batch);
+        }
+        self.deliver();
+        self.events.extend(self.core.take_events());
+    }
+
     /// A publisher and a viewer that watches it, both connected.
     pub fn publisher_and_viewer(codec: Codec) -> (Self, Joined, Joined) {
         let mut world = Self::new();
@@ -269,8 +298,20 @@ pub struct Joined {
 }
 
 impl Client {
-    fn new(now: Instant, place: usize, role: Role, video: &[Codec], bare: bool) -> (Self, String) {
-        let mut config = RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false);
+    fn new(
+        now: Instant,
+        place: usize,
+        role: Role,
+        video: &[Codec],
+        bare: bool,
+        labels: &[&str],
+        buffer: usize,
+    ) -> (Self, String) {
+        let mut config = RtcConfig::new()
+            .set_rtp_mode(true)
+            .set_sctp_max_buffered_amount(buffer)
+            .clear_codecs()
+            .enable_opus(true, false);
         for codec in video {
             config = match codec {
                 Codec::Vp8 => config.enable_vp8(true),
@@ -297,6 +338,19 @@ impl Client {
             let slot = |_| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
             slots.extend((0..2).map(slot));
         }
+        for label in labels {
+            let lossy = *label == "lossy";
+            change.add_channel_with_config(ChannelConfig {
+                label: (*label).to_owned(),
+                ordered: !lossy,
+                reliability: if lossy {
+                    Reliability::MaxRetransmits { retransmits: 0 }
+                } else {
+                    Reliability::Reliable
+                },
+                ..ChannelConfig::default()
+            });
+        }
         let (offer, pending) = change.apply().expect("something to offer");
         let client = Self {
             rtc,
@@ -309,6 +363,8 @@ impl Client {
             received: Vec::new(),
             sections: Vec::new(),
             keyframe_requests: 0,
+            channels: Vec::new(),
+            messages: Vec::new(),
             silent: false,
             loses: |_| false,
             arrived: 0,
@@ -367,6 +423,11 @@ impl Client {
                     self.received.push(packet);
                 }
                 Output::Event(Event::KeyframeRequest(_)) => self.keyframe_requests += 1,
+                Output::Event(Event::ChannelOpen(id, label)) => self.channels.push((label, id)),
+                Output::Event(Event::ChannelData(data)) => {
+                    let label = self.channels.iter().find(|(_, id)| *id == data.id).expect("open").0.clone();
+                    self.messages.push((label, !data.binary, data.data));
+                }
                 Output::Event(_) => {}
             }
         }
@@ -382,6 +443,28 @@ impl Client {
             .marker(marker)
             .nackable(true);
         stream.write_rtp(rtp);
+    }
+
+    /// Writes 20 ms of Opus whose packet says how loud it is.
+    pub fn send_audio(&mut self, now: Instant, number: u32, dbov: i8) {
+        self.sequence += 1;
+        let (mid, pt) = (self.audio, self.payload_type(self.audio));
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
+        let levels = ExtensionValues {
+            audio_level: Some(dbov),
+            voice_activity: Some(dbov > -60),
+            ..ExtensionValues::default()
+        };
+        let sequence = SeqNo::from(self.sequence);
+        let rtp = RtpWrite::new(pt, sequence, number * 960, now, &[0xfc, 1, 2][..]).ext_vals(levels);
+        stream.write_rtp(rtp);
+    }
+
+    /// Writes a message; it leaves with the next step. Returns whether there was room for it.
+    pub fn say(&mut self, label: &str, text: bool, bytes: &[u8]) -> bool {
+        let id = self.channels.iter().find(|(known, _)| known == label).expect("open").1;
+        self.rtc.channel(id).expect("open").write(!text, bytes).expect("it may")
     }
 
     /// Goes on with a new SSRC, as some encoders do when they are reconfigured.
@@ -418,6 +501,11 @@ impl Client {
     fn opus(&self) -> Pt {
         let found = self.rtc.codec_config().find(|params| params.spec().codec == Codec::Opus);
         found.expect("always there").pt()
+    }
+
+    /// The received packets of the section with sound.
+    pub fn received_audio(&self) -> Vec<&RtpPacket> {
+        self.received.iter().filter(|packet| packet.header.payload_type == self.opus()).collect()
     }
 
     /// The received packets of one section.

@@ -4,4 +4,6 @@ pub mod packet;
 pub mod rewrite;
 pub mod subscription;
 pub mod keyframe;
+pub mod level;
+pub mod gate;
 pub mod track;

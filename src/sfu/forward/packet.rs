@@ -66,3 +66,31 @@ pub fn is_entry(codec: Codec, payload: &[u8]) -> bool {
         Codec::Av1 => av1::begins_keyframe(payload),
     }
 }
+
+#[cfg(test)]
+pub(super) mod test {
+    use std::sync::OnceLock;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Packet `number` of a microphone: 20 ms of Opus, arriving when it should.
+    pub(in crate::sfu::forward) fn audio(source: u64, number: u64, dbov: Option<i8>) -> Packet {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let start = *START.get_or_init(Instant::now);
+        let arrived = start + Duration::from_millis(20) * u32::try_from(number).expect("few packets");
+        Packet {
+            source: SourceId(source),
+            encoding: EncodingIndex(0),
+            sequence: number,
+            timestamp: u32::try_from(number).expect("few packets").wrapping_mul(960),
+            marker: false,
+            format: Format::new(Codec::Opus, ""),
+            entry: true,
+            arrived,
+            captured: arrived,
+            extensions: Extensions { audio_level: dbov, ..Extensions::default() },
+            payload: Arc::from([0xfcu8].as_slice()),
+        }
+    }
+}

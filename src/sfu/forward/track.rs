@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::gate::Gate;
 use super::keyframe::KeyframeRequests;
+use super::level::{Meter, SILENCE};
 use super::packet::{EncodingIndex, Packet, SourceId};
 use crate::ids::{SessionId, TrackId};
-use crate::units::{Format, MediaKind};
+use crate::units::{AudioLevel, Format, MediaKind};
 
 /// How often the encodings of a track are compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +29,9 @@ pub struct Track {
     pub subscribers: Vec<(SessionId, usize)>,
     /// Requests for key frames of the chosen encoding.
     pub keyframes: KeyframeRequests,
+    muted: bool,
+    meter: Meter,
+    gate: Gate,
     encodings: Vec<Encoding>,
     chosen: Option<EncodingIndex>,
     compared: Option<Instant>,
@@ -67,11 +72,54 @@ impl Track {
             kind,
             subscribers: Vec::new(),
             keyframes: KeyframeRequests::default(),
+            muted: false,
+            meter: Meter::default(),
+            gate: Gate::default(),
             encodings: Vec::new(),
             chosen: None,
             compared: None,
             told: None,
         }
+    }
+
+    /// Whether nothing of it is forwarded, by somebody's will.
+    #[must_use]
+    pub fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Mutes or unmutes. A muted track is silent at once.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+        self.meter.reset();
+        self.gate.close();
+    }
+
+    /// Whether anybody could make use of a key frame.
+    #[must_use]
+    pub fn wants_keyframes(&self) -> bool {
+        !self.muted && !self.subscribers.is_empty()
+    }
+
+    /// How loud an audio track is.
+    #[must_use]
+    pub fn level(&self, now: Instant) -> AudioLevel {
+        self.meter.level(now)
+    }
+
+    /// Whether a packet that was [received](Self::receive) is to be forwarded; the silence of an audio track is not. The
+    /// packet's number and marker are those among the forwarded ones, then.
+    ///
+    /// Only the level counts. The flag for voice activity (RFC 6464 section 3) is no help: encoders do not take music
+    /// for a voice.
+    pub fn passes(&mut self, packet: &mut Packet) -> bool {
+        if self.kind != MediaKind::Audio || self.chosen() != Some(packet.source) {
+            return true;
+        }
+        self.meter.note(packet);
+        let level = packet.extensions.audio_level.map(AudioLevel::from_dbov);
+        let audible = level.is_none_or(|level| level > SILENCE) || self.meter.is_loud();
+        self.gate.pass(packet, audible)
     }
 
     /// Takes note of a received packet. `None` for one of a source that its encoding has left behind.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use super::channels::MAX_MESSAGE;
 use super::offer::{Flow, Media, Role};
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, Section, payload_type};
@@ -138,6 +139,9 @@ fn write_section(
             "candidate" => {}
             "mid" => {
                 let _ = write!(text, "a=mid:{}\r\n", offered.mid);
+            }
+            "max-message-size" => {
+                let _ = write!(text, "a=max-message-size:{MAX_MESSAGE}\r\n");
             }
             "msid" => {
                 if let Some(stream) = stream {

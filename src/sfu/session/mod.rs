@@ -7,6 +7,9 @@ pub mod negotiate;
 pub mod renegotiate;
 pub mod dtls;
 pub mod turn;
+pub mod channels;
+pub mod stats;
+mod allowance;
 mod clock;
 mod inbound;
 mod paths;
@@ -27,6 +30,7 @@ use crate::sfu::forward::subscription::{Subscription, Verdict};
 use crate::units::{Format, MediaKind};
 
 use self::agreement::Agreement;
+use self::channels::{ChannelKind, Channels, DataMessage};
 use self::clock::CaptureClock;
 use self::inbound::Source;
 use self::paths::{Path, Paths};
@@ -55,6 +59,7 @@ pub struct Session {
     paths: Paths,
     clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
+    channels: Channels,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -145,6 +150,7 @@ impl Session {
             paths: Paths::new(now),
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
+            channels: Channels::new(now),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -235,6 +241,12 @@ impl Session {
         served
     }
 
+    /// Sends a message to the client.
+    pub fn send(&mut self, now: Instant, channel: ChannelKind, message: &DataMessage, turn: &mut Turn<'_>) {
+        self.channels.send(&mut self.rtc, now, channel, message, turn);
+        self.drive(now, turn);
+    }
+
     /// Asks the publisher for a key frame of one source. It leaves with the next [`Self::drive`].
     pub fn request_keyframe(&mut self, source: SourceId) {
         let ssrc = self.sources.iter().find(|(_, known)| known.id == source).map(|(ssrc, _)| *ssrc);
@@ -287,6 +299,9 @@ impl Session {
                 }
                 Ok(Output::Event(event)) => self.event(event, now, turn),
                 Ok(Output::Timeout(at)) => {
+                    if self.channels.resume(&mut self.rtc, now, turn) {
+                        continue;
+                    }
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     self.deadline = if waits { at.min(patience) } else { at };
@@ -329,6 +344,9 @@ impl Session {
             }
             Event::MediaEgressStats(stats) => self.nacks(stats.mid, Some(stats.nacks), None, turn),
             Event::MediaIngressStats(stats) => self.nacks(stats.mid, None, Some(stats.nacks), turn),
+            Event::ChannelOpen(id, label) => self.channels.open(id, &label, turn),
+            Event::ChannelData(data) => self.channels.receive(now, data, turn),
+            Event::ChannelClose(id) => self.channels.close(id, turn),
             _ => {}
         }
     }

@@ -10,6 +10,7 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::agreement::Agreement;
 use super::answer::{Pair, rewrite};
+use super::channels::LARGEST_READ;
 use super::dtls::Identity;
 use super::offer::{Coding, Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
@@ -118,6 +119,7 @@ fn accept(
         .set_rtp_mode(true)
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
+        .set_sctp_max_message_size(LARGEST_READ)
         .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
         .set_dtls_cert(endpoint.identity.certificate())
         .set_crypto_provider(endpoint.identity.crypto())

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::channels::{ChannelKind, DataMessage};
 use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
+use crate::sfu::counters::DataCounters;
 use crate::sfu::forward::packet::{Packet, SourceId};
 use crate::units::Format;
 
@@ -23,6 +25,8 @@ pub struct Turn<'a> {
     pub malformed: u64,
     /// RTP packets of sources or payload types that were not negotiated.
     pub unknown_media: u64,
+    /// What goes through data channels.
+    pub data: &'a mut DataCounters,
 }
 
 /// A packet of this turn, and the source that its track's subscribers follow.
@@ -87,6 +91,14 @@ pub enum SessionEvent {
         /// Of this publisher.
         sent: u64,
     },
+    /// The client opened one of the two data channels.
+    ChannelOpen(ChannelKind),
+    /// The client sent a message.
+    Data(ChannelKind, DataMessage),
+    /// The client sends more messages than it may; some were dropped. Told once a second at most.
+    DataRefused,
+    /// The client takes reliable messages too slowly; some were dropped. Told once a second at most.
+    DataLost,
     /// The session is over.
     Ended(EndReason),
 }
