@@ -77,6 +77,7 @@ pub static METRICS: &[Metric] = &[
         |sum| &sum.core.join_time,
     ),
     rooms("sluice_rooms", "Rooms with anybody in them.", |now| now.rooms),
+    rooms("sluice_participants", "Participants who joined rooms, at this moment.", |now| now.participants),
     rooms("sluice_streams", "Rooms with a publisher on air.", |now| now.streams),
     gauge("sluice_tracks", "Published tracks at this moment.", |now| now.core.tracks),
     gauge("sluice_subscriptions", "Tracks on their way to a participant at this moment.", |now| {

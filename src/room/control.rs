@@ -320,7 +320,9 @@ impl Control {
                 (session, Event::Unplayable(session, track, format))
             }
             CoreEvent::ChannelOpen { session, channel } => (session, Event::ChannelOpen(session, channel)),
-            CoreEvent::Data { session, channel, message } => (session, Event::Data(session, channel, message)),
+            CoreEvent::Data { session, channel, message } => {
+                (session, Event::Data(session, channel, message))
+            }
             CoreEvent::DataRefused { session } => (session, Event::DataRefused(session)),
             CoreEvent::DataLost { session } => (session, Event::DataLost(session)),
             CoreEvent::AudioLevels(levels) => return self.levels(now, levels),

@@ -133,7 +133,10 @@ impl Link {
     /// All bindings that are not empty, for somebody who knows of none.
     pub(super) fn bindings(&self) -> Vec<Binding> {
         let slots = self.media.slots.iter().zip(&self.shown);
-        slots.filter(|(_, shown)| **shown != Shown::EMPTY).map(|(slot, shown)| shown.binding(&slot.mid)).collect()
+        slots
+            .filter(|(_, shown)| **shown != Shown::EMPTY)
+            .map(|(slot, shown)| shown.binding(&slot.mid))
+            .collect()
     }
 }
 
@@ -181,8 +184,7 @@ impl Participant {
 
     /// Whether the others are to be told that the connection broke, or that it is back.
     pub(super) fn changes_state(&mut self, now: Instant) -> bool {
-        let lost =
-            self.lost_since().is_some_and(|since| now.saturating_duration_since(since) >= TOLD_AFTER);
+        let lost = self.lost_since().is_some_and(|since| now.saturating_duration_since(since) >= TOLD_AFTER);
         std::mem::replace(&mut self.told_lost, lost) != lost
     }
 
@@ -221,7 +223,8 @@ impl Participant {
     /// Mutes or unmutes what is published in a section.
     pub(super) fn mute(&mut self, mid: &str, muted: bool) -> Result<(), Refusal> {
         let Some(track) = self.published.iter_mut().find(|track| track.mid == mid) else {
-            let message = format!("Nothing is published in a section {mid:?}. Send its track with \"tracks\" first.");
+            let message =
+                format!("Nothing is published in a section {mid:?}. Send its track with \"tracks\" first.");
             return Err((ErrorCode::NotFound, message));
         };
         track.muted = muted;
@@ -229,7 +232,11 @@ impl Participant {
     }
 
     /// Changes name and metadata.
-    pub(super) fn update(&mut self, name: Option<&str>, meta: Option<&Map<String, Value>>) -> Result<(), Refusal> {
+    pub(super) fn update(
+        &mut self,
+        name: Option<&str>,
+        meta: Option<&Map<String, Value>>,
+    ) -> Result<(), Refusal> {
         if let Some(meta) = meta {
             check_meta(meta)?;
             self.meta = meta.clone();
@@ -285,7 +292,8 @@ fn clean_label(label: &str) -> String {
 
 fn clean(text: &str, most: usize) -> String {
     // Marks that change the direction of what follows would let a name write over its neighbours.
-    let is_mark = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_mark =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     let plain = plain.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     let shown: String = plain.chars().filter(|c| !c.is_control() && !is_mark(*c)).take(most).collect();

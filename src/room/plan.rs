@@ -80,7 +80,8 @@ fn audio(
     let Some(payload_types) = slots.first().map(|slot| slot.payload_types.as_slice()) else { return };
     let fits = |track: &TrackId| {
         let known = catalog.get(track).filter(|known| known.source.kind() == MediaKind::Audio);
-        known.is_some_and(|known| known.owner != me) && judge(*track, payload_types, catalog).forwarded().is_some()
+        known.is_some_and(|known| known.owner != me)
+            && judge(*track, payload_types, catalog).forwarded().is_some()
     };
     let loudest = speakers.order().iter().filter(|_| view.audio.auto);
     let others = catalog.keys().filter(|_| view.audio.auto);

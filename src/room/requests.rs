@@ -74,7 +74,7 @@ impl Room {
 
     /// A message by way of a data channel. It goes on by the same channel; whoever has none for reliable messages gets
     /// texts through the WebSocket.
-    pub(super) fn data(&mut self, session: SessionId, channel: ChannelKind, message: DataMessage) {
+    pub(super) fn data(&mut self, session: SessionId, channel: ChannelKind, message: &DataMessage) {
         let Some((from, _)) = self.member_of(session) else { return };
         let read = data::read(&message.bytes, message.text);
         let envelope = match read {
@@ -116,7 +116,9 @@ impl Room {
         from: ParticipantId,
         to: Option<&[ParticipantId]>,
     ) -> Result<Vec<ParticipantId>, (ErrorCode, String)> {
-        let Some(to) = to else { return Ok(self.members.keys().filter(|id| **id != from).copied().collect()) };
+        let Some(to) = to else {
+            return Ok(self.members.keys().filter(|id| **id != from).copied().collect());
+        };
         let mut here: Vec<_> = to.iter().filter(|id| self.members.contains_key(id)).copied().collect();
         here.sort_unstable();
         here.dedup();

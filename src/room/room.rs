@@ -13,10 +13,11 @@ use super::speakers::Speakers;
 use super::stream::Stream;
 use super::viewers::{self, Offered, Viewers, WatchError};
 use crate::ids::{ParticipantId, SessionId, TrackId};
-use crate::protocol::server::{
-    Answer, Bye, ByeCode, Error, ErrorCode, Peers, PeerQuality, Quality, Reply, ServerMessage, Slots, Speaker, Want, Wanted,
-};
 use crate::protocol::server;
+use crate::protocol::server::{
+    Answer, Bye, ByeCode, Error, ErrorCode, PeerQuality, Peers, Quality, QualityLevel, Reply, ServerMessage,
+    Slots, Speaker, Want, Wanted,
+};
 use crate::protocol::shared::{Peer, Source};
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::offer::OfferError;
@@ -67,7 +68,7 @@ impl Room {
                     link.opened(channel);
                 }
             }
-            Event::Data(session, channel, message) => self.data(session, channel, message),
+            Event::Data(session, channel, message) => self.data(session, channel, &message),
             Event::DataRefused(session) => self.tell_session(session, ErrorCode::Rate, DATA_REFUSED),
             Event::DataLost(session) => self.tell_session(session, ErrorCode::DataLost, DATA_LOST),
             Event::Levels(levels) => self.levels(now, &levels),
@@ -130,7 +131,8 @@ impl Room {
     #[must_use]
     pub fn session_of(&self, participant: ParticipantId) -> Option<SessionId> {
         let member = self.members.get(&participant).and_then(Participant::session);
-        let stream = || self.stream.on_air().filter(|air| air.participant == participant).map(|air| air.session);
+        let stream =
+            || self.stream.on_air().filter(|air| air.participant == participant).map(|air| air.session);
         member.or_else(stream)
     }
 
@@ -162,6 +164,14 @@ impl Room {
         if !self.told_speakers.is_empty() {
             let speaking = self.speaking(&self.catalog());
             self.tell(vec![id], None, speakers_message(&speaking));
+        }
+        let doing_worse = self
+            .members
+            .iter()
+            .map(|(peer, member)| PeerQuality { peer: *peer, level: member.quality.level() });
+        let peers: Vec<_> = doing_worse.filter(|quality| quality.level != QualityLevel::Good).collect();
+        if !peers.is_empty() {
+            self.tell(vec![id], None, ServerMessage::Quality(Quality { peers }));
         }
         self.changed.insert(id);
         self.unsettled = true;
@@ -286,8 +296,11 @@ impl Room {
     }
 
     fn format(&mut self, track: TrackId, format: Format) {
-        let of_members =
-            self.members.values_mut().filter_map(|member| member.link.as_mut()).flat_map(|link| &mut link.media.tracks);
+        let of_members = self
+            .members
+            .values_mut()
+            .filter_map(|member| member.link.as_mut())
+            .flat_map(|link| &mut link.media.tracks);
         let mut known = of_members.chain(self.stream.tracks_mut());
         if let Some(known) = known.find(|known| known.id == track) {
             self.unsettled |= std::mem::replace(&mut known.format, format) != format;
@@ -351,7 +364,8 @@ impl Room {
     fn settle(&mut self, now: Instant) {
         self.unsettled = false;
         let catalog = self.catalog();
-        self.speakers.retain(|track| catalog.get(&track).is_some_and(|known| known.connected && !known.muted));
+        self.speakers
+            .retain(|track| catalog.get(&track).is_some_and(|known| known.connected && !known.muted));
         let mut told = Vec::new();
         for (id, member) in &mut self.members {
             let Some(link) = &mut member.link else { continue };
@@ -375,7 +389,8 @@ impl Room {
 
     /// Tells publishers which of their pictures are watched.
     fn tell_wanted(&mut self, now: Instant) {
-        let slots = self.members.values().filter_map(|member| member.link.as_ref()).flat_map(|link| &link.shown);
+        let slots =
+            self.members.values().filter_map(|member| member.link.as_ref()).flat_map(|link| &link.shown);
         let watched: BTreeSet<TrackId> =
             slots.filter_map(Shown::forwarded).chain(self.viewers.bound()).collect();
         let mut told = Vec::new();
@@ -407,7 +422,8 @@ impl Room {
         for (owner, member) in &self.members {
             for published in &member.published {
                 let link = member.link.as_ref();
-                let answered = link.and_then(|link| link.media.tracks.iter().find(|track| track.id == published.track));
+                let answered =
+                    link.and_then(|link| link.media.tracks.iter().find(|track| track.id == published.track));
                 // Without a peer connection its format does not matter: it is not shown.
                 let Some(format) = answered.map(|track| track.format) else { continue };
                 let known = Known {
@@ -434,7 +450,8 @@ impl Room {
             }
             Target::Participant(id) => self.offered_by(id),
             Target::Track(track) => {
-                let known = self.catalog().get(&track).copied().filter(|known| known.connected && !known.muted);
+                let known =
+                    self.catalog().get(&track).copied().filter(|known| known.connected && !known.muted);
                 known.map(|known| offered(track, &known)).into_iter().collect()
             }
         }
@@ -459,7 +476,9 @@ impl Room {
             .iter()
             .filter(|(_, known)| known.owner == id && known.connected && !known.muted)
             .collect();
-        tracks.sort_by_key(|(track, known)| (known.source != Source::Screen, known.source == Source::ScreenAudio, **track));
+        tracks.sort_by_key(|(track, known)| {
+            (known.source != Source::Screen, known.source == Source::ScreenAudio, **track)
+        });
         tracks.into_iter().map(|(track, known)| offered(*track, known)).collect()
     }
 
@@ -508,7 +527,12 @@ impl Room {
         }
     }
 
-    pub(super) fn refuse(&mut self, id: ParticipantId, re: Option<u32>, refusal: super::participant::Refusal) {
+    pub(super) fn refuse(
+        &mut self,
+        id: ParticipantId,
+        re: Option<u32>,
+        refusal: super::participant::Refusal,
+    ) {
         let (code, message) = refusal;
         self.tell(vec![id], re, ServerMessage::Error(Error { code, message }));
     }
@@ -535,7 +559,8 @@ fn speakers_message(speaking: &[(ParticipantId, AudioLevel)]) -> ServerMessage {
 }
 
 const MEDIA_LOST: &str = "The peer connection ended. Resume with a new offer.";
-const DATA_REFUSED: &str = "Too many messages through the data channels: some were not passed on. Send fewer.";
+const DATA_REFUSED: &str =
+    "Too many messages through the data channels: some were not passed on. Send fewer.";
 const DATA_LOST: &str = "Messages of others were lost, as this client does not take them fast enough.";
 
 fn offered(track: TrackId, known: &Known) -> Offered {

@@ -76,7 +76,8 @@ impl Stream {
     }
 
     pub(super) fn offered(&self) -> Vec<Offered> {
-        let offered = |track: &AnsweredTrack| Offered { track: track.id, kind: track.kind, format: track.format };
+        let offered =
+            |track: &AnsweredTrack| Offered { track: track.id, kind: track.kind, format: track.format };
         self.tracks().iter().map(offered).collect()
     }
 

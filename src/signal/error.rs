@@ -5,8 +5,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::room::control::JoinError;
 use crate::room::WatchError;
+use crate::room::control::JoinError;
 use crate::sfu::session::offer::OfferError;
 
 /// A refusal on its way to a client.
@@ -101,7 +101,8 @@ impl Problem {
     /// The participants of a room are for those who may join it.
     #[must_use]
     pub fn no_room_key() -> Self {
-        let detail = "Participants of this room are shown to those who know its key. Send it as a bearer token.";
+        let detail =
+            "Participants of this room are shown to those who know its key. Send it as a bearer token.";
         Self::new(StatusCode::UNAUTHORIZED, "room-key", "Unauthorized", detail)
             .with(header::WWW_AUTHENTICATE, "Bearer")
     }
@@ -144,8 +145,10 @@ impl From<JoinError> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-common-codec", "No common codec", detail)
             }
             JoinError::WorkerGone => Self::not_ready(),
-            JoinError::Full(_) | JoinError::RoomFull(_) | JoinError::NothingToResume => Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
-                .with(header::RETRY_AFTER, "30"),
+            JoinError::Full(_) | JoinError::RoomFull(_) | JoinError::NothingToResume => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Server full", detail)
+                    .with(header::RETRY_AFTER, "30")
+            }
         }
     }
 }

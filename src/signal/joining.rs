@@ -98,7 +98,11 @@ pub(super) async fn join(
 /// A new participant, or the one that a token resumes. `None` when it resumes nobody.
 fn identity(app: &App, join: &Join, room: &RoomName) -> Option<Identity> {
     let Some(token) = &join.resume else {
-        return Some(Identity { participant: app.mint.participant(), token: app.mint.resume(), resumes: false });
+        return Some(Identity {
+            participant: app.mint.participant(),
+            token: app.mint.resume(),
+            resumes: false,
+        });
     };
     let token = token.parse().ok()?;
     let (of, participant) = app.control.directory().resumes(token)?;
@@ -115,9 +119,10 @@ async fn negotiate(app: &Arc<App>, sdp: String) -> Result<Answered, Refused> {
         let message = "Too many clients are joining at this moment. Try again in a second.";
         Refused::new(None, ErrorCode::Busy, message).later(1_000)
     };
-    answered.await.map_err(busy)?.map_err(|error: OfferError| {
-        Refused::new(None, ErrorCode::Offer, error.to_string())
-    })
+    answered
+        .await
+        .map_err(busy)?
+        .map_err(|error: OfferError| Refused::new(None, ErrorCode::Offer, error.to_string()))
 }
 
 fn taken_apart(answered: Option<Answered>) -> (Option<Session>, Option<String>, Option<Media>) {

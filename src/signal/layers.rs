@@ -102,7 +102,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 12] = [
+    const ROUTES: [&str; 13] = [
         "/whip/{stream}/{session}",
         "/whep/{stream}/{session}",
         "/whip/{stream}",
@@ -111,6 +111,7 @@ fn route_label(path: &str) -> &'static str {
         "/publish/{stream}",
         "/assets/{file}",
         "/metrics",
+        "/ws",
         "/healthz",
         "/readyz",
         "/admin",

@@ -78,7 +78,8 @@ async fn first(socket: &mut WebSocket) -> Option<Result<Request, Refused>> {
 }
 
 fn parse(text: &str) -> Result<Request, String> {
-    serde_json::from_str(text).map_err(|error| format!("This is not a message of the room protocol: {error}."))
+    serde_json::from_str(text)
+        .map_err(|error| format!("This is not a message of the room protocol: {error}."))
 }
 
 async fn turn_away(mut socket: WebSocket, refused: Refused) {

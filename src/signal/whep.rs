@@ -12,10 +12,10 @@ use super::error::Problem;
 use super::exchange::{self, Exchange};
 use super::path::Named;
 use super::peer::Peer;
+use crate::room::WatchError;
 use crate::room::control::JoinError;
 use crate::room::event::Target;
 use crate::room::resource::Side;
-use crate::room::WatchError;
 
 /// `POST /whep/{stream}`: watch.
 pub(super) async fn post(
@@ -58,7 +58,8 @@ fn target(query: &str, members: bool) -> Result<Target, Problem> {
         ("participant", id) => id.parse().ok().map(Target::Participant),
         (_, id) => id.parse().ok().map(Target::Track),
     };
-    target.ok_or_else(|| Problem::bad_request(format!("There is no {name} {value:?}: ids are as p7 and t12.")))
+    target
+        .ok_or_else(|| Problem::bad_request(format!("There is no {name} {value:?}: ids are as p7 and t12.")))
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.

@@ -15,7 +15,7 @@ use sluice::worker::message::Snapshot;
 use text::{Family, Labels, Sample};
 
 fn scrape(exporter: &Exporter, snapshots: &[Snapshot]) -> Vec<Family> {
-    let text = exporter.scrape(snapshots, Census { rooms: 5, streams: 4 }).unwrap();
+    let text = exporter.scrape(snapshots, Census { rooms: 5, streams: 4, participants: 7 }).unwrap();
     text::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 

@@ -1,7 +1,7 @@
 //! stub
-use std::time::Duration;
 use crate::ids::{SessionId, TrackId};
 use crate::units::Format;
+use std::time::Duration;
 /// S.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionStats {
@@ -44,10 +44,14 @@ pub struct SlotStats {
 impl SessionStats {
     /// e
     #[must_use]
-    pub fn new(session: SessionId) -> Self { Self { session, rtt: None, tracks: Vec::new(), slots: Vec::new() } }
+    pub fn new(session: SessionId) -> Self {
+        Self { session, rtt: None, tracks: Vec::new(), slots: Vec::new() }
+    }
 }
 impl TrackStats {
     /// e
     #[must_use]
-    pub fn new(track: TrackId) -> Self { Self { track, bitrate: 0, packets: 0, lost: 0.0, format: None } }
+    pub fn new(track: TrackId) -> Self {
+        Self { track, bitrate: 0, packets: 0, lost: 0.0, format: None }
+    }
 }
