@@ -185,6 +185,11 @@ pub struct Binding {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, ts(optional))]
     pub why: Option<PauseReason>,
+    /// The RTP timestamp of the track's first frame in this video slot. Told a second time with it, once media comes:
+    /// frames before it, as `requestVideoFrameCallback` tells them apart, are still of the track before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub from: Option<u32>,
 }
 
 /// Whether a slot carries anything.

@@ -319,6 +319,9 @@ impl Control {
             CoreEvent::Unplayable { session, track, format, .. } => {
                 (session, Event::Unplayable(session, track, format))
             }
+            CoreEvent::Began { session, slot, track, timestamp } => {
+                (session, Event::Began { session, slot, track, timestamp })
+            }
             CoreEvent::ChannelOpen { session, channel } => (session, Event::ChannelOpen(session, channel)),
             CoreEvent::Data { session, channel, message } => {
                 (session, Event::Data(session, channel, message))

@@ -111,6 +111,17 @@ pub enum Event {
     Format(TrackId, Format),
     /// A slot's receiver has no decoder for what its track has become.
     Unplayable(SessionId, TrackId, Format),
+    /// A video slot shows another track from here on.
+    Began {
+        /// The session of the slot.
+        session: SessionId,
+        /// The slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// The RTP timestamp of its first frame there.
+        timestamp: u32,
+    },
     /// A data channel opened.
     ChannelOpen(SessionId, ChannelKind),
     /// A message came through a data channel.

@@ -89,7 +89,7 @@ impl Shown {
     }
 
     pub(super) fn binding(&self, mid: &str) -> Binding {
-        Binding { mid: mid.to_owned(), track: self.track, state: self.state, why: self.why }
+        Binding { mid: mid.to_owned(), track: self.track, state: self.state, why: self.why, from: None }
     }
 }
 

@@ -61,6 +61,7 @@ impl Room {
             Event::Connected(session) => self.connected(session),
             Event::Ended(session) => self.ended(now, session),
             Event::Format(track, format) | Event::Unplayable(_, track, format) => self.format(track, format),
+            Event::Began { session, slot, track, timestamp } => self.began(session, slot, track, timestamp),
             Event::ChannelOpen(session, channel) => {
                 if let Some((_, member)) = self.member_of(session)
                     && let Some(link) = &mut member.link
@@ -304,6 +305,17 @@ impl Room {
         let mut known = of_members.chain(self.stream.tracks_mut());
         if let Some(known) = known.find(|known| known.id == track) {
             self.unsettled |= std::mem::replace(&mut known.format, format) != format;
+        }
+    }
+
+    /// Tells a client from which frame on a slot shows its new track: until then it shows the old one.
+    fn began(&mut self, session: SessionId, slot: usize, track: TrackId, timestamp: u32) {
+        let Some((id, member)) = self.member_of(session) else { return };
+        let link = member.link.as_ref();
+        let shown = link.and_then(|link| link.media.slots.get(slot).zip(link.shown.get(slot)));
+        if let Some((slot, shown)) = shown.filter(|(_, shown)| shown.forwarded() == Some(track)) {
+            let bind = vec![server::Binding { from: Some(timestamp), ..shown.binding(&slot.mid) }];
+            self.tell(vec![id], None, ServerMessage::Slots(Slots { bind }));
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use self::levels::Levels;
 use super::counters::Counters;
+use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
@@ -49,6 +50,17 @@ pub enum CoreEvent {
         track: TrackId,
         /// The track's format.
         format: Format,
+    },
+    /// A video slot of a participant shows another track from here on.
+    Began {
+        /// The participant's session.
+        session: SessionId,
+        /// The index of the slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// The RTP timestamp of the track's first frame in this slot.
+        timestamp: u32,
     },
     /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
     /// 200 ms at most, and only while there is something to tell.
@@ -243,7 +255,7 @@ impl Core {
     fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
-            self.want_keyframe(track);
+            self.want_keyframe(track, KeyframeRequests::want_to_begin);
         } else if let Some(session) = self.sessions.get_mut(&id)
             && let Some(slot) = session.slots.get_mut(slot)
         {
@@ -252,9 +264,9 @@ impl Core {
         }
     }
 
-    fn want_keyframe(&mut self, track: TrackId) {
+    fn want_keyframe(&mut self, track: TrackId, want: fn(&mut KeyframeRequests)) {
         if let Some(state) = self.tracks.get_mut(&track).filter(|state| state.kind == MediaKind::Video) {
-            state.keyframes.want();
+            want(&mut state.keyframes);
             self.wanting.insert(track);
         }
     }
@@ -343,7 +355,7 @@ impl Core {
         self.counters.awaiting_keyframe += served.awaiting;
         self.counters.unplayable += served.unplayable;
         if let Some(track) = served.wants {
-            self.want_keyframe(track);
+            self.want_keyframe(track, KeyframeRequests::want_to_begin);
         }
     }
 
@@ -427,9 +439,12 @@ impl Core {
             SessionEvent::Unplayable { slot, track, format } => {
                 self.events.push(CoreEvent::Unplayable { session: id, slot, track, format });
             }
+            SessionEvent::Began { slot, track, timestamp } => {
+                self.events.push(CoreEvent::Began { session: id, slot, track, timestamp });
+            }
             SessionEvent::KeyframeWanted(track) => {
                 self.counters.keyframe_requests_in += 1;
-                self.want_keyframe(track);
+                self.want_keyframe(track, KeyframeRequests::want);
             }
             SessionEvent::Nacks { received, sent } => {
                 self.counters.nacks_in += received;

@@ -21,7 +21,7 @@ impl Core {
             }
         }
         if !muted && !track.subscribers.is_empty() {
-            self.want_keyframe(id);
+            self.want_keyframe(id, KeyframeRequests::want_to_begin);
         }
     }
 

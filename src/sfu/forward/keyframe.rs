@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// The shortest time between two requests. A key frame is ten times as large as another frame; viewers who join
 /// in the same instant must not make the publisher send one each.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
-/// A publisher that was asked so often within so long is asked less often for a while: a viewer who asks on and on must
-/// not spoil the picture of all others.
+/// A publisher that was asked so often within so long is asked less often for a while: a viewer who has a picture and
+/// asks on and on must not spoil that of all others.
 const BURST: usize = 5;
 const BURST_WITHIN: Duration = Duration::from_secs(10);
 const INTERVAL_AFTER_BURST: Duration = Duration::from_secs(2);
@@ -18,6 +18,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(8);
 #[derive(Debug, Default)]
 pub struct KeyframeRequests {
     wanted: bool,
+    /// Whether somebody waits who has no picture at all.
+    newcomer: bool,
     /// When requests were sent, the last of them at the end.
     sent: VecDeque<Instant>,
     unanswered: u32,
@@ -29,9 +31,16 @@ impl KeyframeRequests {
         self.wanted = true;
     }
 
+    /// A subscriber needs a key frame to see anything of the track.
+    pub fn want_to_begin(&mut self) {
+        self.wanted = true;
+        self.newcomer = true;
+    }
+
     /// A key frame begins: everybody who waited has what they need.
     pub fn arrived(&mut self) {
         self.wanted = false;
+        self.newcomer = false;
         self.unanswered = 0;
     }
 
@@ -57,7 +66,8 @@ impl KeyframeRequests {
     fn interval(&self) -> Duration {
         let doublings = self.unanswered.saturating_sub(1).min(8);
         let patience = (FIRST_INTERVAL * 2_u32.pow(doublings)).min(LONGEST_INTERVAL);
-        let burst = self.sent.len() >= BURST
+        let burst = !self.newcomer
+            && self.sent.len() >= BURST
             && self
                 .sent
                 .front()
@@ -126,6 +136,18 @@ mod tests {
         assert_eq!(sent[..6], [0, 500, 1_000, 1_500, 2_000, 4_000]);
         let later = sent.iter().filter(|ms| **ms >= 4_000).count();
         assert!(later <= 9, "{sent:?}");
+    }
+
+    #[test]
+    fn who_sees_nothing_does_not_wait_for_those_who_asked_too_often() {
+        let mut requests = KeyframeRequests::default();
+        let sent = run(&mut requests, 10_000, |ms, requests| {
+            if ms % 100 == 0 {
+                requests.arrived();
+            }
+            requests.want_to_begin();
+        });
+        assert_eq!(sent.len(), 20, "one every 500 ms");
     }
 
     #[test]

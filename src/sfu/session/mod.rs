@@ -202,6 +202,7 @@ impl Session {
             let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
             let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
             let Some(slot) = self.slots.get_mut(*index).filter(is_behind) else { continue };
+            let begins = takes_part && slot.kind == MediaKind::Video && slot.subscription.awaits_entry();
             let mut is_playable = packet.source != *target || slot.sender.plays(packet.format);
             let verdict =
                 if is_playable { slot.subscription.accept(packet, *target) } else { Verdict::Unwanted };
@@ -213,6 +214,10 @@ impl Session {
                         served.packets += 1;
                         served.bytes += packet.payload.len() as u64;
                         slot.told = slot.told.map(|(_, at)| (packet.format, at));
+                        if begins {
+                            let (slot, track, timestamp) = (*index, *track, numbers.timestamp);
+                            turn.events.push(SessionEvent::Began { slot, track, timestamp });
+                        }
                     }
                 }
                 Verdict::AwaitsEntry => {

@@ -82,6 +82,15 @@ pub enum SessionEvent {
         /// Its format.
         format: Format,
     },
+    /// A video slot of a participant carries another track from here on.
+    Began {
+        /// The index of the slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// The RTP timestamp of its first frame there.
+        timestamp: u32,
+    },
     /// The decoder behind a slot needs a key frame.
     KeyframeWanted(TrackId),
     /// So many more packets were asked for again.
