@@ -94,6 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_contributing_source_is_the_low_half_of_a_track() {
+        assert_eq!(TrackId(0x0123_4567_89ab_cdef).csrc(), 0x89ab_cdef);
+        assert_eq!(TrackId(64).csrc(), 64);
+    }
+
+    #[test]
     fn room_names_survive_a_url_unchanged() {
         for good in ["a", "my-stream_1.hd~", &"x".repeat(128)] {
             assert_eq!(good.parse::<RoomName>().map(|n| n.to_string()).as_deref(), Ok(good));

@@ -34,8 +34,9 @@ pub enum Command {
     Stop,
 }
 
-/// From a worker to the control plane. Never lost: each session causes a handful in its life, and a track whose format
-/// changes again and again one a second at most, so that the queue stays short.
+/// From a worker to the control plane. Never lost: each session causes a handful in its life and one for each request, and
+/// a track whose format changes again and again one a second at most, for itself and for each slot that cannot play it, so
+/// that the queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.

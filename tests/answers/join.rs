@@ -253,6 +253,15 @@ fn a_participant_may_do_anything_or_nothing() {
             "{name}"
         );
 
+        let without_channel = only(&offer, |section| section.kind != "application");
+        let (channel, mut participant) = (section(&offer, "16"), Participant::join(&without_channel));
+        let answered =
+            participant.offer(&with_section(&without_channel, None, "16", channel)).expect("answered");
+        assert!(
+            Sdp::parse(&answered.answer).expect("valid").bundle().contains(&"16"),
+            "{name}: talks from now on"
+        );
+
         let odd_sound = offer.replace("opus/48000", "PCMX/8000");
         check_answer(name, &odd_sound.replace("\r\na=rtcp-mux-only", ""), Role::Join);
         assert_eq!(count(&odd_sound), (2, 9), "{name}: sections without a known codec are rejected alone");
@@ -276,4 +285,24 @@ fn a_full_pool_of_slots_fits() {
     check_answer("full", &offer, Role::Join);
     let again = Participant::join(&offer).offer(&offer).expect("answered");
     assert_eq!((again.tracks, again.slots), (answered.tracks, answered.slots));
+}
+
+#[test]
+#[ignore]
+fn cost_probe() {
+    let mut offer = fixture("join", "chromium");
+    let video = section(&offer, "12").to_owned();
+    for number in 17..33 {
+        offer = with_section(&offer, None, &number.to_string(), &renamed(&video, "12", &number.to_string()));
+    }
+    for offer in [fixture("join", "chromium"), offer] {
+        let at = Instant::now();
+        let mut p = Participant::join(&offer);
+        let first = at.elapsed();
+        for _ in 0..3 {
+            let at = Instant::now();
+            p.offer(&offer).unwrap();
+            println!("{} bytes: first {first:?} again {:?}", offer.len(), at.elapsed());
+        }
+    }
 }
