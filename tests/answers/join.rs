@@ -286,23 +286,3 @@ fn a_full_pool_of_slots_fits() {
     let again = Participant::join(&offer).offer(&offer).expect("answered");
     assert_eq!((again.tracks, again.slots), (answered.tracks, answered.slots));
 }
-
-#[test]
-#[ignore]
-fn cost_probe() {
-    let mut offer = fixture("join", "chromium");
-    let video = section(&offer, "12").to_owned();
-    for number in 17..33 {
-        offer = with_section(&offer, None, &number.to_string(), &renamed(&video, "12", &number.to_string()));
-    }
-    for offer in [fixture("join", "chromium"), offer] {
-        let at = Instant::now();
-        let mut p = Participant::join(&offer);
-        let first = at.elapsed();
-        for _ in 0..3 {
-            let at = Instant::now();
-            p.offer(&offer).unwrap();
-            println!("{} bytes: first {first:?} again {:?}", offer.len(), at.elapsed());
-        }
-    }
-}
