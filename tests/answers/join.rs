@@ -253,6 +253,15 @@ fn a_participant_may_do_anything_or_nothing() {
             "{name}"
         );
 
+        let without_channel = only(&offer, |section| section.kind != "application");
+        let (channel, mut participant) = (section(&offer, "16"), Participant::join(&without_channel));
+        let answered =
+            participant.offer(&with_section(&without_channel, None, "16", channel)).expect("answered");
+        assert!(
+            Sdp::parse(&answered.answer).expect("valid").bundle().contains(&"16"),
+            "{name}: talks from now on"
+        );
+
         let odd_sound = offer.replace("opus/48000", "PCMX/8000");
         check_answer(name, &odd_sound.replace("\r\na=rtcp-mux-only", ""), Role::Join);
         assert_eq!(count(&odd_sound), (2, 9), "{name}: sections without a known codec are rejected alone");

@@ -27,7 +27,12 @@ pub(super) struct Agreement {
     places: Vec<String>,
     /// str0m's m-lines in their order.
     lines: Vec<KnownLine>,
+    /// The SSRCs that were announced. str0m keeps a stream for each.
+    announced: HashSet<u32>,
 }
+
+/// The most SSRCs that a session has announced in its life.
+const MOST_ANNOUNCED: usize = 1_024;
 
 /// The transport of the bundle, which stays as it is.
 struct Transport {
@@ -76,6 +81,7 @@ impl Agreement {
             transport,
             places: places(&offer),
             lines: offer.taken().map(known).collect(),
+            announced: offer.announced().collect(),
             settled: offer.settle(codings),
         }
     }
@@ -106,6 +112,11 @@ impl Agreement {
         if !lines.iter().all(|line| mids.insert(Mid::from(line.mid.as_str()))) {
             return Err(refused("two of its mids are too much alike; use letters and digits, 16 at most"));
         }
+        let more =
+            offer.announced().filter(|ssrc| !self.announced.contains(ssrc)).collect::<HashSet<_>>().len();
+        if more > 0 && self.announced.len() + more > MOST_ANNOUNCED {
+            return Err(refused("the session had too many sources (a=ssrc) in its time; join again"));
+        }
         if !offer.sections.iter().any(|media| media.taken) {
             return Err(refused("none of its sections can be accepted"));
         }
@@ -116,6 +127,7 @@ impl Agreement {
     pub(super) fn renew(&mut self, offer: Offer<'_>, plan: Plan) {
         self.version += 1;
         self.places = places(&offer);
+        self.announced.extend(offer.announced());
         self.lines = plan.lines;
         self.settled = offer.settle(self.settled.codings.clone());
     }

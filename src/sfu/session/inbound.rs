@@ -19,7 +19,7 @@ pub(super) struct Source {
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
-const MOST_SOURCES: u32 = 256;
+const MOST_SOURCES: usize = 256;
 /// How many SSRCs that nobody announced are listened to.
 const MOST_UNANNOUNCED: u32 = 16;
 /// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
@@ -100,8 +100,8 @@ impl Session {
         if let Some(source) = self.sources.get(&ssrc) {
             return Some(*source);
         }
-        self.sources_seen += 1;
-        if self.sources_seen > MOST_SOURCES {
+        self.sources_seen.insert(*ssrc);
+        if self.sources_seen.len() > MOST_SOURCES {
             tracing::warn!(session = %self.id, "the publisher changes its SSRCs without end; closing it");
             turn.events.push(SessionEvent::Ended(EndReason::Broken));
             return None;

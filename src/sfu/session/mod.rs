@@ -14,7 +14,7 @@ mod clock;
 mod inbound;
 mod paths;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid};
@@ -54,7 +54,7 @@ pub struct Session {
     agreement: Option<Agreement>,
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
-    sources_seen: u32,
+    sources_seen: HashSet<u32>,
     unannounced: u32,
     paths: Paths,
     clock: CaptureClock,
@@ -145,7 +145,7 @@ impl Session {
             agreement: None,
             payload_types,
             sources: HashMap::new(),
-            sources_seen: 0,
+            sources_seen: HashSet::new(),
             unannounced: 0,
             paths: Paths::new(now),
             clock: CaptureClock::default(),

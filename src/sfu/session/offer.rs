@@ -175,6 +175,16 @@ impl<'a> Offer<'a> {
         self.settled = settled;
     }
 
+    /// The SSRCs that str0m is shown.
+    pub(super) fn announced(&self) -> impl Iterator<Item = u32> {
+        let sends = |media: &&Media<'_>| media.taken && media.flow != Flow::Down;
+        let lines = |media: &Media<'a>| {
+            let lines = media.section.lines.attributes("ssrc").take(cleaned::MAX_REPEATED);
+            lines.filter_map(|line| line.split(' ').next()?.parse().ok()).collect::<Vec<u32>>()
+        };
+        self.sections.iter().filter(sends).flat_map(lines)
+    }
+
     /// What is settled for all later offers of the session.
     pub(super) fn settle(self, codings: Vec<Coding>) -> Settled {
         let mut extensions = self.settled.extensions;

@@ -74,6 +74,7 @@ impl Session {
         let answer = rewrite(&answered.session, &pairs, Role::Join, version, &agreement.candidates);
         drop(pairs);
         agreement.renew(offer, plan);
+        self.nacks.retain(|mid, _| self.rtc.media(*mid).is_some());
         let (first, seed) = (agreement.first_track, agreement.seed);
         let tracks = self.publish(by_place(&lines, first));
         let slots = self.open_slots(&lines, seed);

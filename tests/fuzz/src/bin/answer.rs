@@ -29,7 +29,7 @@ fn prepare() {
 }
 
 fuzz_target!(init: prepare(), |offer: &str| {
-    for role in [Role::Publish, Role::Watch] {
+    for role in [Role::Publish, Role::Watch, Role::Join] {
         let new = NewSession {
             id: SessionId(1),
             ufrag: Ufrag::mint(WorkerId(0), [1; 10]),
