@@ -152,7 +152,8 @@ impl Control {
             | CoreEvent::ChannelOpen { .. }
             | CoreEvent::Data { .. }
             | CoreEvent::DataRefused { .. }
-            | CoreEvent::DataLost { .. } => {}
+            | CoreEvent::DataLost { .. }
+            | CoreEvent::Stats(_) => {}
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 self.carry_out(self.directory.ended(now, session));

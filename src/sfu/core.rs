@@ -12,6 +12,7 @@ use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
+use super::session::stats::SessionStats;
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{SessionId, TrackId};
@@ -56,6 +57,8 @@ pub enum CoreEvent {
         /// The client's session.
         session: SessionId,
     },
+    /// How the media of a session flows. Told every two seconds of every connected session.
+    Stats(Box<SessionStats>),
     /// A session is gone, and its tracks with it.
     Ended(SessionId, EndReason),
 }
@@ -382,6 +385,7 @@ impl Core {
             SessionEvent::Data(channel, message) => {
                 self.events.push(CoreEvent::Data { session: id, channel, message });
             }
+            SessionEvent::Stats(stats) => self.events.push(CoreEvent::Stats(stats)),
             SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),
             SessionEvent::DataLost => self.events.push(CoreEvent::DataLost { session: id }),
             SessionEvent::Ended(reason) => self.end(id, reason),

@@ -43,8 +43,9 @@ pub enum Command {
 }
 
 /// From a worker to the control plane. Never lost: each session causes a handful in its life, a track whose format
-/// changes again and again one a second at most, a client that sends messages no more than its allowance of them, and
-/// levels come five times a second for all tracks together, so that the queue stays short.
+/// changes again and again one a second at most, a client that sends messages no more than its allowance of them, levels
+/// come five times a second for all tracks together, and what is known of each session every two seconds, so that the
+/// queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.

@@ -6,6 +6,7 @@ pub mod negotiate;
 pub mod dtls;
 pub mod turn;
 pub mod channels;
+pub mod stats;
 mod allowance;
 mod clock;
 mod inbound;
@@ -30,6 +31,7 @@ use self::channels::{ChannelKind, Channels, DataMessage};
 use self::clock::CaptureClock;
 use self::inbound::Source;
 use self::paths::{Path, Paths};
+use self::stats::Stats;
 pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
@@ -54,6 +56,7 @@ pub struct Session {
     clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
     channels: Channels,
+    stats: Stats,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -123,6 +126,7 @@ impl Session {
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
             channels: Channels::new(now),
+            stats: Stats::new(now),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -169,9 +173,9 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Served {
         let mut served = Served::default();
-        for (place, slot) in work {
+        for (place, index) in work {
             let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
-            let Some(slot) = self.slots.get_mut(*slot).filter(|slot| slot.track == Some(*track)) else {
+            let Some(slot) = self.slots.get_mut(*index).filter(|slot| slot.track == Some(*track)) else {
                 continue;
             };
             match slot.subscription.accept(packet, *target) {
@@ -179,6 +183,7 @@ impl Session {
                     Ok(()) => {
                         served.packets += 1;
                         served.bytes += packet.payload.len() as u64;
+                        self.stats.sent(*index, packet.payload.len());
                     }
                     Err(NoPayloadType(format)) => {
                         served.unplayable += 1;
@@ -263,6 +268,7 @@ impl Session {
                     if self.channels.resume(&mut self.rtc, now, turn) {
                         continue;
                     }
+                    self.tell_stats(now, turn);
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     self.deadline = if waits { at.min(patience) } else { at };
@@ -303,12 +309,28 @@ impl Session {
                     turn.events.push(SessionEvent::KeyframeWanted(track));
                 }
             }
-            Event::MediaEgressStats(stats) => self.nacks(stats.mid, Some(stats.nacks), None, turn),
-            Event::MediaIngressStats(stats) => self.nacks(stats.mid, None, Some(stats.nacks), turn),
+            Event::PeerStats(_) => self.stats.begin(),
+            Event::MediaEgressStats(stats) => {
+                self.stats.egress(&stats);
+                self.nacks(stats.mid, Some(stats.nacks), None, turn);
+            }
+            Event::MediaIngressStats(stats) => {
+                self.stats.ingress(&stats);
+                self.nacks(stats.mid, None, Some(stats.nacks), turn);
+            }
             Event::ChannelOpen(id, label) => self.channels.open(id, &label, turn),
             Event::ChannelData(data) => self.channels.receive(now, data, turn),
             Event::ChannelClose(id) => self.channels.close(id, turn),
             _ => {}
+        }
+    }
+
+    /// Tells how the media flows, after str0m has told its part of it.
+    fn tell_stats(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        let encodings = |id| self.sources.values().filter(|source| source.track.id == id).count();
+        let stats = self.stats.take(now, self.id, &self.published, encodings, &self.slots);
+        if let Some(stats) = stats.filter(|_| self.progress == Progress::Connected) {
+            turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }
     }
 
