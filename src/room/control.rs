@@ -133,13 +133,13 @@ impl Control {
     /// Takes the workers' events until there are no more.
     pub async fn run(self: Arc<Self>, mut events: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = events.recv().await {
-            self.handle(Instant::now(), event);
+            self.handle(Instant::now(), &event);
         }
     }
 
-    fn handle(&self, now: Instant, event: Event) {
+    fn handle(&self, now: Instant, event: &Event) {
         let _order = self.in_order();
-        match event {
+        match *event {
             CoreEvent::Connected(session) => {
                 tracing::info!(%session, "connected");
                 self.carry_out(self.directory.connected(session));

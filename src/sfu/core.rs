@@ -1,5 +1,6 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
+mod event;
 mod levels;
 mod mute;
 
@@ -7,61 +8,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+pub use self::event::CoreEvent;
 use self::levels::Levels;
 use super::counters::Counters;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
-use super::session::stats::SessionStats;
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
-use crate::units::{AudioLevel, Format, MediaKind};
-
-/// What the core tells the control plane.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CoreEvent {
-    /// Media can flow.
-    Connected(SessionId),
-    /// A track is received for the first time, or in another format than before.
-    TrackFormat(TrackId, Format),
-    /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
-    /// 200 ms at most, and only while there is something to tell.
-    AudioLevels(Vec<(TrackId, AudioLevel)>),
-    /// A client opened one of its data channels: it can be sent messages on it.
-    ChannelOpen {
-        /// The client's session.
-        session: SessionId,
-        /// Which of the two.
-        channel: ChannelKind,
-    },
-    /// A client sent a message on a data channel.
-    Data {
-        /// The client's session.
-        session: SessionId,
-        /// Which of the two.
-        channel: ChannelKind,
-        /// The message.
-        message: DataMessage,
-    },
-    /// A client sends more messages than it may, and some were dropped. Told once a second at most.
-    DataRefused {
-        /// The client's session.
-        session: SessionId,
-    },
-    /// A client takes reliable messages too slowly, and some for it were dropped. Told once a second at most.
-    DataLost {
-        /// The client's session.
-        session: SessionId,
-    },
-    /// How the media of a session flows. Told every two seconds of every connected session.
-    Stats(Box<SessionStats>),
-    /// A session is gone, and its tracks with it.
-    Ended(SessionId, EndReason),
-}
+use crate::units::{AudioLevel, MediaKind};
 
 /// A forwarding core. See [`crate::sfu`] for its turn.
 pub struct Core {
