@@ -152,9 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_contributing_source_is_the_low_half_of_a_track() {
-        assert_eq!(TrackId(0x0123_4567_89ab_cdef).csrc(), 0x89ab_cdef);
-        assert_eq!(TrackId(64).csrc(), 64);
+    fn ids_are_read_back_from_their_text() {
+        assert_eq!("p7".parse(), Ok(ParticipantId(7)));
+        assert_eq!(TrackId(12).to_string().parse(), Ok(TrackId(12)));
+        for wrong in ["", "7", "t7", "p", "p-1", "p+1", "p1 ", "p99999999999999999999"] {
+            assert_eq!(wrong.parse::<ParticipantId>(), Err(IdError('p')), "{wrong:?}");
+        }
     }
 
     #[test]

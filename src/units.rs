@@ -1,6 +1,7 @@
 //! Units, and what media is made of: kinds, codecs, and the variants of a codec that tell who can decode what.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +14,20 @@ impl ByteSize {
     #[must_use]
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+/// How much flows, in bits per second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Bitrate(pub u64);
+
+impl Bitrate {
+    /// What it takes to carry so many bytes in a time. None flow in no time.
+    #[must_use]
+    pub fn over(bytes: u64, time: Duration) -> Self {
+        let bits = u128::from(bytes) * 8 * 1_000_000;
+        let rate = bits.checked_div(time.as_micros()).unwrap_or_default();
+        Self(u64::try_from(rate).unwrap_or(u64::MAX))
     }
 }
 
@@ -248,6 +263,12 @@ mod tests {
         assert_eq!(mode_0.fit(&mode_1), None);
         assert!(mode_1.fit(&mode_0).is_some());
         assert_eq!(h264("").packetization_mode, 0);
+    }
+
+    #[test]
+    fn a_bitrate_is_bits_over_time() {
+        assert_eq!(Bitrate::over(250_000, Duration::from_millis(2_000)), Bitrate(1_000_000));
+        assert_eq!(Bitrate::over(1, Duration::ZERO), Bitrate(0));
     }
 
     #[test]

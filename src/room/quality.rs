@@ -53,10 +53,12 @@ mod tests {
     use super::*;
     use crate::ids::{SessionId, TrackId};
     use crate::sfu::session::stats::TrackStats;
+    use crate::units::Bitrate;
 
     fn losing(lost: f32) -> SessionStats {
-        let track = TrackStats { lost, ..TrackStats::new(TrackId(1)) };
-        SessionStats { tracks: vec![track], ..SessionStats::new(SessionId(1)) }
+        let (track, bitrate) = (TrackId(1), Bitrate(0));
+        let track = TrackStats { track, bitrate, packets: 100, lost, encodings: 1, format: None };
+        SessionStats { session: SessionId(1), rtt: None, tracks: vec![track], slots: Vec::new() }
     }
 
     #[test]

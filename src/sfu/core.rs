@@ -1,5 +1,6 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
+mod event;
 mod levels;
 mod mute;
 
@@ -7,93 +8,20 @@ use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+pub use self::event::CoreEvent;
 use self::levels::Levels;
 use super::counters::Counters;
 use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
-use super::session::offer::OfferError;
-use super::session::renegotiate::Renegotiated;
 use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{RequestId, SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
-use crate::units::{AudioLevel, Format, MediaKind};
-
-/// What the core tells the control plane.
-#[derive(Debug, Clone, PartialEq)]
-pub enum CoreEvent {
-    /// Media can flow.
-    Connected(SessionId),
-    /// A track is received for the first time, or in another format than before.
-    TrackFormat(TrackId, Format),
-    /// A participant's later offer was answered or refused.
-    Answered {
-        /// The participant's session.
-        session: SessionId,
-        /// Which request this is the reply to.
-        request: RequestId,
-        /// The answer with all tracks and slots of the session, or why there is none.
-        outcome: Result<Renegotiated, OfferError>,
-    },
-    /// A participant has no decoder for what a slot's track is now. Told once for each binding, and again when the format
-    /// changes; the rest of the session goes on.
-    Unplayable {
-        /// The participant's session.
-        session: SessionId,
-        /// The index of the slot.
-        slot: usize,
-        /// The bound track.
-        track: TrackId,
-        /// The track's format.
-        format: Format,
-    },
-    /// A video slot of a participant shows another track from here on.
-    Began {
-        /// The participant's session.
-        session: SessionId,
-        /// The index of the slot.
-        slot: usize,
-        /// The track.
-        track: TrackId,
-        /// The RTP timestamp of the track's first frame in this slot.
-        timestamp: u32,
-    },
-    /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
-    /// 200 ms at most, and only while there is something to tell.
-    AudioLevels(Vec<(TrackId, AudioLevel)>),
-    /// A client opened one of its data channels: it can be sent messages on it.
-    ChannelOpen {
-        /// The client's session.
-        session: SessionId,
-        /// Which of the two.
-        channel: ChannelKind,
-    },
-    /// A client sent a message on a data channel.
-    Data {
-        /// The client's session.
-        session: SessionId,
-        /// Which of the two.
-        channel: ChannelKind,
-        /// The message.
-        message: DataMessage,
-    },
-    /// A client sends more messages than it may, and some were dropped. Told once a second at most.
-    DataRefused {
-        /// The client's session.
-        session: SessionId,
-    },
-    /// A client takes reliable messages too slowly, and some for it were dropped. Told once a second at most.
-    DataLost {
-        /// The client's session.
-        session: SessionId,
-    },
-    /// A session is gone, and its tracks with it.
-    Ended(SessionId, EndReason),
-}
+use crate::units::{AudioLevel, MediaKind};
 
 /// A forwarding core. See [`crate::sfu`] for its turn.
 pub struct Core {
@@ -456,6 +384,7 @@ impl Core {
             SessionEvent::Data(channel, message) => {
                 self.events.push(CoreEvent::Data { session: id, channel, message });
             }
+            SessionEvent::Stats(stats) => self.events.push(CoreEvent::Stats(stats)),
             SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),
             SessionEvent::DataLost => self.events.push(CoreEvent::DataLost { session: id }),
             SessionEvent::Ended(reason) => self.end(id, reason),

@@ -52,9 +52,9 @@ pub enum Command {
 }
 
 /// From a worker to the control plane. Never lost: each session causes a handful in its life, one for each request and
-/// each binding, and one for each message it sends, of which it has an allowance; a track whose format changes again and
-/// again causes one a second at most, and levels come five times a second for all tracks together. So the queue stays
-/// short.
+/// each binding, one for each message it sends, of which it has an allowance, and one every two seconds about how it does;
+/// a track whose format changes again and again causes one a second at most, and levels come five times a second for all
+/// tracks together. So the queue stays short.
 pub type Event = CoreEvent;
 
 /// What a worker counted, copied out once a second. Only the newest matters: a reader may miss any number of them.

@@ -10,6 +10,7 @@ use sluice::metrics::exporter::{CONTENT_TYPE, Exporter};
 use sluice::metrics::names::METRICS;
 use sluice::net::demux::DropReason;
 use sluice::room::directory::Census;
+use sluice::sfu::counters::DataCounters;
 use sluice::sfu::session::EndReason;
 use sluice::worker::message::Snapshot;
 use text::{Family, Labels, Sample};
@@ -64,7 +65,7 @@ fn each_reason_is_there_with_zero_before_it_happens() {
         let dropped = DropReason::ALL.iter().map(|reason| (reason.name(), 0.0));
         let dropped: Vec<_> = dropped.chain([("malformed", 0.0)]).collect();
         assert_eq!(reasons("sluice_udp_received_dropped_datagrams_total"), dropped);
-        let unsent = [("awaiting_keyframe", 0.0), ("unplayable", 0.0)];
+        let unsent = ["awaiting_keyframe", "unplayable", "silent", "muted"].map(|reason| (reason, 0.0));
         assert_eq!(reasons("sluice_media_unsent_packets_total"), unsent);
     }
 }
@@ -125,6 +126,11 @@ fn each_field_has_its_own_metric() {
         (&mut core.keyframe_requests_out, "sluice_keyframe_requests_sent_total"),
         (&mut core.nacks_in, "sluice_nacks_received_total"),
         (&mut core.nacks_out, "sluice_nacks_sent_total"),
+        (&mut core.data.messages_in, "sluice_data_received_messages_total"),
+        (&mut core.data.bytes_in, "sluice_data_received_bytes_total"),
+        (&mut core.data.messages_out, "sluice_data_sent_messages_total"),
+        (&mut core.data.bytes_out, "sluice_data_sent_bytes_total"),
+        (&mut core.data.ignored_channels, "sluice_data_ignored_channels_total"),
         (&mut core.stun_bindings, "sluice_stun_bindings_total"),
         (&mut core.panics, "sluice_panics_total"),
         (&mut udp.packets_in, "sluice_udp_received_datagrams_total"),
@@ -143,6 +149,10 @@ fn each_field_has_its_own_metric() {
     core.awaiting_keyframe = 101;
     core.unplayable = 102;
     expected.push((102, "sluice_media_unsent_packets_total", "reason=unplayable"));
+    (core.silent, core.muted) = (104, 105);
+    expected.push((104, "sluice_media_unsent_packets_total", "reason=silent"));
+    expected.push((105, "sluice_media_unsent_packets_total", "reason=muted"));
+    expected.extend(number_reasons(&mut core.data));
     (0..2).for_each(|_| core.join_time.observe(Duration::ZERO));
     (0..3).for_each(|_| snapshot.turn_time.observe(Duration::ZERO));
     expected.push((2, "sluice_session_join_duration_seconds_count", ""));
@@ -153,6 +163,28 @@ fn each_field_has_its_own_metric() {
     for (number, name, labels) in expected {
         assert_eq!(value(&families, name, labels), f64::from(number), "{name}");
     }
+}
+
+/// Gives each reason for which messages are dropped a number of its own.
+fn number_reasons(data: &mut DataCounters) -> Vec<(u32, &'static str, &'static str)> {
+    let (received, sent) =
+        ("sluice_data_received_dropped_messages_total", "sluice_data_unsent_messages_total");
+    let reasons = [
+        (&mut data.refused_too_large, received, "reason=too_large"),
+        (&mut data.refused_too_many, received, "reason=too_many"),
+        (&mut data.refused_malformed, received, "reason=malformed"),
+        (&mut data.refused_no_channel, received, "reason=no_channel"),
+        (&mut data.unsent_no_channel, sent, "reason=no_channel"),
+        (&mut data.unsent_full, sent, "reason=full"),
+        (&mut data.unsent_waiting_too_long, sent, "reason=waiting_too_long"),
+        (&mut data.unsent_refused, sent, "reason=refused"),
+    ];
+    let mut expected = Vec::new();
+    for (number, (field, name, reason)) in (110_u32..).zip(reasons) {
+        *field = number.into();
+        expected.push((number, name, reason));
+    }
+    expected
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Core, CoreEvent};
 use crate::ids::TrackId;
+use crate::sfu::forward::keyframe::KeyframeRequests;
 use crate::sfu::forward::track::Track;
 use crate::units::AudioLevel;
 

@@ -11,7 +11,7 @@ use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, i
 /// An SSRC of the publisher.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source {
-    track: PublishedTrack,
+    pub(super) track: PublishedTrack,
     rid: Option<Rid>,
     encoding: EncodingIndex,
     pub(super) id: SourceId,
@@ -68,6 +68,7 @@ impl Session {
         let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
             return turn.unknown_media += 1;
         };
+        self.stats.received(source.track.id, packet.payload.len(), payload_type.format);
         let report = packet.last_sender_info.map(|info| Report {
             ntp: info.ntp_time,
             rtp: u32::try_from(info.rtp_time.numer() & u64::from(u32::MAX)).unwrap_or_default(),

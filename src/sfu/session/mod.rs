@@ -34,6 +34,7 @@ use self::channels::{ChannelKind, Channels, DataMessage};
 use self::clock::CaptureClock;
 use self::inbound::Source;
 use self::paths::{Path, Paths};
+use self::stats::Stats;
 pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
@@ -60,6 +61,7 @@ pub struct Session {
     clock: CaptureClock,
     nacks: HashMap<Mid, Nacks>,
     channels: Channels,
+    stats: Stats,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -151,6 +153,7 @@ impl Session {
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
             channels: Channels::new(now),
+            stats: Stats::new(now),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -213,6 +216,7 @@ impl Session {
                     if is_playable {
                         served.packets += 1;
                         served.bytes += packet.payload.len() as u64;
+                        self.stats.sent(*index, packet.payload.len());
                         slot.told = slot.told.map(|(_, at)| (packet.format, at));
                         if begins {
                             let (slot, track, timestamp) = (*index, *track, numbers.timestamp);
@@ -307,6 +311,7 @@ impl Session {
                     if self.channels.resume(&mut self.rtc, now, turn) {
                         continue;
                     }
+                    self.tell_stats(now, turn);
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     self.deadline = if waits { at.min(patience) } else { at };
@@ -347,12 +352,28 @@ impl Session {
                     turn.events.push(SessionEvent::KeyframeWanted(track));
                 }
             }
-            Event::MediaEgressStats(stats) => self.nacks(stats.mid, Some(stats.nacks), None, turn),
-            Event::MediaIngressStats(stats) => self.nacks(stats.mid, None, Some(stats.nacks), turn),
+            Event::PeerStats(_) => self.stats.begin(),
+            Event::MediaEgressStats(stats) => {
+                self.stats.egress(&stats);
+                self.nacks(stats.mid, Some(stats.nacks), None, turn);
+            }
+            Event::MediaIngressStats(stats) => {
+                self.stats.ingress(&stats);
+                self.nacks(stats.mid, None, Some(stats.nacks), turn);
+            }
             Event::ChannelOpen(id, label) => self.channels.open(id, &label, turn),
             Event::ChannelData(data) => self.channels.receive(now, data, turn),
             Event::ChannelClose(id) => self.channels.close(id, turn),
             _ => {}
+        }
+    }
+
+    /// Tells how the media flows, after str0m has told its part of it.
+    fn tell_stats(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        let encodings = |id| self.sources.values().filter(|source| source.track.id == id).count();
+        let stats = self.stats.take(now, self.id, &self.published, encodings, &self.slots);
+        if let Some(stats) = stats.filter(|_| self.progress == Progress::Connected) {
+            turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::channels::{ChannelKind, DataMessage};
+use super::stats::SessionStats;
 use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
@@ -108,6 +109,8 @@ pub enum SessionEvent {
     DataRefused,
     /// The client takes reliable messages too slowly; some were dropped. Told once a second at most.
     DataLost,
+    /// How the media flows. Told every two seconds while the session is connected.
+    Stats(Box<SessionStats>),
     /// The session is over.
     Ended(EndReason),
 }

@@ -1,0 +1,83 @@
+//! What the core tells the control plane.
+
+use crate::ids::{RequestId, SessionId, TrackId};
+use crate::sfu::session::EndReason;
+use crate::sfu::session::channels::{ChannelKind, DataMessage};
+use crate::sfu::session::offer::OfferError;
+use crate::sfu::session::renegotiate::Renegotiated;
+use crate::sfu::session::stats::SessionStats;
+use crate::units::{AudioLevel, Format};
+
+/// What the core tells the control plane.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CoreEvent {
+    /// Media can flow.
+    Connected(SessionId),
+    /// A track is received for the first time, or in another format than before.
+    TrackFormat(TrackId, Format),
+    /// A participant's later offer was answered or refused.
+    Answered {
+        /// The participant's session.
+        session: SessionId,
+        /// Which request this is the reply to.
+        request: RequestId,
+        /// The answer with all tracks and slots of the session, or why there is none.
+        outcome: Result<Renegotiated, OfferError>,
+    },
+    /// A participant has no decoder for what a slot's track is now. Told once for each binding, and again when the format
+    /// changes; the rest of the session goes on.
+    Unplayable {
+        /// The participant's session.
+        session: SessionId,
+        /// The index of the slot.
+        slot: usize,
+        /// The bound track.
+        track: TrackId,
+        /// The track's format.
+        format: Format,
+    },
+    /// A video slot of a participant shows another track from here on.
+    Began {
+        /// The participant's session.
+        session: SessionId,
+        /// The index of the slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// The RTP timestamp of the track's first frame in this slot.
+        timestamp: u32,
+    },
+    /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
+    /// 200 ms at most, and only while there is something to tell.
+    AudioLevels(Vec<(TrackId, AudioLevel)>),
+    /// A client opened one of its data channels: it can be sent messages on it.
+    ChannelOpen {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+    },
+    /// A client sent a message on a data channel.
+    Data {
+        /// The client's session.
+        session: SessionId,
+        /// Which of the two.
+        channel: ChannelKind,
+        /// The message.
+        message: DataMessage,
+    },
+    /// A client sends more messages than it may, and some were dropped. Told once a second at most.
+    DataRefused {
+        /// The client's session.
+        session: SessionId,
+    },
+    /// A client takes reliable messages too slowly, and some for it were dropped. Told once a second at most.
+    DataLost {
+        /// The client's session.
+        session: SessionId,
+    },
+    /// How the media of a session flows. Told every two seconds of every connected session.
+    Stats(Box<SessionStats>),
+    /// A session is gone, and its tracks with it.
+    Ended(SessionId, EndReason),
+}
