@@ -297,6 +297,13 @@ pub struct Joined {
     pub slots: usize,
 }
 
+fn channel_config(label: &str) -> ChannelConfig {
+    let lossy = label == "lossy";
+    let reliability =
+        if lossy { Reliability::MaxRetransmits { retransmits: 0 } } else { Reliability::Reliable };
+    ChannelConfig { label: label.to_owned(), ordered: !lossy, reliability, ..ChannelConfig::default() }
+}
+
 impl Client {
     fn new(
         now: Instant,
@@ -339,17 +346,7 @@ impl Client {
             slots.extend((0..2).map(slot));
         }
         for label in labels {
-            let lossy = *label == "lossy";
-            change.add_channel_with_config(ChannelConfig {
-                label: (*label).to_owned(),
-                ordered: !lossy,
-                reliability: if lossy {
-                    Reliability::MaxRetransmits { retransmits: 0 }
-                } else {
-                    Reliability::Reliable
-                },
-                ..ChannelConfig::default()
-            });
+            change.add_channel_with_config(channel_config(label));
         }
         let (offer, pending) = change.apply().expect("something to offer");
         let client = Self {
