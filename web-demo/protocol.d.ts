@@ -458,7 +458,7 @@ export type ErrorCode =
   | "room_key"
   /** The room or the server is full. */
   | "full"
-  /** The resume token is unknown, was used, or its participant is gone: join anew. */
+  /** The resume token is unknown, or its participant is gone: join anew. */
   | "resume"
   /** The offer cannot be answered. */
   | "offer"
@@ -466,7 +466,7 @@ export type ErrorCode =
   | "ice_restart"
   /** There is no such section, track or participant. */
   | "not_found"
-  /** Too long a name, label, topic or body. */
+  /** Too long a topic, message or metadata. */
   | "too_large"
   /** Too many messages. */
   | "rate"
