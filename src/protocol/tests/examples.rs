@@ -61,11 +61,17 @@ impl<'a> Judge<'a> {
         }
         if let Some(any) = rule["anyOf"].as_array() {
             assert_eq!(any[1], json!({"type": "null"}), "only what may be null is known");
-            return if value.is_null() { () } else { self.judge(&any[0], value, name) };
+            if !value.is_null() {
+                self.judge(&any[0], value, name);
+            }
+            return;
         }
         if let Some(values) = rule["oneOf"].as_array().filter(|one_of| one_of[0].get("const").is_some()) {
             let known = values.iter().any(|one| one["const"] == *value);
-            return if known { () } else { self.fault(name, value, "no such value") };
+            if !known {
+                self.fault(name, value, "no such value");
+            }
+            return;
         }
         if !fits(&rule["type"], value) {
             return self.fault(name, value, "another type is asked for");
@@ -73,7 +79,10 @@ impl<'a> Judge<'a> {
         if let (Some(pattern), Some(text)) = (rule["pattern"].as_str(), value.as_str()) {
             let letter = pattern.strip_prefix('^').and_then(|it| it.strip_suffix("[0-9]+$")).unwrap();
             let number = text.strip_prefix(letter).is_some_and(|rest| rest.parse::<u64>().is_ok());
-            return if number { () } else { self.fault(name, value, pattern) };
+            if !number {
+                self.fault(name, value, pattern);
+            }
+            return;
         }
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.judge(&rule["items"], item, name)),

@@ -58,8 +58,8 @@ pub(super) fn declarations() -> Vec<(String, String)> {
     while let Some(name) = queue.pop_front() {
         let Some(declaration) = all.remove(&name) else { continue };
         let code: String = declaration.lines().filter(|line| !line.starts_with([' ', '/'])).collect();
-        let words: Vec<_> = code.split(|c: char| !c.is_alphanumeric()).map(str::to_owned).collect();
-        words.into_iter().rev().for_each(|word| queue.push_front(word));
+        let words = code.rsplit(|c: char| !c.is_alphanumeric());
+        words.for_each(|word| queue.push_front(word.to_owned()));
         sorted.push((name, declaration));
     }
     assert!(all.is_empty(), "nobody names {:?}", all.keys());

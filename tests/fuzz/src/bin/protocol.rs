@@ -19,7 +19,8 @@ fn object(json: &[u8]) -> BTreeMap<String, &RawValue> {
 fn body(json: &[u8]) -> Option<String> {
     let mut head = object(json);
     assert_eq!(head.remove("from").map(RawValue::get), Some("\"p7\""));
-    let topic: String = serde_json::from_str(head.remove("topic").expect("always there").get()).expect("text");
+    let topic: String =
+        serde_json::from_str(head.remove("topic").expect("always there").get()).expect("text");
     assert!(topic.len() <= 64);
     let body = head.remove("body").map(|body| body.get().to_owned());
     assert!(head.is_empty(), "it is nobody's business what else was said, and to whom");
