@@ -59,14 +59,14 @@ pub struct SessionId(pub u64);
 /// A person or program in a room. Unique in this process for its whole life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(test, ts(type = "string"))]
+#[cfg_attr(test, schemars(extend("pattern" = "^p[0-9]+$")), ts(type = "string"))]
 #[serde(into = "String", try_from = "String")]
 pub struct ParticipantId(pub u64);
 
 /// Something published: one microphone, camera or screen. Unique in this process for its whole life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
-#[cfg_attr(test, ts(type = "string"))]
+#[cfg_attr(test, schemars(extend("pattern" = "^t[0-9]+$")), ts(type = "string"))]
 #[serde(into = "String", try_from = "String")]
 pub struct TrackId(pub u64);
 

@@ -46,6 +46,7 @@ pub enum ClientMessage {
     Leave(Leave),
     /// A type that this version does not know.
     #[serde(other)]
+    #[cfg_attr(test, schemars(skip), ts(skip))]
     Unknown,
 }
 
@@ -75,6 +76,7 @@ pub struct Join {
     pub sdp: Option<String>,
     /// What the client publishes in which section of the offer.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<TrackIntent>>"))]
     pub tracks: Vec<TrackIntent>,
     /// The resume token of an earlier `welcome`.
     #[serde(default)]
@@ -103,6 +105,7 @@ pub struct TrackIntent {
     pub label: Option<String>,
     /// Whether it begins muted.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
     pub muted: bool,
 }
 
@@ -120,7 +123,7 @@ pub struct Offer {
 pub struct Ice {
     /// In whatever form the client has them.
     #[serde(default)]
-    #[cfg_attr(test, ts(type = "unknown[]"))]
+    #[cfg_attr(test, ts(optional, type = "unknown[]"))]
     pub candidates: Vec<Value>,
 }
 
@@ -148,9 +151,11 @@ pub struct Mute {
 pub struct View {
     /// Video slots and what they shall show. A slot that is not named is empty.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<SlotView>>"))]
     pub slots: Vec<SlotView>,
     /// What the audio slots shall carry.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<AudioView>"))]
     pub audio: AudioView,
 }
 
@@ -166,9 +171,11 @@ pub struct SlotView {
     pub track: Option<TrackId>,
     /// The width at which it is shown, in device pixels.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<u32>"))]
     pub w: u32,
     /// The height at which it is shown, in device pixels.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<u32>"))]
     pub h: u32,
     /// The most frames per second that are of use.
     #[serde(default)]
@@ -186,9 +193,11 @@ pub struct SlotView {
 pub struct AudioView {
     /// Tracks that are to be heard whoever else speaks.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<Vec<TrackId>>"))]
     pub tracks: Vec<TrackId>,
     /// Whether the slots that are left carry whoever speaks.
     #[serde(default = "yes")]
+    #[cfg_attr(test, ts(optional, as = "Option<bool>"))]
     pub auto: bool,
 }
 
@@ -202,7 +211,7 @@ fn yes() -> bool {
     true
 }
 
-/// A message to other participants by way of the WebSocket; data channels are quicker and take more.
+/// A message to other participants by way of the WebSocket; data channels are quicker, and take more of them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
 pub struct Send {
@@ -212,6 +221,7 @@ pub struct Send {
     pub to: Option<Vec<ParticipantId>>,
     /// What it is about, for the application: up to 64 bytes.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
     pub topic: String,
     /// The content.
     #[cfg_attr(test, ts(type = "unknown"))]
@@ -238,6 +248,7 @@ pub struct Update {
 pub struct Ping {
     /// The client's time, given back as it is.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<f64>"))]
     pub ts: f64,
 }
 

@@ -49,29 +49,49 @@ pub enum DataError {
     Topic,
 }
 
+/// A text message on a data channel, on its way to the server.
 #[derive(Deserialize)]
-struct TextIn<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub(super) struct DataSent<'a> {
+    /// To whom; to everybody else in the room where it is missing.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
     to: Option<Vec<ParticipantId>>,
+    /// What it is about, for the application: up to 64 bytes.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
     topic: String,
+    /// The content: any JSON value. It is passed on byte by byte.
     #[serde(borrow)]
+    #[cfg_attr(test, schemars(with = "super::shared::Body"), ts(type = "unknown"))]
     body: &'a RawValue,
 }
 
+/// The header of a binary message on a data channel, on its way to the server.
 #[derive(Deserialize)]
-struct HeaderIn {
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub(super) struct DataHeader {
+    /// To whom; to everybody else in the room where it is missing.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional))]
     to: Option<Vec<ParticipantId>>,
+    /// What it is about, for the application: up to 64 bytes.
     #[serde(default)]
+    #[cfg_attr(test, ts(optional, as = "Option<String>"))]
     topic: String,
 }
 
+/// A text message on a data channel, or the header of a binary one, on its way from the server.
 #[derive(Serialize)]
-struct Out<'a> {
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub(super) struct DataReceived<'a> {
+    /// Whose.
     from: ParticipantId,
+    /// What it is about, for the application. Empty, where its sender did not say.
     topic: &'a str,
+    /// The content. The header of a binary message has none: its content follows it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<super::shared::Body>"), ts(optional, type = "unknown"))]
     body: Option<&'a RawValue>,
 }
 
@@ -85,7 +105,7 @@ pub fn read(bytes: &[u8], is_text: bool) -> Result<Envelope<'_>, DataError> {
 }
 
 fn read_text(bytes: &[u8]) -> Result<Envelope<'_>, DataError> {
-    let text: TextIn<'_> = serde_json::from_slice(bytes).map_err(|_| DataError::Text)?;
+    let text: DataSent<'_> = serde_json::from_slice(bytes).map_err(|_| DataError::Text)?;
     Ok(Envelope { to: text.to, topic: text.topic, content: Content::Json(text.body) })
 }
 
@@ -93,7 +113,7 @@ fn read_binary(bytes: &[u8]) -> Result<Envelope<'_>, DataError> {
     let (length, rest) = bytes.split_first_chunk::<2>().ok_or(DataError::Binary)?;
     let length = usize::from(u16::from_be_bytes(*length));
     let (header, content) = rest.split_at_checked(length).ok_or(DataError::Binary)?;
-    let header: HeaderIn = serde_json::from_slice(header).map_err(|_| DataError::Binary)?;
+    let header: DataHeader = serde_json::from_slice(header).map_err(|_| DataError::Binary)?;
     Ok(Envelope { to: header.to, topic: header.topic, content: Content::Binary(content) })
 }
 
@@ -102,9 +122,9 @@ impl Envelope<'_> {
     #[must_use]
     pub fn forwarded(&self, from: ParticipantId) -> Vec<u8> {
         match self.content {
-            Content::Json(body) => written(&Out { from, topic: &self.topic, body: Some(body) }),
+            Content::Json(body) => written(&DataReceived { from, topic: &self.topic, body: Some(body) }),
             Content::Binary(content) => {
-                let header = written(&Out { from, topic: &self.topic, body: None });
+                let header = written(&DataReceived { from, topic: &self.topic, body: None });
                 let length = u16::try_from(header.len()).unwrap_or_default();
                 [&length.to_be_bytes(), header.as_slice(), content].concat()
             }
@@ -113,7 +133,7 @@ impl Envelope<'_> {
 }
 
 /// Ids, a short topic and JSON that was read before can always be written.
-fn written(out: &Out<'_>) -> Vec<u8> {
+fn written(out: &DataReceived<'_>) -> Vec<u8> {
     serde_json::to_vec(out).unwrap_or_default()
 }
 

@@ -38,3 +38,6 @@ pub const MAX_LABEL: usize = 64;
 pub const MAX_TOPIC: usize = 64;
 /// The longest message between participants, in bytes as it is sent.
 pub const MAX_DATA: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests;

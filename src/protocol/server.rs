@@ -329,7 +329,7 @@ pub enum ErrorCode {
     RoomKey,
     /// The room or the server is full.
     Full,
-    /// The resume token is unknown, was used, or its participant is gone: join anew.
+    /// The resume token is unknown, or its participant is gone: join anew.
     Resume,
     /// The offer cannot be answered.
     Offer,
@@ -337,7 +337,7 @@ pub enum ErrorCode {
     IceRestart,
     /// There is no such section, track or participant.
     NotFound,
-    /// Too long a name, label, topic or body.
+    /// Too long a topic, message or metadata.
     TooLarge,
     /// Too many messages.
     Rate,

@@ -12,6 +12,8 @@ type Asset = (&'static str, &'static str, &'static [u8]);
 
 const JS: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
+/// Declarations for editors and checkers: a browser only ever shows them.
+const TEXT: &str = "text/plain; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 macro_rules! assets {
@@ -28,6 +30,7 @@ const ASSETS: &[Asset] = &assets![
     "icons.svg" SVG,
     "index.css" CSS,
     "index.js" JS,
+    "protocol.d.ts" TEXT,
     "publish-view.js" JS,
     "publish.css" CSS,
     "publish.js" JS,
