@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::session::EndReason;
+use super::session::channels::DataCounters;
 use crate::net::demux::DropReason;
 
 /// Counters and histograms of one forwarding core.
@@ -58,45 +59,6 @@ pub struct Counters {
     pub tracks: u64,
     /// Bound slots at this moment.
     pub subscriptions: u64,
-}
-
-/// What goes through the data channels of all sessions: messages, and the bytes in them.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DataCounters {
-    /// Messages received and told to the control plane.
-    pub messages_in: u64,
-    /// Their bytes.
-    pub bytes_in: u64,
-    /// Messages that receivers were sent; one for each receiver.
-    pub messages_out: u64,
-    /// Their bytes.
-    pub bytes_out: u64,
-    /// Channels opened whose labels mean nothing here.
-    pub ignored_channels: u64,
-    /// Received messages dropped: larger than was announced.
-    pub refused_too_large: u64,
-    /// Received messages dropped: more than the session's allowance.
-    pub refused_too_many: u64,
-    /// Received messages dropped: empty, or text that is not UTF-8.
-    pub refused_malformed: u64,
-    /// Received messages dropped: of a channel whose label means nothing here.
-    pub refused_no_channel: u64,
-    /// Messages not sent: the receiver has not opened the channel, or closed it.
-    pub unsent_no_channel: u64,
-    /// Lossy messages not sent: too much is on its way to the receiver already.
-    pub unsent_full: u64,
-    /// Reliable messages not sent: too much waits for the receiver already.
-    pub unsent_waiting_too_long: u64,
-    /// Messages not sent: empty, or larger than the receiver takes.
-    pub unsent_refused: u64,
-}
-
-impl DataCounters {
-    /// Counts a message sent to one receiver.
-    pub fn sent(&mut self, bytes: usize) {
-        self.messages_out += 1;
-        self.bytes_out += bytes as u64;
-    }
 }
 
 impl Counters {

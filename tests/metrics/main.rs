@@ -10,8 +10,8 @@ use sluice::metrics::exporter::{CONTENT_TYPE, Exporter};
 use sluice::metrics::names::METRICS;
 use sluice::net::demux::DropReason;
 use sluice::room::directory::Census;
-use sluice::sfu::counters::DataCounters;
 use sluice::sfu::session::EndReason;
+use sluice::sfu::session::channels::DataCounters;
 use sluice::worker::message::Snapshot;
 use text::{Family, Labels, Sample};
 

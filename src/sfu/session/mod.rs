@@ -8,6 +8,7 @@ pub mod renegotiate;
 pub mod dtls;
 pub mod turn;
 pub mod channels;
+mod messages;
 pub mod stats;
 mod allowance;
 mod clock;
@@ -30,11 +31,12 @@ use crate::sfu::forward::subscription::{Subscription, Verdict};
 use crate::units::{Format, MediaKind};
 
 use self::agreement::Agreement;
-use self::channels::{ChannelKind, Channels, DataMessage};
+use self::channels::{ChannelKind, DataMessage};
 use self::clock::CaptureClock;
 use self::inbound::Source;
+use self::messages::Channels;
 use self::paths::{Path, Paths};
-use self::stats::Stats;
+use self::stats::{Published, Stats};
 pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
@@ -370,9 +372,19 @@ impl Session {
 
     /// Tells how the media flows, after str0m has told its part of it.
     fn tell_stats(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        if !self.stats.is_due() {
+            return;
+        }
         let encodings = |id| self.sources.values().filter(|source| source.track.id == id).count();
-        let stats = self.stats.take(now, self.id, &self.published, encodings, &self.slots);
-        if let Some(stats) = stats.filter(|_| self.progress == Progress::Connected) {
+        let published = |track: &PublishedTrack| Published {
+            id: track.id,
+            mid: track.mid,
+            encodings: encodings(track.id),
+        };
+        let published: Vec<_> = self.published.iter().map(published).collect();
+        let slots = self.slots.iter().map(|slot| (slot.sender.mid(), slot.track));
+        let stats = self.stats.take(now, self.id, &published, slots);
+        if self.progress == Progress::Connected {
             turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }
     }

@@ -10,8 +10,8 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::agreement::Agreement;
 use super::answer::{Pair, rewrite};
-use super::channels::LARGEST_READ;
 use super::dtls::Identity;
+use super::messages::LARGEST_READ;
 use super::offer::{Coding, Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use str0m::media::Mid;
 use str0m::stats::{MediaEgressStats, MediaIngressStats};
 
-use super::{PublishedTrack, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::units::{Bitrate, Format};
 
@@ -55,6 +54,13 @@ pub struct SlotStats {
     pub lost: f32,
     /// How often the client asked for packets again in the interval (NACK).
     pub nacks: u64,
+}
+
+/// What is to be told of a track for its statistics.
+pub(super) struct Published {
+    pub(super) id: TrackId,
+    pub(super) mid: Mid,
+    pub(super) encodings: usize,
 }
 
 /// What is counted between two [`SessionStats`].
@@ -169,18 +175,21 @@ impl Stats {
         (section.nacks, section.packets) = (stats.nacks, stats.packets);
     }
 
-    /// Takes what was counted, when str0m has told its part.
+    /// Whether str0m has told its part, so that all is known.
+    pub(super) fn is_due(&self) -> bool {
+        self.reported
+    }
+
+    /// Takes what was counted. Of each slot, the section and the bound track are to be
+    /// told.
     pub(super) fn take(
         &mut self,
         now: Instant,
         session: SessionId,
-        published: &[PublishedTrack],
-        encodings: impl Fn(TrackId) -> usize,
-        slots: &[Slot],
-    ) -> Option<SessionStats> {
-        if !std::mem::take(&mut self.reported) {
-            return None;
-        }
+        published: &[Published],
+        slots: impl Iterator<Item = (Mid, Option<TrackId>)>,
+    ) -> SessionStats {
+        self.reported = false;
         let since = std::mem::replace(&mut self.since, now);
         let time = now.saturating_duration_since(since);
         let tracks = published.iter().map(|track| {
@@ -190,27 +199,21 @@ impl Stats {
                 bitrate: Bitrate::over(counted.map_or(0, |counted| counted.bytes), time),
                 packets: counted.map_or(0, |counted| counted.packets),
                 lost: self.sections.get(&track.mid).map_or(0.0, |section| section.lost_in),
-                encodings: u8::try_from(encodings(track.id)).unwrap_or(u8::MAX),
+                encodings: u8::try_from(track.encodings).unwrap_or(u8::MAX),
                 format: counted.map(|counted| counted.format),
             }
         });
         let tracks = tracks.collect();
-        let slots = slots.iter().enumerate().map(|(index, slot)| {
-            let section = self.sections.entry(slot.sender.mid()).or_default();
+        let slots = slots.enumerate().map(|(index, (mid, track))| {
+            let section = self.sections.entry(mid).or_default();
             let sent = self.sent.get(index).copied().unwrap_or_default();
             let (nacks, lost) = section.news(sent.packets);
-            SlotStats {
-                slot: index,
-                track: slot.track,
-                bitrate: Bitrate::over(sent.bytes, time),
-                lost,
-                nacks,
-            }
+            SlotStats { slot: index, track, bitrate: Bitrate::over(sent.bytes, time), lost, nacks }
         });
         let slots = slots.collect();
         self.received.retain(|received| published.iter().any(|track| track.id == received.track));
         self.received.iter_mut().for_each(|received| (received.packets, received.bytes) = (0, 0));
         self.sent.fill(Sent::default());
-        Some(SessionStats { session, rtt: self.rtt, tracks, slots })
+        SessionStats { session, rtt: self.rtt, tracks, slots }
     }
 }

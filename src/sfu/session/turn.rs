@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::channels::{ChannelKind, DataMessage};
+use super::channels::{ChannelKind, DataCounters, DataMessage};
 use super::stats::SessionStats;
 use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
-use crate::sfu::counters::DataCounters;
 use crate::sfu::forward::packet::{Packet, SourceId};
 use crate::units::Format;
 
