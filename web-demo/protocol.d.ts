@@ -351,6 +351,10 @@ export type Binding = {
   state: SlotState;
   /** Why none comes. */
   why?: PauseReason;
+  /** The RTP timestamp of the track's first frame in this video slot. Told a second time with it, once media comes:
+   * frames before it, as `requestVideoFrameCallback` tells them apart, are still of the track before.
+   */
+  from?: number;
 };
 
 /** Whether a slot carries anything. */
