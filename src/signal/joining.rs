@@ -6,7 +6,6 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::app::App;
-use super::websocket::room_name;
 use crate::ids::{ParticipantId, RoomName};
 use crate::protocol::client::{ClientMessage, Join, Request};
 use crate::protocol::server::{ErrorCode, IceServer, Limits, Welcome};
@@ -165,4 +164,9 @@ fn too_bad(re: Option<u32>, error: &JoinError) -> Refused {
         JoinError::NothingToResume => refused(ErrorCode::Resume),
         JoinError::WorkerGone | JoinError::Watch(_) => refused(ErrorCode::Busy),
     }
+}
+
+/// The name of a room, or what is wrong with it.
+fn room_name(name: &str) -> Result<RoomName, String> {
+    name.parse().map_err(|error| format!("This is no room name: {error}."))
 }

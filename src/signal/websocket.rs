@@ -17,7 +17,6 @@ use super::error::Problem;
 use super::joining::{self, Refused};
 use super::peer::Peer;
 use super::rate::Rate;
-use crate::ids::RoomName;
 use crate::protocol::client::{ClientMessage, Request};
 use crate::protocol::server::{Bye, ByeCode, Error, ErrorCode, Reply, ServerMessage};
 use crate::protocol::{JOIN_WITHIN, MAX_MESSAGE, PING_EVERY};
@@ -231,9 +230,4 @@ impl Client {
             Ok(Err(_)) | Err(_) => ControlFlow::Break(End::Lost),
         }
     }
-}
-
-/// The name of a room, or what is wrong with it.
-pub(super) fn room_name(name: &str) -> Result<RoomName, String> {
-    name.parse().map_err(|error| format!("This is no room name: {error}."))
 }

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 
 use str0m::media::Mid;
 
-use super::negotiate::{FIRST_VERSION, NewSession};
 use super::offer::{Coding, Media, Offer, OfferError, Settled, Shown};
 use crate::ids::TrackId;
 use crate::units::MediaKind;
@@ -57,12 +56,16 @@ pub(super) struct Plan {
     lines: Vec<KnownLine>,
 }
 
+/// The version of a first answer.
+pub(super) const FIRST_VERSION: u64 = 1;
+
 impl Agreement {
     /// What a first offer and its answer settle.
     pub(super) fn new(
         offer: Offer<'_>,
         codings: Vec<Coding>,
-        new: &NewSession,
+        first_track: TrackId,
+        seed: u64,
         candidates: &[SocketAddr],
     ) -> Self {
         let known =
@@ -75,8 +78,8 @@ impl Agreement {
         };
         Self {
             candidates: candidates.to_vec(),
-            first_track: new.first_track,
-            seed: new.seed,
+            first_track,
+            seed,
             version: FIRST_VERSION,
             transport,
             places: places(&offer),

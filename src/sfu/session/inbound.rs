@@ -1,21 +1,12 @@
 //! What a publisher sends: which track and encoding a packet is of.
 
-use str0m::media::{Pt, Rid};
+use str0m::media::Pt;
 use str0m::rtp::RtpPacket;
 
 use super::clock::Report;
 use super::turn::{EndReason, SessionEvent, Turn};
-use super::{PublishedTrack, Session};
+use super::{PublishedTrack, Session, Source};
 use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
-
-/// An SSRC of the publisher.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
-    pub(super) track: PublishedTrack,
-    rid: Option<Rid>,
-    encoding: EncodingIndex,
-    pub(super) id: SourceId,
-}
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.

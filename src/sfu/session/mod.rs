@@ -18,7 +18,7 @@ mod paths;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
@@ -26,14 +26,13 @@ use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::Ufrag;
 use crate::sfu::egress::{PayloadType, Sender};
-use crate::sfu::forward::packet::SourceId;
+use crate::sfu::forward::packet::{EncodingIndex, SourceId};
 use crate::sfu::forward::subscription::{Subscription, Verdict};
 use crate::units::{Format, MediaKind};
 
 use self::agreement::Agreement;
 use self::channels::{ChannelKind, DataMessage};
 use self::clock::CaptureClock;
-use self::inbound::Source;
 use self::messages::Channels;
 use self::paths::{Path, Paths};
 use self::stats::{Published, Stats};
@@ -78,6 +77,15 @@ pub struct PublishedTrack {
     pub mid: Mid,
     /// Audio or video.
     pub kind: MediaKind,
+}
+
+/// An SSRC of the publisher.
+#[derive(Debug, Clone, Copy)]
+struct Source {
+    track: PublishedTrack,
+    rid: Option<Rid>,
+    encoding: EncodingIndex,
+    id: SourceId,
 }
 
 /// A section to which a track can be bound.

@@ -8,7 +8,7 @@ use str0m::change::SdpOffer;
 use str0m::media::{Mid, Pt};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
-use super::agreement::Agreement;
+use super::agreement::{Agreement, FIRST_VERSION};
 use super::answer::{Pair, rewrite};
 use super::dtls::Identity;
 use super::messages::LARGEST_READ;
@@ -162,13 +162,10 @@ fn accept(
         Role::Join => (session.publish(by_place(&lines, first)), session.open_slots(&lines, new.seed)),
     };
     if role == Role::Join {
-        session.agreement = Some(Agreement::new(offer, codings, new, &endpoint.candidates));
+        session.agreement = Some(Agreement::new(offer, codings, first, new.seed, &endpoint.candidates));
     }
     Ok(Answered { session, answer, tracks, slots, remote_credentials })
 }
-
-/// The version of a first answer.
-pub(super) const FIRST_VERSION: u64 = 1;
 
 /// A live audio or video section of an answered offer.
 pub(super) struct Line {

@@ -29,6 +29,10 @@ const MAX_CREDENTIAL: usize = 256;
 /// The most simulcast layers of a section. Encoders send up to four; str0m keeps something for each.
 const MAX_LAYERS: usize = 16;
 
+/// The most `a=ssrc` lines that are read of a section, and the most lines of other kinds that may be repeated:
+/// 16 sources with the four lines that browsers write of each.
+const MAX_REPEATED: usize = 64;
+
 /// What the client wants of this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -179,7 +183,7 @@ impl<'a> Offer<'a> {
     pub(super) fn announced(&self) -> impl Iterator<Item = u32> {
         let sends = |media: &&Media<'_>| media.taken && media.flow != Flow::Down;
         let lines = |media: &Media<'a>| {
-            let lines = media.section.lines.attributes("ssrc").take(cleaned::MAX_REPEATED);
+            let lines = media.section.lines.attributes("ssrc").take(MAX_REPEATED);
             lines.filter_map(|line| line.split(' ').next()?.parse().ok()).collect::<Vec<u32>>()
         };
         self.sections.iter().filter(sends).flat_map(lines)
@@ -189,7 +193,7 @@ impl<'a> Offer<'a> {
     pub(super) fn settle(self, codings: Vec<Coding>) -> Settled {
         let mut extensions = self.settled.extensions;
         for media in self.sections.iter().filter(|media| media.taken && media.kind.is_some()) {
-            for extmap in media.section.lines.attributes("extmap").take(cleaned::MAX_REPEATED) {
+            for extmap in media.section.lines.attributes("extmap").take(MAX_REPEATED) {
                 let (Some(number), uri) = extension(extmap) else { continue };
                 if !extensions.iter().any(|(known, other)| *known == number || other == uri) {
                     extensions.push((number, uri.to_owned()));

@@ -7,12 +7,8 @@
 use std::fmt::Write as _;
 
 use super::codecs::{FEEDBACK, resends};
-use super::{Flow, Media, Offer, Role, extension};
+use super::{Flow, MAX_REPEATED, Media, Offer, Role, extension};
 use crate::units::MediaKind;
-
-/// The most `a=ssrc` lines that are read of a section, and the most lines of other kinds that may be repeated:
-/// 16 sources with the four lines that browsers write of each.
-pub(super) const MAX_REPEATED: usize = 64;
 
 /// What is copied from media sections of a client that sends. A viewer is sent one encoding of each track, and says
 /// nothing of sources.
