@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Plays the sound of a room: one hidden element for each audio slot, whoever speaks in it.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Keeps a room connected: the socket and the peer connection as the policy of `sluice-reconnect.js` asks for them.
  */
@@ -15,6 +16,8 @@ import { SluiceError } from './sluice-error.js';
 
 /** After the network came back or the page became visible, a server that is there answers within this time, in milliseconds. */
 const QUICK_PONG_MS = 2_000;
+/** Close code of a participant that does not come back (RFC 6455 section 7.4.1). */
+const GOODBYE = 1000;
 
 /**
  * Who stands above.
@@ -79,7 +82,12 @@ export class Connection {
   /** @param {ClientMessage} message @returns {Promise<ServerMessage>} @throws {SluiceError} */
   async request(message) {
     if (!this.#socket) throw new SluiceError('not_joined');
-    return this.#socket.request(message);
+    try {
+      return await this.#socket.request(message);
+    } catch (error) {
+      if (error instanceof SluiceError && error.code === 'media') this.mediaBroke();
+      throw error;
+    }
   }
 
   /** @param {ClientMessage} message @returns {boolean} Whether there is a socket to send it through. */
@@ -241,8 +249,9 @@ export class Connection {
     removeEventListener('pagehide', this.#onHide);
     document.removeEventListener('visibilitychange', this.#onNudge);
     clearTimeout(this.#timer);
+    this.#attempt?.socket.close(GOODBYE);
     this.#abandon();
-    this.#socket?.close();
+    this.#socket?.close(GOODBYE);
     this.#socket = null;
     this.media?.close();
     this.media = null;

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Messages between participants: their form on a data channel, and the chat on top.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Camera, microphone and screen of this device, opened within a time limit, with words for what goes wrong.
  */

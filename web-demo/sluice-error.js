@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What goes wrong, in words for people, and the one way in which things are done one after another.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What this side publishes: a microphone, a camera, a screen.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The one peer connection of a room: sections to publish in, slots to receive in, data channels. Its first offer has
  * all of them, so that nothing is negotiated again while tracks come and go.

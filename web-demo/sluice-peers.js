@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The others in a room, and what they publish.
  */

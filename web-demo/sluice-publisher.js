@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * What is published, across the peer connections that come and go.
  */

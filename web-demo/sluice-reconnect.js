@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * When to connect, and how: the policy alone, without a socket or a clock. It is told what happened and when, and
  * answers with what to do.
@@ -16,6 +17,8 @@ const LONGEST_DELAY_MS = 30_000;
 
 /** Refusals that pass by themselves. A participant that was in the room before waits for that. */
 const PASSING = new Set(['full', 'busy', 'rate']);
+/** How often a busy server is asked again by somebody who was not in the room before. */
+const BUSY_ATTEMPTS = 4;
 
 /**
  * What a person sees of the connection.
@@ -177,7 +180,8 @@ export class Reconnection {
       this.#resumable = false;
       return this.#connect();
     }
-    if (this.#wasJoined && PASSING.has(code)) return this.#retry(now);
+    const isWorthIt = this.#wasJoined ? PASSING.has(code) : code === 'busy' && this.#attempts < BUSY_ATTEMPTS;
+    if (isWorthIt) return this.#retry(now);
     return this.#finish('failed', code, message);
   }
 

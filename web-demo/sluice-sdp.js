@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The little that is done to offers: fewer codecs, so that twenty sections stay small, and stereo.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * One section to publish in. What it shall send is set; how to get there is worked out step by step, so that fast
  * changes of mind end in the right state.

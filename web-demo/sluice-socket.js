@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * The WebSocket under a room: JSON messages, requests that are answered, and a look whether the other side is alive.
  */
@@ -11,11 +12,13 @@ const ANSWER_WITHIN_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 /** How often it is pinged while nobody says how often, in milliseconds. */
 const PING_EVERY_MS = 15_000;
+/** Close code of a socket that is given up while its participant comes back by another. 1000 would be a goodbye. */
+const ABANDONED = 4000;
 
 /**
  * @typedef {object} SocketListener
  * @property {(message: ServerMessage) => void} message Anything that answers no request.
- * @property {() => void} closed Called once, unless `close()` or `release()` came before.
+ * @property {() => void} closed Called once, unless `close()` came before.
  */
 
 export class Socket {
@@ -85,8 +88,8 @@ export class Socket {
     this.#after(withinMs, () => !this.#heard && this.#broke());
   }
 
-  /** Ends it, with nothing more to be heard of it. @param {number} [code] */
-  close(code = 1000) {
+  /** Ends it, with nothing more to be heard of it. @param {number} [code] 1000 where the participant leaves. */
+  close(code = ABANDONED) {
     this.#end(new SluiceError('unreachable'));
     this.#socket.close(code);
   }

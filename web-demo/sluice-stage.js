@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Puts tracks on screen: which elements want to show what, how large they are, which slot carries what, and when a
  * slot's picture may be seen.
@@ -251,7 +252,9 @@ export class VideoStage {
     }
     const busy = [...this.#places.values()].some((place) => !place.shown);
     if (busy) this.#looking ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
-    else if (this.#looking !== null) this.#looking = void clearInterval(this.#looking) ?? null;
+    if (busy || this.#looking === null) return;
+    clearInterval(this.#looking);
+    this.#looking = null;
   }
 
   /** Gives the picture to the elements that wait for it. @param {RemoteTrack} track */

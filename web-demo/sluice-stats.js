@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Figures of one track.
  */

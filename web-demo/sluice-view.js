@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Which track is shown in which slot: the planning alone, without elements or connections.
  */

@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Video rooms for any page: joins a room of a Sluice server, publishes, shows and hears the others, and keeps itself
  * connected. docs/sdk.md has an example and all names.
