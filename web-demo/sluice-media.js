@@ -87,7 +87,8 @@ export class Media {
    * @param {string} sdp @param {RTCIceServer[]} iceServers
    */
   async accept(sdp, iceServers) {
-    if (iceServers.length > 0) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
+    const relays = relaysOf(iceServers);
+    if (relays.length > 0) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers: relays });
     await this.pc.setLocalDescription({ type: 'offer', sdp: this.#offer });
     await this.#answered(sdp);
     const dtls = this.pc.getTransceivers()[0]?.receiver.transport;
@@ -163,6 +164,17 @@ export class Media {
       this.#listener.state('connecting');
     }
   }
+}
+
+/**
+ * Relays alone. STUN tells nothing that the server does not learn from connectivity checks; and Chromium takes whatever
+ * comes from the address of a STUN server for an answer of it, which would be all of the media where that is one server.
+ *
+ * @param {RTCIceServer[]} iceServers
+ */
+function relaysOf(iceServers) {
+  const relays = iceServers.map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => /^turns?:/.test(url)) }));
+  return relays.filter(({ urls }) => urls.length > 0);
 }
 
 /** @param {MediaStreamTrack} track @returns {'audio' | 'video'} */
