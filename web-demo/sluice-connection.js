@@ -24,7 +24,8 @@ const GOODBYE = 1000;
  *
  * @typedef {object} ConnectionListener
  * @property {(media: Media) => ClientMessage & {t: 'join'}} join What to join with, `sdp` and `resume` apart.
- * @property {(welcome: Welcome, media: Media, renewed: boolean) => void} welcomed Messages after it come after it.
+ * @property {(welcome: Welcome) => void} welcomed Messages after it come after it.
+ * @property {(media: Media) => void} negotiated The sections of this peer connection can be used. Follows each welcome.
  * @property {(message: ServerMessage) => void} message
  * @property {(message: string | ArrayBuffer, reliable: boolean) => void} data
  * @property {(state: RoomState, error: SluiceError | null) => void} state
@@ -164,12 +165,11 @@ export class Connection {
       this.media = attempt.media;
     }
     const media = /** @type {Media} */ (this.media);
-    this.#listener.welcomed(welcome, media, renewed);
+    this.#listener.welcomed(welcome);
     this.#tell({ type: 'welcome', renewed });
-    if (!renewed) return;
     try {
-      await media.accept(welcome.sdp ?? '', welcome.ice_servers);
-      if (this.media === media) this.#listener.welcomed(welcome, media, false);
+      if (renewed) await media.accept(welcome.sdp ?? '', welcome.ice_servers);
+      if (this.media === media) this.#listener.negotiated(media);
     } catch {
       if (this.media === media) this.#tell({ type: 'media', state: 'broken' });
     }

@@ -4,7 +4,7 @@
  * slot's picture may be seen.
  */
 import { emit } from './sluice-error.js';
-import { isShowing, planSlots, viewOf } from './sluice-view.js';
+import { carries, isOfTrack, planSlots, viewOf } from './sluice-view.js';
 
 /**
  * @typedef {import('./sluice-peers.js').RemoteTrack} RemoteTrack
@@ -14,7 +14,9 @@ import { isShowing, planSlots, viewOf } from './sluice-view.js';
  */
 
 /** Changes are gathered for so long before they become one view, in milliseconds. */
-const GATHER_MS = 80;
+const GATHER_MS = 16;
+/** Views are so far apart, in milliseconds. */
+const APART_MS = 80;
 /** How often a slot that was bound is looked at until it shows what it shall, in milliseconds. */
 const LOOK_EVERY_MS = 30;
 /** What is asked for until the size of an element is known, in CSS pixels. */
@@ -31,6 +33,7 @@ const SOUND_OF = new Map([['screen', 'screen_audio'], ['stream', 'stream_audio']
  * @property {number} width In CSS pixels. @property {number} height In CSS pixels.
  * @property {boolean} visible Whether any of it is on screen.
  * @property {MediaStreamTrack | null} playing What it was given to show.
+ * @property {boolean} seen Whether its track is on screen for certain.
  */
 
 /**
@@ -41,7 +44,7 @@ const SOUND_OF = new Map([['screen', 'screen_audio'], ['stream', 'stream_audio']
  * @property {RemoteTrack} track What it shall show.
  * @property {Binding | null} bound What the server said last of this track in this slot.
  * @property {number | null} boundAt When it said so, on the clock of contributing sources.
- * @property {boolean} shown Whether it shows that track for certain.
+ * @property {{from: number | null} | null} carried Null until it carries that track for certain; see `carries()`.
  */
 
 export class VideoStage {
@@ -63,6 +66,9 @@ export class VideoStage {
   #gathering = null;
   /** @type {ReturnType<typeof setInterval> | null} */
   #looking = null;
+  #plannedAt = 0;
+  /** @type {Set<string>} Tracks for which there was no slot. */
+  #without = new Set();
   #sent = '';
   #send;
 
@@ -80,7 +86,7 @@ export class VideoStage {
     if (before?.track === track) return;
     if (before) this.detach(before.track, element);
     const { width, height } = element.getBoundingClientRect();
-    this.#tiles.set(element, { track, element, width, height, visible: true, playing: null });
+    this.#tiles.set(element, { track, element, width, height, visible: true, playing: null, seen: false });
     element.srcObject = null;
     element.playsInline = true;
     // The sound of a room is played apart from its pictures, and muted elements may play without a touch.
@@ -100,6 +106,7 @@ export class VideoStage {
     this.#resize?.unobserve(element);
     this.#crossing?.unobserve(element);
     element.srcObject = null;
+    element.style.visibility = '';
     this.#soundOf(track, false);
     this.#settle(track);
     this.changed();
@@ -157,10 +164,12 @@ export class VideoStage {
 
   /** Something changed that a view tells. Everything within a short time becomes one message. */
   changed() {
+    const wait = Math.max(GATHER_MS, this.#plannedAt + APART_MS - performance.now());
     this.#gathering ??= setTimeout(() => {
       this.#gathering = null;
+      this.#plannedAt = performance.now();
       this.#plan();
-    }, GATHER_MS);
+    }, wait);
   }
 
   /** Gives all elements back. */
@@ -183,10 +192,11 @@ export class VideoStage {
     const wishes = this.#wishes();
     const now = new Map([...this.#places].map(([mid, place]) => [mid, place.track.id]));
     const plan = planSlots(this.#slots.map(({ mid }) => mid), now, wishes);
+    this.#without = new Set(plan.without);
     this.#place(plan.slots);
     const view = viewOf(plan.slots, wishes, [...this.#listened.keys()]);
     const text = JSON.stringify(view);
-    const without = wishes.filter(({ track, muted }) => !muted && plan.without.includes(track)).length;
+    const without = wishes.filter(({ track, muted }) => !muted && this.#without.has(track)).length;
     if ((text !== this.#sent || without > 0) && this.#slots.length > 0 && this.#send(view, without)) this.#sent = text;
   }
 
@@ -221,7 +231,7 @@ export class VideoStage {
     for (const slot of this.#slots) {
       const track = tracks.get(plan.get(slot.mid) ?? '');
       if (!track || this.#places.has(slot.mid)) continue;
-      this.#places.set(slot.mid, { slot, track, bound: null, boundAt: null, shown: false });
+      this.#places.set(slot.mid, { slot, track, bound: null, boundAt: null, carried: null });
       touched.add(track);
     }
     for (const { track } of this.#tiles.values()) touched.add(track);
@@ -234,23 +244,23 @@ export class VideoStage {
     for (const tile of this.#tilesOf(place.track)) {
       if (tile.playing !== place.slot.receiver.track) continue;
       tile.playing = null;
+      tile.seen = false;
       tile.element.srcObject = null;
     }
   }
 
   /** Looks at the slots until each shows what it shall. */
   #look() {
-    const pending = [...this.#places.values()].filter((place) => !place.shown);
+    const pending = [...this.#places.values()].filter((place) => !place.carried);
     for (const place of pending) {
       const { receiver } = place.slot;
       const last = receiver.getSynchronizationSources?.()[0]?.timestamp ?? null;
       const contributing = receiver.getContributingSources?.() ?? [];
       const evidence = { contributing, lastFrame: last, boundAt: place.boundAt };
-      if (!isShowing(place.track.csrc, evidence, wallClock())) continue;
-      place.shown = true;
-      this.#show(place.track);
+      place.carried = carries(place.track.csrc, evidence, wallClock());
+      if (place.carried) this.#show(place.track);
     }
-    const busy = [...this.#places.values()].some((place) => !place.shown);
+    const busy = [...this.#places.values()].some((place) => !place.carried);
     if (busy) this.#looking ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
     if (busy || this.#looking === null) return;
     clearInterval(this.#looking);
@@ -260,20 +270,22 @@ export class VideoStage {
   /** Gives the picture to the elements that wait for it. @param {RemoteTrack} track */
   #show(track) {
     const place = this.#placeOf(track);
-    if (!place?.shown) return;
+    if (!place?.carried) return;
     const source = place.slot.receiver.track;
     for (const tile of this.#tilesOf(track)) {
       if (tile.playing === source) continue;
       tile.playing = source;
+      tile.element.style.visibility = 'hidden';
       tile.element.srcObject = new MediaStream([source]);
       tile.element.play().catch(() => {});
-      onFrame(tile.element, () => {
-        if (tile.playing !== source || this.#tiles.get(tile.element) !== tile) return;
+      const isCurrent = () => tile.playing === source && this.#tiles.get(tile.element) === tile;
+      whenPresented(tile.element, place.carried.from, isCurrent, () => {
+        tile.seen = true;
+        tile.element.style.visibility = '';
         this.#settle(track);
         emit(track, 'frame', { element: tile.element });
       });
     }
-    this.#settle(track);
   }
 
   /** Works out what a track is doing. @param {RemoteTrack} track */
@@ -282,9 +294,10 @@ export class VideoStage {
     const tiles = this.#tilesOf(track);
     const place = this.#placeOf(track);
     if (tiles.length === 0) track.setState('idle');
-    else if (!place) track.setState('waiting', this.#slots.length > 0 && tiles.some(({ visible }) => visible) ? 'slots' : null);
-    else if (place.bound?.state === 'paused') track.setState('paused', place.bound.why ?? null);
-    else track.setState(place.shown ? 'live' : 'waiting');
+    else if (place?.bound?.state === 'paused') track.setState('paused', place.bound.why ?? null);
+    else if (!place && track.muted) track.setState('paused', 'muted');
+    else if (place && tiles.some(({ seen }) => seen)) track.setState('live');
+    else track.setState('waiting', this.#without.has(track.id) ? 'slots' : null);
   }
 
   /** @param {RemoteTrack} track */
@@ -332,8 +345,24 @@ function wallClock() {
   return performance.timeOrigin + performance.now();
 }
 
-/** @param {HTMLVideoElement} element @param {() => void} action Called once a frame is on screen. */
-function onFrame(element, action) {
-  if ('requestVideoFrameCallback' in element) element.requestVideoFrameCallback(action);
-  else /** @type {HTMLVideoElement} */ (element).addEventListener('loadeddata', action, { once: true });
+/**
+ * @param {HTMLVideoElement} element
+ * @param {number | null} from As `carries()` told it.
+ * @param {() => boolean} isCurrent
+ * @param {() => void} action Called once a frame of the track is on screen, unless it is not current any more.
+ */
+function whenPresented(element, from, isCurrent, action) {
+  if (!('requestVideoFrameCallback' in element)) {
+    /** @type {HTMLVideoElement} */ (element).addEventListener('loadeddata', () => isCurrent() && action(), { once: true });
+    return;
+  }
+  let count = 0;
+  /** @type {VideoFrameRequestCallback} */
+  const look = (_, { rtpTimestamp }) => {
+    if (!isCurrent()) return;
+    count += 1;
+    if (isOfTrack(from, rtpTimestamp, count)) action();
+    else element.requestVideoFrameCallback(look);
+  };
+  element.requestVideoFrameCallback(look);
 }

@@ -89,31 +89,51 @@ export const BLIND_MS = 400;
  * What is known of a slot at a moment.
  *
  * @typedef {object} Evidence
- * @property {{source: number, timestamp: number}[]} contributing `getContributingSources()` of its receiver.
+ * @property {{source: number, timestamp: number, rtpTimestamp?: number}[]} contributing `getContributingSources()` of
+ *   its receiver.
  * @property {number | null} lastFrame When the receiver last had media, on the clock of `now`; null where it does not tell.
  * @property {number | null} boundAt When the server said that the track is bound to the slot; null while it has not.
  */
 
 /**
- * Whether what a slot shows at this moment is the track that it shall show. Packets name their track as contributing
- * source, which is certain. Where a browser does not tell them, time has to do: what was on its way before the slot was
- * bound has been shown by then.
+ * Whether a slot has begun to carry the track that it shall show. Packets name their track as contributing source, which
+ * is certain. Where a browser does not tell them, time has to do: what was on its way before the slot was bound has been
+ * shown by then.
  *
  * @param {number} csrc The track's contributing source.
  * @param {Evidence} evidence
  * @param {number} now
- * @returns {boolean}
+ * @returns {{from: number | null} | null} Null while it has not. `from`: RTP timestamp of a frame that is the track's, as
+ *   are all after it; null where the browser does not tell.
  */
-export function isShowing(csrc, evidence, now) {
+export function carries(csrc, evidence, now) {
   const newest = newestSource(evidence.contributing);
-  if (newest !== null) return newest === csrc;
+  if (newest) return newest.source === csrc ? { from: newest.rtpTimestamp ?? null } : null;
   const { boundAt, lastFrame } = evidence;
-  return boundAt !== null && now - boundAt >= BLIND_MS && (lastFrame ?? Infinity) > boundAt;
+  const isOver = boundAt !== null && now - boundAt >= BLIND_MS && (lastFrame ?? Infinity) > boundAt;
+  return isOver ? { from: null } : null;
 }
 
-/** @param {{source: number, timestamp: number}[]} sources @returns {number | null} */
+/** @param {Evidence['contributing']} sources */
 function newestSource(sources) {
   let newest = null;
   for (const source of sources) if (newest === null || source.timestamp > newest.timestamp) newest = source;
-  return newest?.source ?? null;
+  return newest;
+}
+
+/** So many frames are let pass where their RTP timestamps are not told: what was on its way, and what is to be seen. */
+const BLIND_FRAMES = 2;
+
+/**
+ * Whether the frame that an element presents is of the track. A frame that was on its way when the slot changed hands
+ * comes after the slot has begun to carry the new track.
+ *
+ * @param {number | null} from As `carries()` told it.
+ * @param {number | undefined} rtpTimestamp Of the frame.
+ * @param {number} count How many frames the element has presented since, this one among them.
+ */
+export function isOfTrack(from, rtpTimestamp, count) {
+  if (from === null || rtpTimestamp === undefined) return count >= BLIND_FRAMES;
+  // RTP timestamps have 32 bits and wrap around (RFC 3550 section 5.1).
+  return (rtpTimestamp - from) >>> 0 < 2 ** 31;
 }

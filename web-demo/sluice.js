@@ -147,7 +147,8 @@ export class Room extends EventTarget {
         meta: this.#meta,
         tracks: this.#publisher.intents(media),
       }),
-      welcomed: (welcome, media) => this.#welcomed(welcome, media),
+      welcomed: (welcome) => this.#welcomed(welcome),
+      negotiated: (media) => this.#negotiated(media),
       message: (message) => this.#heard(message),
       data: (message, reliable) => this.#data(message, reliable),
       state: (state, error) => this.#stateIs(state, error),
@@ -251,11 +252,17 @@ export class Room extends EventTarget {
     return this.#connection.request(message);
   }
 
-  /** @param {import('./protocol.js').Welcome} welcome @param {import('./sluice-media.js').Media} media */
-  #welcomed(welcome, media) {
+  /** @param {import('./protocol.js').Welcome} welcome */
+  #welcomed(welcome) {
     this.limits = welcome.limits;
     Object.assign(this.me, { id: welcome.you, name: welcome.name });
+    // A server that was started anew counts from the beginning: the same ids are other people then.
+    if (!welcome.resumed) this.#roster.replace([]);
     this.#roster.replace(welcome.peers);
+  }
+
+  /** @param {import('./sluice-media.js').Media} media */
+  #negotiated(media) {
     this.#publisher.use(media).catch(() => {});
     this.#stage.use(media.slots);
     this.audio.use(media.slots);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { BLIND_MS, isShowing, planSlots, viewOf } from '../../web-demo/sluice-view.js';
+import { BLIND_MS, carries, isOfTrack, planSlots, viewOf } from '../../web-demo/sluice-view.js';
 
 const wish = (track, more = {}) => ({ track, w: 320, h: 180, priority: 1, muted: false, ...more });
 const plan = (slots, now, wishes) => {
@@ -73,18 +73,30 @@ test('a view tells sizes in steps, so that dragging a window is not a message pe
   });
 });
 
-test('a slot is seen only while the newest packets on screen are of its track', () => {
-  const at = (contributing) => isShowing(64, { contributing, lastFrame: 0, boundAt: 0 }, 1e9);
-  assert.equal(at([{ source: 64, timestamp: 20 }]), true);
-  assert.equal(at([{ source: 64, timestamp: 20 }, { source: 65, timestamp: 10 }]), true);
-  assert.equal(at([{ source: 65, timestamp: 20 }, { source: 64, timestamp: 10 }]), false, 'however long it takes');
+test('a slot carries a track once the newest packets are of it, and from that frame on', () => {
+  const at = (contributing) => carries(64, { contributing, lastFrame: 0, boundAt: 0 }, 1e9);
+  const mine = { source: 64, timestamp: 20, rtpTimestamp: 900 };
+  assert.deepEqual(at([mine]), { from: 900 });
+  assert.deepEqual(at([{ source: 65, timestamp: 10, rtpTimestamp: 800 }, mine]), { from: 900 });
+  assert.equal(at([{ source: 65, timestamp: 30 }, mine]), null, 'however long it takes');
+  assert.deepEqual(at([{ source: 64, timestamp: 20 }]), { from: null }, 'a browser without RTP timestamps');
 });
 
-test('where a browser tells no contributing sources, a slot is hidden for a while after it was bound', () => {
-  const at = (now, lastFrame, boundAt = 1000) => isShowing(64, { contributing: [], lastFrame, boundAt }, now);
+test('where a browser tells no contributing sources, a slot is left alone for a while after it was bound', () => {
+  const at = (now, lastFrame, boundAt = 1000) => carries(64, { contributing: [], lastFrame, boundAt }, now) !== null;
   assert.equal(at(1000 + BLIND_MS - 1, 1100), false, 'too early');
   assert.equal(at(1000 + BLIND_MS, 1100), true);
   assert.equal(at(1000 + BLIND_MS, 900), false, 'no frame has come since');
   assert.equal(at(1000 + BLIND_MS, null), true, 'it does not tell when frames come');
   assert.equal(at(9000, 8000, null), false, 'it is not bound');
+});
+
+test('a frame that was on its way when the slot changed hands is not seen', () => {
+  assert.equal(isOfTrack(900, 899, 1), false);
+  assert.equal(isOfTrack(900, 899, 5), false);
+  assert.equal(isOfTrack(900, 900, 1), true);
+  assert.equal(isOfTrack(2 ** 32 - 10, 5, 1), true, 'timestamps wrap around');
+  assert.equal(isOfTrack(5, 2 ** 32 - 10, 1), false);
+  assert.equal(isOfTrack(null, 900, 1), false, 'without timestamps one frame is let pass');
+  assert.equal(isOfTrack(null, undefined, 2), true);
 });
