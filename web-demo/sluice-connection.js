@@ -25,7 +25,8 @@ const GOODBYE = 1000;
  * @typedef {object} ConnectionListener
  * @property {(media: Media) => ClientMessage & {t: 'join'}} join What to join with, `sdp` and `resume` apart.
  * @property {(welcome: Welcome) => void} welcomed Messages after it come after it.
- * @property {(media: Media) => void} negotiated The sections of this peer connection can be used. Follows each welcome.
+ * @property {(media: Media, renewed: boolean) => void} negotiated The sections of this peer connection can be used. Follows
+ *   each welcome.
  * @property {(message: ServerMessage) => void} message
  * @property {(message: string | ArrayBuffer, reliable: boolean) => void} data
  * @property {(state: RoomState, error: SluiceError | null) => void} state
@@ -169,7 +170,7 @@ export class Connection {
     this.#tell({ type: 'welcome', renewed });
     try {
       if (renewed) await media.accept(welcome.sdp ?? '', welcome.ice_servers);
-      if (this.media === media) this.#listener.negotiated(media);
+      if (this.media === media) this.#listener.negotiated(media, renewed);
     } catch {
       if (this.media === media) this.#tell({ type: 'media', state: 'broken' });
     }

@@ -25,6 +25,8 @@ export class Publisher {
   tracks = new Map();
   /** @type {Media | null} */
   #media = null;
+  /** What the server was told last. */
+  #told = '';
   #wire;
 
   /** @param {Wire} wire */
@@ -58,15 +60,28 @@ export class Publisher {
     await told;
   }
 
-  /** Sends through this peer connection from now on. @param {Media} media */
-  async use(media) {
+  /**
+   * Sends through this peer connection from now on.
+   *
+   * @param {Media} media
+   * @param {boolean} told Whether the server was told by the join what is published: it heeds that of a new one alone.
+   */
+  async use(media, told) {
     this.#media = media;
     await Promise.all([...this.tracks.values()].map((track) => this.#sender(track)?.send(track.sending)));
+    // Something may have changed while the join was on its way.
+    if (!told || JSON.stringify(this.#intents(media)) !== this.#told) await this.#tell();
   }
 
-  /** What is published, by the sections of a peer connection. @param {Media | null} media @returns {TrackIntent[]} */
-  intents(media = this.#media) {
-    if (!media) return [];
+  /** What to join with. @param {Media} media @returns {TrackIntent[]} */
+  joinWith(media) {
+    const intents = this.#intents(media);
+    this.#told = JSON.stringify(intents);
+    return intents;
+  }
+
+  /** What is published, by the sections of a peer connection. @param {Media} media @returns {TrackIntent[]} */
+  #intents(media) {
     return [...this.tracks.values()].map(({ source, label, muted }) => {
       const { mid } = media.senders[source];
       return label === undefined ? { mid, source, muted } : { mid, source, label, muted };
@@ -101,6 +116,14 @@ export class Publisher {
   }
 
   async #tell() {
-    if (this.#media) await this.#wire.tracks(this.intents());
+    if (!this.#media) return;
+    const intents = this.#intents(this.#media);
+    this.#told = JSON.stringify(intents);
+    try {
+      await this.#wire.tracks(intents);
+    } catch (error) {
+      // While there is no connection, the join that brings it back tells the same.
+      if (!(error instanceof SluiceError && ['not_joined', 'unreachable'].includes(error.code))) throw error;
+    }
   }
 }

@@ -180,6 +180,11 @@ export class Reconnection {
       this.#resumable = false;
       return this.#connect();
     }
+    // The server has let go of the peer connection that was to go on.
+    if (code === 'media' && this.#resumable && this.#media !== 'none') {
+      this.#media = 'none';
+      return this.#connect();
+    }
     const isWorthIt = this.#wasJoined ? PASSING.has(code) : code === 'busy' && this.#attempts < BUSY_ATTEMPTS;
     if (isWorthIt) return this.#retry(now);
     return this.#finish('failed', code, message);

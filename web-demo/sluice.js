@@ -69,6 +69,7 @@ export class Room extends EventTarget {
   #options;
   #name;
   #meta;
+  #maxSlots;
   /** @type {Connection | null} */
   #connection = null;
   #since = Date.now();
@@ -92,8 +93,6 @@ export class Room extends EventTarget {
     this.#maxSlots = options.maxSlots ?? 25;
     this.me.name = this.#name;
   }
-
-  #maxSlots;
 
   /** @returns {RoomState} */
   get state() {
@@ -145,10 +144,10 @@ export class Room extends EventTarget {
         key: this.#options.key,
         name: this.#name,
         meta: this.#meta,
-        tracks: this.#publisher.intents(media),
+        tracks: this.#publisher.joinWith(media),
       }),
       welcomed: (welcome) => this.#welcomed(welcome),
-      negotiated: (media) => this.#negotiated(media),
+      negotiated: (media, renewed) => this.#negotiated(media, renewed),
       message: (message) => this.#heard(message),
       data: (message, reliable) => this.#data(message, reliable),
       state: (state, error) => this.#stateIs(state, error),
@@ -261,9 +260,9 @@ export class Room extends EventTarget {
     this.#roster.replace(welcome.peers);
   }
 
-  /** @param {import('./sluice-media.js').Media} media */
-  #negotiated(media) {
-    this.#publisher.use(media).catch(() => {});
+  /** @param {import('./sluice-media.js').Media} media @param {boolean} renewed */
+  #negotiated(media, renewed) {
+    this.#publisher.use(media, renewed).catch((error) => this.#failed(error));
     this.#stage.use(media.slots);
     this.audio.use(media.slots);
   }
@@ -360,11 +359,16 @@ export class Room extends EventTarget {
     } catch (error) {
       // The slots that there are go on; there will be no more of them.
       this.#maxSlots = count;
-      const { code, message } = asSluiceError(error);
-      emit(this, 'error', { code, message });
+      this.#failed(error);
     } finally {
       this.#growing = false;
     }
+  }
+
+  /** Something went wrong that nobody waits for. @param {unknown} error */
+  #failed(error) {
+    const { code, message } = asSluiceError(error);
+    emit(this, 'error', { code, message });
   }
 
   /** @param {RoomState} state @param {SluiceError | null} error */

@@ -139,6 +139,12 @@ test('a renewal that does not come up is tried again, ever more rarely', () => {
   assert.deepEqual(room.pass(600).take(), ['connect resume renew']);
 });
 
+test('where the server has let go of the media meanwhile, it is renewed', () => {
+  const room = new Room().joined().is('closed').pass(300).is('refused', { code: 'media' });
+  assert.deepEqual(room.take(), ['connect resume', 'connect resume renew']);
+  assert.deepEqual(room.is('refused', { code: 'media' }).take(), ['close', 'failed media'], 'not for ever');
+});
+
 test('where there is nothing to resume, the room is joined anew', () => {
   const room = new Room().joined().is('closed').pass(300).is('refused', { code: 'resume' });
   assert.deepEqual(room.take(), ['connect resume', 'connect renew']);
