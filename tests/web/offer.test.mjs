@@ -1,0 +1,83 @@
+// What is done to offers, and whom senders belong to.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { chooseCodecs, midsOf, withStereo } from '../../web-demo/sluice-sdp.js';
+import { Sender } from '../../web-demo/sluice-sender.js';
+
+const CODECS = [
+  { mimeType: 'video/VP8' },
+  { mimeType: 'video/rtx' },
+  { mimeType: 'video/VP9', sdpFmtpLine: 'profile-id=0' },
+  { mimeType: 'video/VP9', sdpFmtpLine: 'profile-id=2' },
+  { mimeType: 'video/H264', sdpFmtpLine: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f' },
+  { mimeType: 'video/H264', sdpFmtpLine: 'level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f' },
+  { mimeType: 'video/H264', sdpFmtpLine: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42E01F' },
+  { mimeType: 'video/H264', sdpFmtpLine: 'level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f' },
+  { mimeType: 'video/AV1', sdpFmtpLine: 'level-idx=5;profile=0;tier=0' },
+  { mimeType: 'video/AV1', sdpFmtpLine: 'level-idx=5;profile=1;tier=0' },
+  { mimeType: 'video/red' },
+  { mimeType: 'video/ulpfec' },
+];
+const brief = (codecs) => codecs.map(({ mimeType, sdpFmtpLine }) => `${mimeType.slice(6)}${/profile[^;]*=\w+/.exec(sdpFmtpLine ?? '')?.[0] ?? ''}`);
+
+test('one format of each codec is offered, and what repairs it', () => {
+  assert.deepEqual(brief(chooseCodecs(CODECS)), [
+    'VP8',
+    'VP9profile-id=0',
+    'H264profile-level-id=42001f',
+    'H264profile-level-id=42E01F',
+    'AV1profile=0',
+    'rtx',
+  ]);
+  assert.deepEqual(brief(chooseCodecs(CODECS, 'h264')).slice(0, 2), ['H264profile-level-id=42001f', 'H264profile-level-id=42E01F']);
+  assert.deepEqual(brief(chooseCodecs(CODECS.slice(0, 2), 'av1')), ['VP8', 'rtx'], 'a codec that is not there is not insisted on');
+  assert.deepEqual(chooseCodecs([{ mimeType: 'video/rtx' }]), [], 'nothing is chosen from nothing');
+});
+
+test('sections are named in the order of the offer, without the one of data channels', () => {
+  const sdp = 'v=0\r\nm=audio 9 X 0\r\na=mid:0\r\nm=application 9 X 0\r\na=mid:1\r\nm=video 9 X 0\r\na=mid:v2\r\n';
+  assert.deepEqual(midsOf(sdp), ['0', 'v2']);
+});
+
+test('every section of sound asks for stereo, once', () => {
+  const section = (mid, more = '') => `m=audio 9 X 111\r\na=mid:${mid}\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10${more}\r\n`;
+  const sdp = `v=0\r\n${section(0)}${section(1, ';stereo=0')}${section(2)}`;
+  assert.equal(withStereo(sdp), `v=0\r\n${section(0, ';stereo=1')}${section(1, ';stereo=0')}${section(2, ';stereo=1')}`);
+});
+
+/** A sender that takes its time, as a browser's does, and for each call less than for the one before. */
+function slowSender() {
+  let turns = 60;
+  const pause = async () => {
+    turns -= 5;
+    for (let turn = 0; turn < turns; turn += 1) await null;
+  };
+  const sender = {
+    track: null,
+    active: true,
+    getParameters: () => ({ encodings: [{ active: sender.active }] }),
+    async setParameters({ encodings }) {
+      await pause();
+      sender.active = encodings[0].active;
+    },
+    async replaceTrack(track) {
+      await pause();
+      sender.track = track;
+    },
+  };
+  return sender;
+}
+
+test('whatever is asked of a sender in one moment, it ends as asked last', async () => {
+  const track = (name) => ({ name, readyState: 'live' });
+  for (const [last, wanted] of [[track('b'), true], [null, true], [track('b'), false]]) {
+    const slow = slowSender();
+    const sender = new Sender({ sender: slow });
+    const all = [sender.send(track('a')), sender.negotiated(), sender.send(null), sender.want(false), sender.send(track('c'))];
+    await Promise.all([...all, sender.want(wanted), sender.send(last)]);
+    assert.equal(slow.active, last !== null && wanted);
+    if (last) assert.equal(slow.track, last);
+  }
+});

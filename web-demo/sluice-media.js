@@ -1,0 +1,183 @@
+// @ts-check
+/**
+ * The one peer connection of a room: sections to publish in, slots to receive in, data channels. Its first offer has
+ * all of them, so that nothing is negotiated again while tracks come and go.
+ */
+import { Sender } from './sluice-sender.js';
+import { Serial } from './sluice-error.js';
+import { keepCodecs, midsOf, withStereo } from './sluice-sdp.js';
+
+/** @typedef {import('./sluice-local.js').LocalSource} LocalSource */
+
+/**
+ * A section to receive in.
+ *
+ * @typedef {object} MediaSlot
+ * @property {string} mid
+ * @property {'audio' | 'video'} kind
+ * @property {RTCRtpReceiver} receiver
+ */
+
+/**
+ * @typedef {object} MediaOptions
+ * @property {{video: number, audio: number}} slots How many slots the first offer has.
+ * @property {string} [codec] Name of the video codec to send, such as `vp8`; the browser's order where it is missing.
+ */
+
+/**
+ * @typedef {object} MediaListener
+ * @property {(state: 'connecting' | 'connected' | 'disconnected' | 'broken') => void} state
+ * @property {(message: string | ArrayBuffer, reliable: boolean) => void} data
+ */
+
+/** @type {Record<LocalSource, {kind: 'audio' | 'video', maxBitrate?: number}>} Bits per second. */
+const SECTIONS = {
+  mic: { kind: 'audio' },
+  camera: { kind: 'video', maxBitrate: 1_700_000 },
+  screen: { kind: 'video', maxBitrate: 2_500_000 },
+  screen_audio: { kind: 'audio' },
+};
+
+export class Media {
+  /** @type {RTCPeerConnection} */
+  pc;
+  /** @type {Record<LocalSource, Sender>} */
+  senders;
+  /** @type {MediaSlot[]} Those that the server has answered. */
+  slots = [];
+  /** @type {{reliable: RTCDataChannel, lossy: RTCDataChannel}} */
+  channels;
+  #listener;
+  #serial = new Serial();
+  /** @type {string} */
+  #offer = '';
+  #closed = false;
+
+  /** @param {MediaOptions} options @param {MediaListener} listener */
+  constructor(options, listener) {
+    this.#listener = listener;
+    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.pc.addEventListener('connectionstatechange', () => this.#check());
+    this.senders = /** @type {Record<LocalSource, Sender>} */ ({});
+    for (const [source, { kind, maxBitrate }] of Object.entries(SECTIONS)) {
+      const sendEncodings = maxBitrate ? [{ maxBitrate }] : undefined;
+      const transceiver = this.pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
+      keepCodecs(transceiver, 'sender', kind, options.codec);
+      this.senders[/** @type {LocalSource} */ (source)] = new Sender(transceiver);
+    }
+    this.#addSlots('audio', options.slots.audio);
+    this.#addSlots('video', options.slots.video);
+    this.channels = {
+      reliable: this.#channel('reliable', {}),
+      lossy: this.#channel('lossy', { ordered: false, maxRetransmits: 0 }),
+    };
+  }
+
+  /** @returns {Promise<string>} The first offer. Senders know their sections from now on. */
+  async offer() {
+    const { sdp = '' } = await this.pc.createOffer();
+    this.#offer = withStereo(sdp);
+    this.#name(this.#offer);
+    return this.#offer;
+  }
+
+  /**
+   * The answer to the first offer. Only now are candidates gathered, as only now is it known by which servers.
+   *
+   * @param {string} sdp @param {RTCIceServer[]} iceServers
+   */
+  async accept(sdp, iceServers) {
+    const relays = relaysOf(iceServers);
+    if (relays.length > 0) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers: relays });
+    await this.pc.setLocalDescription({ type: 'offer', sdp: this.#offer });
+    await this.#answered(sdp);
+    const dtls = this.pc.getTransceivers()[0]?.receiver.transport;
+    // Browsers differ in what connectionState becomes after a DTLS close from the other side; the transport tells.
+    dtls?.addEventListener('statechange', () => this.#check());
+    this.#check();
+  }
+
+  /**
+   * More video slots, by a new offer.
+   *
+   * @param {number} count How many more.
+   * @param {(sdp: string) => Promise<string>} exchange Takes the offer, resolves to the answer.
+   */
+  grow(count, exchange) {
+    return this.#serial.run(async () => {
+      if (this.#closed) return;
+      this.#addSlots('video', count);
+      const { sdp = '' } = await this.pc.createOffer();
+      const offer = withStereo(sdp);
+      await this.pc.setLocalDescription({ type: 'offer', sdp: offer });
+      this.#name(offer);
+      await this.#answered(await exchange(offer));
+    });
+  }
+
+  close() {
+    this.#closed = true;
+    this.pc.close();
+  }
+
+  /** @param {string} sdp */
+  async #answered(sdp) {
+    await this.pc.setRemoteDescription({ type: 'answer', sdp });
+    this.slots = this.pc
+      .getTransceivers()
+      .filter(({ direction }) => direction === 'recvonly')
+      .map(({ mid, receiver }) => ({ mid: mid ?? '', kind: kindOf(receiver.track), receiver }));
+    await Promise.all(Object.values(this.senders).map((sender) => sender.negotiated()));
+  }
+
+  /** Before the offer is applied a transceiver does not know its section, but the order of both is the same. @param {string} offer */
+  #name(offer) {
+    const mids = midsOf(offer);
+    const order = this.pc.getTransceivers();
+    for (const sender of Object.values(this.senders)) sender.mid = mids[order.indexOf(sender.transceiver)] ?? '';
+  }
+
+  /** @param {'audio' | 'video'} kind @param {number} count */
+  #addSlots(kind, count) {
+    for (let added = 0; added < count; added += 1) {
+      keepCodecs(this.pc.addTransceiver(kind, { direction: 'recvonly' }), 'receiver', kind);
+    }
+  }
+
+  /** @param {'reliable' | 'lossy'} label @param {RTCDataChannelInit} how */
+  #channel(label, how) {
+    const channel = this.pc.createDataChannel(label, how);
+    channel.binaryType = 'arraybuffer';
+    channel.addEventListener('message', ({ data }) => !this.#closed && this.#listener.data(data, label === 'reliable'));
+    return channel;
+  }
+
+  #check() {
+    if (this.#closed) return;
+    const dtls = this.pc.getTransceivers()[0]?.receiver.transport?.state;
+    const state = this.pc.connectionState;
+    if (dtls === 'closed' || dtls === 'failed' || state === 'closed' || state === 'failed') {
+      this.#listener.state('broken');
+    } else if (state === 'connected' || state === 'disconnected') {
+      this.#listener.state(state);
+    } else {
+      this.#listener.state('connecting');
+    }
+  }
+}
+
+/**
+ * Relays alone. STUN tells nothing that the server does not learn from connectivity checks; and Chromium takes whatever
+ * comes from the address of a STUN server for an answer of it, which would be all of the media where that is one server.
+ *
+ * @param {RTCIceServer[]} iceServers
+ */
+function relaysOf(iceServers) {
+  const relays = iceServers.map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => /^turns?:/.test(url)) }));
+  return relays.filter(({ urls }) => urls.length > 0);
+}
+
+/** @param {MediaStreamTrack} track @returns {'audio' | 'video'} */
+function kindOf(track) {
+  return track.kind === 'audio' ? 'audio' : 'video';
+}
