@@ -42,9 +42,11 @@ function fit(width, height, count, columns, ratio) {
 /** @param {number} width @param {number} height @param {number} count @param {Ratio} ratio */
 function best(width, height, count, ratio) {
   let found = fit(width, height, count, 1, ratio);
+  // Where it makes next to no difference, a wide stage looks better with fewer rows.
+  const enough = width > height ? 0.95 : 1;
   for (let columns = 2; columns <= count; columns += 1) {
     const next = fit(width, height, count, columns, ratio);
-    if (next.w * next.h > found.w * found.h) found = next;
+    if (next.w * next.h > found.w * found.h * enough) found = next;
   }
   return found;
 }
@@ -104,8 +106,11 @@ export function focus(width, height, others) {
     const main = { x: 0, y: 0, w: width - w - GAP, h: height };
     return { main, side, perPage, pages: Math.ceil(others / perPage), tile: { w, h } };
   }
-  const h = Math.round(Math.min(144, Math.max(84, height * 0.17)));
-  const w = isNarrow(width) ? h : Math.round((h * 16) / 9);
+  const narrow = isNarrow(width);
+  // Three squares fit side by side on a phone.
+  const most = narrow ? Math.floor((width - 2 * GAP) / 3) : 144;
+  const h = Math.round(Math.min(most, Math.max(84, height * 0.17)));
+  const w = narrow ? h : Math.round((h * 16) / 9);
   const perPage = evenly(others, Math.max(1, Math.floor((width + GAP) / (w + GAP))));
   const main = { x: 0, y: 0, w: width, h: height - h - GAP };
   return { main, side, perPage, pages: Math.ceil(others / perPage), tile: { w, h } };
@@ -113,6 +118,18 @@ export function focus(width, height, others) {
 
 /** @param {number} count @param {number} most */
 const evenly = (count, most) => Math.ceil(count / Math.ceil(count / most));
+
+/**
+ * The largest box of a picture's own shape in the middle of another, so that a screen has no empty bands.
+ *
+ * @param {Box} box @param {number} ratio Width divided by height; 0 where it is not known yet. @returns {Box}
+ */
+export function shaped(box, ratio) {
+  if (!(ratio > 0)) return box;
+  const w = Math.round(Math.min(box.w, box.h * ratio));
+  const h = Math.round(Math.min(box.h, box.w / ratio));
+  return { x: box.x + Math.floor((box.w - w) / 2), y: box.y + Math.floor((box.h - h) / 2), w, h };
+}
 
 /**
  * Boxes of the strip's tiles on one page, centred along it.

@@ -190,7 +190,7 @@ export class Lobby {
   #drawPicker(kind) {
     const select = byId(`pick-${kind}`);
     const devices = this.#devices.ofKind(kind);
-    const useful = devices.length > 0 && (kind !== 'audiooutput' || canChooseOutput);
+    const useful = this.#devices.access === 'given' && devices.length > 0 && (kind !== 'audiooutput' || canChooseOutput);
     select.parentElement.hidden = !useful;
     const labels = devices.map((device) => `${device.deviceId} ${device.label}`).join('\n');
     if (select.dataset.labels !== labels) {

@@ -1,5 +1,5 @@
 /** The stage: which tiles are shown, in which order and where. */
-import { floating, focus, grid, nearestCorner, place, placeStrip, promote } from './room-layout.js';
+import { floating, focus, grid, nearestCorner, place, placeStrip, promote, shaped } from './room-layout.js';
 import { Tile, trackOf } from './room-tile.js';
 import { byId, make, remember } from './ui.js';
 
@@ -39,6 +39,7 @@ export class Stage extends EventTarget {
     this.#wire(signal);
     for (const peer of room.peers.values()) this.#pinScreenOf(peer);
     this.refresh();
+    this.#speaks([...room.peers.values()].filter((peer) => peer.speaking));
   }
 
   #wire(signal) {
@@ -136,6 +137,7 @@ export class Stage extends EventTarget {
       stopSharing: this.stopSharing,
     });
     tile.stats = this.#statsOfAll;
+    tile.video.addEventListener('resize', () => this.#focused() === key && this.#layout(false));
     return tile;
   }
 
@@ -239,11 +241,12 @@ export class Stage extends EventTarget {
     const shown = new Map();
     const add = (keys, boxes) => keys.forEach((key, index) => shown.set(key, boxes[index]));
     if (focused) {
-      const rest = [ME, ...this.#order].filter((key) => key !== focused);
-      const plan = focus(width, height, rest.length);
+      const rest = this.#order.filter((key) => key !== focused);
+      const plan = focus(width, height, rest.length + (focused === ME ? 0 : 1));
       this.#turnTo(plan.pages, plan.perPage);
+      if (focused !== ME) rest.splice(Math.min(rest.length, plan.perPage - 1), 0, ME);
       const page = rest.slice(this.#page * plan.perPage, (this.#page + 1) * plan.perPage);
-      add([focused], [plan.main]);
+      add([focused], [shaped(plan.main, this.tiles.get(focused).ratio)]);
       add(page, placeStrip(plan, width, height, page.length));
       return shown;
     }

@@ -131,6 +131,12 @@ export class Tile {
     return this.#mounted;
   }
 
+  /** Width divided by height of what must not be cut off; 0 where it may be, or is not known yet. */
+  get ratio() {
+    if (this.kind !== 'screen' && this.kind !== 'stream') return 0;
+    return this.video.videoHeight > 0 ? this.video.videoWidth / this.video.videoHeight : 0;
+  }
+
   /** The picture that is shown, for statistics. */
   get track() {
     return this.#source;
@@ -173,13 +179,15 @@ export class Tile {
   }
 
   #detach() {
-    if (this.#attached) {
-      this.#attached.detach(this.video);
+    const attached = this.#attached;
+    // First: letting go changes the track's state, and that leads back here.
+    this.#attached = null;
+    if (attached) {
       this.#hadFrame = false;
+      attached.detach(this.video);
     } else if (this.video.srcObject) {
       this.video.srcObject = null;
     }
-    this.#attached = null;
   }
 
   #isLit() {
@@ -221,7 +229,7 @@ export class Tile {
     const name = shownName(this.state.name);
     if (this.kind === 'screen') return `${name}: screen`;
     if (this.kind === 'own-screen') return 'Your screen';
-    return this.state.own ? `${name} (you)` : name;
+    return this.state.own ? 'You' : name;
   }
 
   /** Microphone, pin and network in the name chip; each only when there is something to say. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  GAP, MOST, floating, focus, grid, nearestCorner, place, placeStrip, promote,
+  GAP, MOST, floating, focus, grid, nearestCorner, place, placeStrip, promote, shaped,
 } from '../../web-demo/room-layout.js';
 
 const STAGES = [[1424, 804], [1008, 672], [374, 700], [360, 560], [820, 1080], [1096, 804], [3400, 1300], [844, 300]];
@@ -32,7 +32,7 @@ test('tiles of every page are inside the stage and apart, for 1 to 60 tiles on e
   }
 });
 
-test('the column count is the one that makes tiles largest', () => {
+test('the column count is the one that makes tiles largest, or next to it with fewer rows', () => {
   const columns = (count, width = 1424, height = 804) => grid(width, height, count).columns;
   assert.deepEqual([1, 2, 3, 4, 5, 6, 9, 12, 16, 25].map((count) => columns(count)), [1, 2, 2, 2, 3, 3, 3, 4, 4, 5]);
   assert.equal(columns(2, 374, 700), 1, 'two on a phone are one above the other');
@@ -76,6 +76,12 @@ test('one large tile and its strip fill the stage without touching', () => {
   }
   assert.equal(focus(1424, 804, 3).side, true);
   assert.equal(focus(374, 700, 3).side, false);
+});
+
+test('a shared screen gets a box of its own shape, as large as fits', () => {
+  assert.deepEqual(shaped({ x: 0, y: 0, w: 1000, h: 1000 }, 2), { x: 0, y: 250, w: 1000, h: 500 });
+  assert.deepEqual(shaped({ x: 8, y: 0, w: 1000, h: 250 }, 2), { x: 258, y: 0, w: 500, h: 250 });
+  assert.deepEqual(shaped({ x: 8, y: 0, w: 1000, h: 250 }, 0), { x: 8, y: 0, w: 1000, h: 250 }, 'unknown');
 });
 
 test('the own tile keeps to a corner and finds the nearest one', () => {
