@@ -97,27 +97,35 @@ export function place(plan, width, height, count) {
  * @returns {{main: Box, side: boolean, perPage: number, pages: number, tile: {w: number, h: number}}}
  */
 export function focus(width, height, others) {
-  const side = width >= height * 1.1 && !isNarrow(width);
-  if (others === 0) return { main: { x: 0, y: 0, w: width, h: height }, side, perPage: 0, pages: 1, tile: { w: 0, h: 0 } };
-  if (side) {
-    const w = Math.round(Math.min(248, Math.max(152, width * 0.17)));
-    const h = Math.round((w * 9) / 16);
-    const perPage = evenly(others, Math.max(1, Math.floor((height + GAP) / (h + GAP))));
-    const main = { x: 0, y: 0, w: width - w - GAP, h: height };
-    return { main, side, perPage, pages: Math.ceil(others / perPage), tile: { w, h } };
-  }
   const narrow = isNarrow(width);
-  // Three squares fit side by side on a phone.
-  const most = narrow ? Math.floor((width - 2 * GAP) / 3) : 144;
-  const h = Math.round(Math.min(most, Math.max(84, height * 0.17)));
-  const w = narrow ? h : Math.round((h * 16) / 9);
-  const perPage = evenly(others, Math.max(1, Math.floor((width + GAP) / (w + GAP))));
-  const main = { x: 0, y: 0, w: width, h: height - h - GAP };
+  const side = width >= height * 1.1 && !narrow;
+  if (others === 0) return { main: { x: 0, y: 0, w: width, h: height }, side, perPage: 0, pages: 1, tile: { w: 0, h: 0 } };
+  const tile = side ? stripTile(height, width * 0.17, others, 9 / 16, [152, 248]) : stripTile(
+    // Three squares fit side by side on a phone.
+    width, narrow ? (width - 2 * GAP) / 3 : (height * 0.17 * 16) / 9, others, narrow ? 1 : 16 / 9, narrow ? [96, 136] : [152, 256],
+  );
+  const { w, h, perPage } = tile;
+  const main = { x: 0, y: 0, w: side ? width - w - GAP : width, h: side ? height : height - h - GAP };
   return { main, side, perPage, pages: Math.ceil(others / perPage), tile: { w, h } };
 }
 
-/** @param {number} count @param {number} most */
-const evenly = (count, most) => Math.ceil(count / Math.ceil(count / most));
+/**
+ * The tiles of a strip: as wide as wished where all fit, smaller where that lets all fit, else on more pages.
+ *
+ * @param {number} length Of the strip. @param {number} wish Width of a tile. @param {number} others
+ * @param {number} along Length of a tile in the strip's direction: its height by its width in a column, and in a row
+ *   its width by its height. @param {[number, number]} bounds Of the width.
+ */
+function stripTile(length, wish, others, along, [least, most]) {
+  const inRow = along >= 1;
+  const share = (length - GAP * (others - 1)) / others;
+  const fitting = inRow ? share : share / along;
+  const wanted = Math.min(most, Math.max(least, wish));
+  const w = Math.floor(Math.min(wanted, Math.max(least, fitting)));
+  const h = Math.round(inRow ? w / along : w * along);
+  const perPage = Math.min(others, Math.max(1, Math.floor((length + GAP) / ((inRow ? w : h) + GAP))));
+  return { w, h, perPage };
+}
 
 /**
  * The largest box of a picture's own shape in the middle of another, so that a screen has no empty bands.

@@ -164,6 +164,7 @@ export class Lobby {
     byId('mirror').classList.toggle('lit', lit);
     byId('mirror').classList.toggle('no-toggles', access !== 'given');
     byId('loudness').hidden = !devices.mic;
+    setIcon(byId('loudness'), this.#isOn('mic') ? 'mic' : 'mic-off');
     const name = byId('who').value.trim();
     paintAvatar(byId('lobby-avatar'), name, access === 'insecure' ? 'camera-off' : '');
     const blank = explainBlank(devices);
