@@ -2,7 +2,7 @@
 import { byId, formatDuration, setIcon, setText } from './ui.js';
 
 /** The most important first. */
-const ORDER = ['connection', 'moving', 'sound-blocked', 'lost', 'trouble', 'error', 'muted', 'silent', 'network', 'info'];
+const ORDER = ['moving', 'connection', 'sound-blocked', 'lost', 'trouble', 'error', 'muted', 'silent', 'network', 'info'];
 
 /**
  * @typedef {object} Notice

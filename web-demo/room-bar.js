@@ -90,13 +90,18 @@ export class Bar {
       tracks = await LocalTrack.screen({ audio: true });
     } catch (error) {
       // The person closed the browser's own list: no news to them.
-      if (error.name === 'NotAllowedError' || error.code === 'not_allowed') return;
-      this.banner.set('trouble', { text: 'The screen could not be shared. Try a window or a tab instead.', closable: true, lasts: 8000 });
+      if (error.code === 'canceled') return;
+      this.banner.set('trouble', { text: error.message, closable: true, lasts: 8000 });
       return;
     }
-    for (const track of tracks.filter(Boolean)) {
-      track.addEventListener('ended', () => this.stopSharing(), { signal: this.signal });
-      await this.room.publish(track);
+    try {
+      for (const track of tracks) {
+        track.addEventListener('ended', () => this.stopSharing(), { signal: this.signal });
+        await this.room.publish(track);
+      }
+    } catch (error) {
+      for (const track of tracks) track.stop();
+      this.banner.set('trouble', { text: error.message, closable: true, lasts: 8000 });
     }
     this.stage.refresh();
     this.draw();
@@ -106,8 +111,8 @@ export class Bar {
     for (const source of ['screen', 'screen_audio']) {
       const track = this.room.tracks.get(source);
       if (!track) continue;
+      await this.room.unpublish(track).catch(() => {});
       track.stop();
-      await this.room.unpublish(track);
     }
     this.stage.refresh();
     this.draw();
@@ -128,8 +133,8 @@ export class Bar {
   async #choose(kind, deviceId) {
     await this.devices.choose(kind, deviceId);
     if (kind !== 'audiooutput') return;
-    await this.room.audio.setOutput(deviceId).catch(() => {
-      this.banner.set('trouble', { text: 'The sound could not be moved there. Choose another device.', closable: true, lasts: 8000 });
+    await this.room.audio.setOutput(deviceId).catch((error) => {
+      this.banner.set('trouble', { text: error.message, closable: true, lasts: 8000 });
     });
   }
 

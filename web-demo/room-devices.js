@@ -1,5 +1,5 @@
 /** The own camera, microphone and loudspeaker: from the lobby into the call. */
-import { canCapture, explain } from './capture.js';
+import { canCapture } from './capture.js';
 import { LocalTrack } from './sluice.js';
 import { remember } from './ui.js';
 
@@ -7,13 +7,12 @@ const KEYS = { audioinput: 'sluice.microphone', videoinput: 'sluice.camera', aud
 const WORDS = { mic: 'microphone', camera: 'camera' };
 
 /** @param {string} deviceId As remembered: it may be gone, so it is a wish. */
-const micWish = (deviceId) => ({
-  deviceId: deviceId ? { ideal: deviceId } : undefined, echoCancellation: true, noiseSuppression: true, autoGainControl: true,
-});
-const cameraWish = (deviceId) => ({
-  deviceId: deviceId ? { ideal: deviceId } : undefined,
-  width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 },
-});
+const wishFor = (deviceId) => (deviceId ? { deviceId: { ideal: deviceId } } : {});
+const OPEN = { mic: (wish) => LocalTrack.microphone(wish), camera: (wish) => LocalTrack.camera(wish) };
+const KIND = { mic: 'audioinput', camera: 'videoinput' };
+
+/** What went wrong, in words for people. The client module has them already. */
+const wordsOf = (error, what) => error.message || `The ${what} could not be started.`;
 
 /** @param {string} name @returns {Promise<string>} 'granted', 'denied', 'prompt'; '' where the browser does not tell. */
 async function permission(name) {
@@ -43,6 +42,12 @@ export class Devices extends EventTarget {
   /** @type {MediaDeviceInfo[]} */
   list = [];
   busy = false;
+  #mayAsk = true;
+  #watches = false;
+  /** What the devices in use are called. */
+  #labels = { mic: '', camera: '' };
+  /** What the browser or the person keeps from the page, as of the last attempt. @type {Set<'mic' | 'camera'>} */
+  #forbidden = new Set();
 
   /** Opens what may be opened without a question. */
   async begin() {
@@ -50,74 +55,72 @@ export class Devices extends EventTarget {
       this.#become(globalThis.isSecureContext ? 'none' : 'insecure');
       return;
     }
-    navigator.mediaDevices.addEventListener('devicechange', () => this.#listAgain());
+    if (!this.#watches) navigator.mediaDevices.addEventListener('devicechange', () => this.#listAgain());
+    this.#watches = true;
     await this.#listAgain();
-    const [camera, mic] = await Promise.all([permission('camera'), permission('microphone')]);
+    const states = await Promise.all([permission('camera'), permission('microphone')]);
+    this.#mayAsk = !states.every((state) => state === 'granted' || state === 'denied');
     if (!this.list.some(({ kind }) => kind === 'videoinput' || kind === 'audioinput')) this.#become('none');
-    else if (camera === 'denied' && mic === 'denied') this.#become('blocked');
-    else if ((camera === 'granted' || camera === 'denied') && (mic === 'granted' || mic === 'denied')) await this.open();
-    else this.#become('ask');
+    else if (states.every((state) => state === 'denied')) this.#become('blocked');
+    else if (this.#mayAsk && !this.ofKind('audioinput').length) this.#become('ask');
+    else await this.open();
   }
 
-  /** Asks for both at once, so that the browser asks the person once. */
+  /** Opens both; where the browser has to ask the person, it asks once. */
   async open() {
     if (this.busy) return;
     this.busy = true;
     this.problem = '';
-    const audio = micWish(this.chosen('audioinput'));
-    const video = cameraWish(this.chosen('videoinput'));
-    try {
-      const stream = await navigator.mediaDevices.getUserMedia(this.cameraOn || this.access === 'ask' ? { audio, video } : { audio });
-      await this.#take(stream);
-    } catch (error) {
-      await this.#openApart(audio, video, error);
-    }
+    this.#forbidden.clear();
+    this.#changed();
+    const asked = this.#mayAsk ? await this.#ask() : null;
+    const wanted = ['mic', 'camera'].filter((what) => (what === 'mic' || this.cameraOn) && !this.#forbidden.has(what));
+    await Promise.all(wanted.map((what) => this.#start(what).catch((error) => this.#refused(error, what))));
+    // Until here, so that the camera does not blink.
+    for (const track of asked?.getTracks() ?? []) track.stop();
     this.busy = false;
     await this.#listAgain();
-    this.#become(this.access);
+    if (this.mic || this.camera) this.#become('given');
+    else if (this.#forbidden.size > 0) this.#become('blocked');
+    else this.#become(this.problem === '' ? 'none' : 'ask');
   }
 
-  /** One of the two is missing, broken or forbidden: take the other. */
-  async #openApart(audio, video, first) {
-    let refused = first;
-    for (const wish of [{ audio }, { video }]) {
-      try {
-        await this.#take(await navigator.mediaDevices.getUserMedia(wish));
-      } catch (error) {
-        refused = error;
-        if (wish.audio) this.micOn = false;
-        else this.cameraOn = false;
-      }
-    }
-    if (this.mic || this.camera) {
-      this.problem = this.mic && !this.camera && refused.name === 'NotFoundError' ? '' : explain(refused, this.mic ? 'camera' : 'microphone');
-      this.access = 'given';
-    } else if (refused.name === 'NotAllowedError') {
-      this.access = 'blocked';
-    } else {
-      this.access = refused.name === 'NotFoundError' ? 'none' : 'ask';
-      this.problem = explain(refused, 'camera and microphone');
+  /** @returns {Promise<MediaStream | null>} Null where the two cannot be had together: each is tried alone then. */
+  async #ask() {
+    try {
+      return await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    } catch (error) {
+      if (error.name !== 'NotAllowedError') return null;
+      const [camera, mic] = await Promise.all([permission('camera'), permission('microphone')]);
+      // Who said no to the question is not asked again at once.
+      if (camera === 'denied' || mic !== 'denied') this.#forbidden.add('camera');
+      if (mic === 'denied' || camera !== 'denied') this.#forbidden.add('mic');
+      return null;
     }
   }
 
-  /** @param {MediaStream} stream */
-  async #take(stream) {
-    this.access = 'given';
-    const [audio] = stream.getAudioTracks();
-    const [video] = stream.getVideoTracks();
-    if (audio) await this.#own('mic', audio, this.micOn);
-    if (video) await this.#own('camera', video, this.cameraOn);
+  /** @param {{code: string}} error @param {'mic' | 'camera'} what */
+  #refused(error, what) {
+    if (error.code === 'denied') this.#forbidden.add(what);
+    // A computer without a camera is no problem to speak of.
+    if (error.code !== 'missing') this.problem = wordsOf(error, WORDS[what]);
   }
 
-  /** @param {'mic' | 'camera'} what @param {MediaStreamTrack} track @param {boolean} on */
-  async #own(what, track, on) {
-    const local = new LocalTrack(track, what, { label: track.label });
+  /** @param {'mic' | 'camera'} what */
+  async #start(what) {
+    if (this[what]) return;
+    const local = await OPEN[what](wishFor(this.chosen(KIND[what])));
     this[what] = local;
-    for (const type of ['mute', 'unmute', 'replaced']) local.addEventListener(type, () => this.#changed());
+    this.access = 'given';
+    const changed = () => {
+      this.#labels[what] = local.mediaStreamTrack?.label ?? this.#labels[what];
+      this.#changed();
+    };
+    for (const type of ['mute', 'replaced']) local.addEventListener(type, changed);
     local.addEventListener('ended', () => this.#lost(what));
-    if (!on) await local.mute();
+    if (!(what === 'mic' ? this.micOn : this.cameraOn)) await local.mute();
     this.dispatchEvent(new CustomEvent('track', { detail: local }));
-    this.#changed();
+    changed();
   }
 
   /** @param {'mic' | 'camera'} what @param {boolean} on */
@@ -127,44 +130,24 @@ export class Devices extends EventTarget {
     remember.set('localStorage', what === 'mic' ? 'sluice.mic-on' : 'sluice.camera-on', on ? 'yes' : 'no');
     this.#changed();
     try {
-      if (!this[what]) {
-        if (on) await this.#start(what);
-      } else if (on) {
-        await this[what].unmute();
-      } else {
-        await this[what].mute();
-      }
+      if (this[what]) await (on ? this[what].unmute() : this[what].mute());
+      else if (on) await this.#start(what);
     } catch (error) {
       this[flag] = false;
-      this.#complain(explain(error, WORDS[what]));
+      this.#complain(wordsOf(error, WORDS[what]));
     }
-    this.#changed();
-  }
-
-  async #start(what) {
-    if (!canCapture) throw new DOMException('', 'NotFoundError');
-    const wish = what === 'mic' ? { audio: micWish(this.chosen('audioinput')) } : { video: cameraWish(this.chosen('videoinput')) };
-    const stream = await navigator.mediaDevices.getUserMedia(wish);
-    await this.#take(stream);
     await this.#listAgain();
   }
 
   /** @param {'audioinput' | 'videoinput' | 'audiooutput'} kind @param {string} deviceId */
   async choose(kind, deviceId) {
     remember.set('localStorage', KEYS[kind], deviceId);
-    if (kind === 'audiooutput') {
-      this.#changed();
-      return;
-    }
     const what = kind === 'audioinput' ? 'mic' : 'camera';
-    const wish = { ...(what === 'mic' ? micWish() : cameraWish()), deviceId: { exact: deviceId } };
     try {
-      // A camera that is off stays dark; it is opened as chosen when it is turned on.
-      if (this[what] && !(what === 'camera' && this[what].muted)) await this[what].replace(wish);
-      else if (this[what]) await this.set(what, true);
-      else await this.#start(what);
+      // A camera that is off stays off; it is the chosen one when it is turned on.
+      if (kind !== 'audiooutput' && this[what]) await this[what].replace({ deviceId: { exact: deviceId } });
     } catch (error) {
-      this.#complain(explain(error, WORDS[what]));
+      this.#complain(wordsOf(error, WORDS[what]));
     }
     this.#changed();
   }
@@ -190,27 +173,27 @@ export class Devices extends EventTarget {
   }
 
   async #listAgain() {
+    if (!canCapture) return;
     this.list = await navigator.mediaDevices.enumerateDevices().catch(() => []);
     if (this.access === 'none' && this.list.some(({ kind }) => kind !== 'audiooutput')) this.access = 'ask';
     this.#changed();
   }
 
-  /** Goes on with another device of the kind, if there is one. */
+  /** Goes on with another device of the kind, if there is one. @param {'mic' | 'camera'} what */
   async #lost(what) {
-    const local = this[what];
-    const name = local.label || WORDS[what];
-    const wish = what === 'mic' ? { audio: micWish() } : { video: cameraWish() };
+    const [local, name] = [this[what], this.#labels[what] || `Your ${WORDS[what]}`];
+    const flag = what === 'mic' ? 'micOn' : 'cameraOn';
+    if (!local) return;
+    let now = '';
     try {
-      const stream = await navigator.mediaDevices.getUserMedia(wish);
-      const [track] = stream.getTracks();
-      await local.replace(track);
-      this.dispatchEvent(new CustomEvent('lost', { detail: { what: WORDS[what], name, now: track.label } }));
+      await local.replace({});
+      if (this[flag]) await local.unmute();
+      now = local.mediaStreamTrack?.label ?? '';
     } catch {
-      this[what === 'mic' ? 'micOn' : 'cameraOn'] = false;
-      await local.mute().catch(() => {});
-      this.dispatchEvent(new CustomEvent('lost', { detail: { what: WORDS[what], name, now: '' } }));
+      this[flag] = false;
     }
-    this.#listAgain();
+    this.dispatchEvent(new CustomEvent('lost', { detail: { what: WORDS[what], name, now } }));
+    await this.#listAgain();
   }
 
   /** Everything off; the next call begins anew. */

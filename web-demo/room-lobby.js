@@ -120,7 +120,7 @@ export class Lobby {
 
   #isOn(what) {
     const track = this.#devices[what];
-    return Boolean(track && !track.muted);
+    return Boolean(track?.mediaStreamTrack && !track.muted);
   }
 
   /** @param {boolean} busy */

@@ -43,13 +43,22 @@ export class Stage extends EventTarget {
   }
 
   #wire(signal) {
-    const refresh = () => this.refresh();
+    let due = false;
+    // Many events come at once when somebody joins; the tiles follow once.
+    const refresh = () => {
+      if (due) return;
+      due = true;
+      queueMicrotask(() => {
+        due = false;
+        if (!signal.aborted) this.refresh();
+      });
+    };
     for (const type of [
       'peer-joined', 'peer-changed', 'peer-left', 'track-unpublished', 'track-muted', 'track-unmuted', 'quality', 'state',
     ]) this.room.addEventListener(type, refresh, { signal });
     this.room.addEventListener('track-published', ({ detail }) => {
-      if (detail.track.source === 'screen' && detail.peer !== this.room.me) this.#pinScreenOf(detail.peer);
-      this.refresh();
+      if (detail.track.source === 'screen') this.#pinScreenOf(detail.peer);
+      refresh();
     }, { signal });
     this.room.addEventListener('speakers', ({ detail }) => this.#speaks(detail.speakers), { signal });
     this.devices.addEventListener('change', refresh, { signal });

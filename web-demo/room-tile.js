@@ -6,12 +6,8 @@ import { make, makeIcon, setIcon, setLabel, setText } from './ui.js';
 /** So long the ring stays after the last word: people breathe. */
 const RING_LASTS = 700;
 
-const WHY = {
-  codec: 'Your browser cannot show this video',
-  connecting: 'Connecting',
-  gone: '',
-  muted: '',
-};
+/** Why a picture is held back, where it is worth a word. */
+const WHY = { codec: 'Your browser cannot show this video', connecting: 'Connecting', gone: '', muted: '' };
 
 /** @param {HTMLElement} element Of class `avatar`. @param {string} name @param {string} [icon] Instead of initials. */
 export function paintAvatar(element, name, icon = '') {
@@ -190,11 +186,13 @@ export class Tile {
     }
   }
 
+  /** The client module empties the element as soon as its picture would be somebody else's. */
   #isLit() {
-    if (!this.#source || this.#source.muted || !this.#mounted) return false;
-    if (this.state.own) return this.video.srcObject !== null;
-    if (this.#source.state === 'live') return this.#hadFrame;
-    return this.#hadFrame && (this.#stale || this.#source.state === 'paused');
+    if (!this.#source || this.#source.muted || !this.#mounted || !this.video.srcObject) {
+      this.#hadFrame = false;
+      return false;
+    }
+    return this.state.own || this.#hadFrame;
   }
 
   #draw() {

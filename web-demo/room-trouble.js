@@ -18,6 +18,7 @@ const WEAK_AFTER = 4000;
  */
 export function watchTrouble(room, devices, banner, signal) {
   watchConnection(room, banner, signal);
+  watchMove(room, banner, signal);
   watchNetwork(room, banner, signal);
   watchMicrophone(devices, banner, signal);
   devices.addEventListener('lost', ({ detail }) => {
@@ -26,10 +27,12 @@ export function watchTrouble(room, devices, banner, signal) {
     banner.set('lost', { text, closable: true, lasts: now ? 8000 : undefined });
   }, { signal });
   devices.addEventListener('trouble', ({ detail }) => banner.set('trouble', { text: detail, closable: true, lasts: 12_000 }), { signal });
-  room.addEventListener('audio-blocked', () => {
+  const sayBlocked = () => {
     const action = { label: 'Turn the sound on', act: () => room.startAudio() };
     banner.set('sound-blocked', { text: 'Your browser holds the sound back.', icon: 'muted', action });
-  }, { signal });
+  };
+  room.addEventListener('audio-blocked', sayBlocked, { signal });
+  if (room.audio.blocked) sayBlocked();
   room.addEventListener('audio-started', () => banner.clear('sound-blocked'), { signal });
   room.addEventListener('error', ({ detail }) => {
     if (detail?.message) banner.set('error', { text: detail.message, closable: true, lasts: 8000 });
@@ -40,10 +43,19 @@ function watchConnection(room, banner, signal) {
   room.addEventListener('state', ({ detail }) => {
     if (detail.state !== 'reconnecting') {
       banner.clear('connection');
+      banner.clear('moving');
       return;
     }
     const text = navigator.onLine ? 'Connection lost. Reconnecting…' : 'You are offline. Waiting for the network…';
     banner.set('connection', { text, icon: 'offline', since: detail.since ?? Date.now() });
+  }, { signal });
+}
+
+/** The server restarts and takes everybody back. */
+function watchMove(room, banner, signal) {
+  room.addEventListener('bye', ({ detail }) => {
+    if (detail.code !== 'restarting') return;
+    banner.set('moving', { text: 'The server restarts. You come back by yourself…', icon: 'offline', since: Date.now() });
   }, { signal });
 }
 

@@ -79,8 +79,7 @@ async function join(who, typedKey) {
     call.abort();
     call = null;
     lobby.setBusy(false);
-    const known = error?.code && error.message;
-    lobby.refuse(known ? error : { code: '', message: 'The call could not be started. Reload the page, then try again.' });
+    lobby.refuse(error);
     return;
   }
   if (key && !invited) remember.set('sessionStorage', `sluice.room-key.${name}`, key);
@@ -118,9 +117,11 @@ function begin(room, signal) {
   }, signal);
   panel.addEventListener('unread', () => setTitle(panel.unread), { signal });
   publish(room, banner, signal);
-  watchEnd(room, banner, signal);
+  watchEnd(room, signal);
   sayWhoComes(room, signal);
-  room.audio.setOutput?.(devices.current('audiooutput'))?.catch?.(() => {});
+  const output = devices.current('audiooutput');
+  // Where that device is gone, the system's choice is as good.
+  if (output !== 'default') room.audio.setOutput(output).catch(() => {});
 }
 
 function publish(room, banner, signal) {
@@ -138,28 +139,19 @@ function sayWhoComes(room, signal) {
   room.addEventListener('peer-left', ({ detail }) => say(detail.peer, 'left'), { signal });
 }
 
-function watchEnd(room, banner, signal) {
-  let bye = null;
-  room.addEventListener('bye', ({ detail }) => {
-    bye = detail;
-    if (detail.retry_ms !== undefined) banner.set('moving', { text: detail.message || 'The server restarts. You come back by yourself.', icon: 'offline' });
-  }, { signal });
+function watchEnd(room, signal) {
   room.addEventListener('state', ({ detail }) => {
-    if (detail.state === 'joined') {
-      bye = null;
-      banner.clear('moving');
-    }
     if (detail.state !== 'left' && detail.state !== 'failed') return;
-    const error = bye ?? (detail.state === 'failed' ? room.error : null);
-    const [title, text] = ENDS[error?.code] ?? (error && error.code !== 'left' ? ['The call ended', error.message] : [`You left ${name}`, '']);
-    end(title, text);
+    const { code, message } = room.error ?? {};
+    if (code in ENDS) end(...ENDS[code]);
+    else if (detail.state === 'left') end(`You left ${name}`, '');
+    else end('The call ended', message ?? '');
   }, { signal });
 }
 
 function leave(room) {
-  // `left` may be told by an event or not: both end the call once.
-  room.leave();
   end(`You left ${name}`, '');
+  room.leave();
 }
 
 function end(title, text) {
