@@ -93,13 +93,23 @@ export function place(plan, width, height, count) {
 /**
  * One large tile and a strip of the others: beside it on a wide stage, below it on a tall one.
  *
+ * Where a wide screen leaves much of a tall stage free, the others get a grid below it instead of a strip.
+ *
  * @param {number} width @param {number} height @param {number} others Tiles in the strip, in all.
- * @returns {{main: Box, side: boolean, perPage: number, pages: number, tile: {w: number, h: number}}}
+ * @param {number} [ratio] Width divided by height of what is shown large, where it must not be cut off.
+ * @returns {{main: Box, side: boolean, perPage: number, pages: number, tile: {w: number, h: number},
+ *   below?: ReturnType<typeof grid>}}
  */
-export function focus(width, height, others) {
+export function focus(width, height, others, ratio = 0) {
   const narrow = isNarrow(width);
   const side = width >= height * 1.1 && !narrow;
   if (others === 0) return { main: { x: 0, y: 0, w: width, h: height }, side, perPage: 0, pages: 1, tile: { w: 0, h: 0 } };
+  const needed = ratio > 0 ? Math.ceil(width / ratio) : height;
+  if (!side && needed < height * 0.55) {
+    const below = grid(width, height - needed - GAP, others);
+    const { perPage, pages, w, h } = below;
+    return { main: { x: 0, y: 0, w: width, h: needed }, side, perPage, pages, tile: { w, h }, below };
+  }
   const tile = side ? stripTile(height, width * 0.17, others, 9 / 16, [152, 248]) : stripTile(
     // Three squares fit side by side on a phone.
     width, narrow ? (width - 2 * GAP) / 3 : (height * 0.17 * 16) / 9, others, narrow ? 1 : 16 / 9, narrow ? [96, 136] : [152, 256],
@@ -146,6 +156,10 @@ export function shaped(box, ratio) {
  * @returns {Box[]}
  */
 export function placeStrip(plan, width, height, count) {
+  if (plan.below) {
+    const top = plan.main.h + GAP;
+    return place(plan.below, width, height - top, count).map((box) => ({ ...box, y: box.y + top }));
+  }
   const { w, h } = plan.tile;
   const long = plan.side ? h : w;
   const begin = Math.floor(((plan.side ? height : width) - count * long - (count - 1) * GAP) / 2);

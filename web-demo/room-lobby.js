@@ -28,7 +28,7 @@ export function showLoudness(bar, trackNow, signal) {
     // Up at once, down slowly: easier on the eye.
     shown = Math.max(meter.level(), shown * 0.92);
     fill.style.transform = `scaleX(${shown.toFixed(3)})`;
-    if (now - spoken > 1000) {
+    if (bar.getAttribute('role') === 'meter' && now - spoken > 1000) {
       spoken = now;
       bar.setAttribute('aria-valuenow', String(Math.round(shown * 100)));
     }

@@ -1,5 +1,5 @@
 /** Menus above the bar; on phones they come from below. */
-import { make, makeIcon } from './ui.js';
+import { byId, make, makeIcon } from './ui.js';
 
 let open = null;
 
@@ -98,8 +98,8 @@ export function openMenu(anchor, entries, onClose) {
   }, { signal });
   addEventListener('resize', () => closeMenu(), { signal });
   anchor.setAttribute('aria-expanded', 'true');
-  // In full screen only what is inside the element in full screen is visible.
-  (document.fullscreenElement ?? document.body).append(scrim, menu);
+  // Inside the room, as in full screen only that is visible.
+  byId('bar').parentElement.append(scrim, menu);
   open = { menu, scrim, anchor, end, onClose };
   position(menu, anchor);
   (menu.querySelector('[aria-checked="true"]') ?? menu.querySelector('button'))?.focus({ focusVisible: anchor.matches(':focus-visible') });

@@ -251,11 +251,12 @@ export class Stage extends EventTarget {
     const add = (keys, boxes) => keys.forEach((key, index) => shown.set(key, boxes[index]));
     if (focused) {
       const rest = this.#order.filter((key) => key !== focused);
-      const plan = focus(width, height, rest.length + (focused === ME ? 0 : 1));
+      const { ratio } = this.tiles.get(focused);
+      const plan = focus(width, height, rest.length + (focused === ME ? 0 : 1), ratio);
       this.#turnTo(plan.pages, plan.perPage);
       if (focused !== ME) rest.splice(Math.min(rest.length, plan.perPage - 1), 0, ME);
       const page = rest.slice(this.#page * plan.perPage, (this.#page + 1) * plan.perPage);
-      add([focused], [shaped(plan.main, this.tiles.get(focused).ratio)]);
+      add([focused], [shaped(plan.main, ratio)]);
       add(page, placeStrip(plan, width, height, page.length));
       return shown;
     }

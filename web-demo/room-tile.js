@@ -71,7 +71,7 @@ export class Tile {
     this.statsButton = button('stats', 'Statistics', acts.figures);
     this.acts = make('div', 'acts', this.pinButton, this.statsButton);
     const contained = kind === 'screen' || kind === 'stream' || kind === 'own-screen';
-    this.element = make('article', `tile ${kind}${contained ? ' contain' : ''}${kind === 'me' ? ' mirrored' : ''}`);
+    this.element = make('div', `tile ${kind}${contained ? ' contain' : ''}${kind === 'me' ? ' mirrored' : ''}`);
     this.element.append(this.video, this.face, this.says, this.chip, this.acts);
     this.element.tabIndex = 0;
     this.element.setAttribute('role', 'group');

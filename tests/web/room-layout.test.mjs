@@ -74,6 +74,14 @@ test('one large tile and its strip fill the stage without touching', () => {
       assert.ok(plan.main.w * plan.main.h > 0.6 * width * height || others > 0);
     }
   }
+  for (const [width, height] of STAGES) {
+    for (const others of [1, 4, 9, 30]) {
+      const plan = focus(width, height, others, 16 / 9);
+      const boxes = placeStrip(plan, width, height, Math.min(others, plan.perPage));
+      check([shaped(plan.main, 16 / 9), ...boxes], width, height, `a screen and ${others} on ${width}x${height}`);
+    }
+  }
+  assert.ok(focus(374, 740, 4, 16 / 9).perPage === 4, 'a screen on a phone leaves room for four faces');
   assert.equal(focus(1424, 804, 3).side, true);
   assert.equal(focus(374, 700, 3).side, false);
 });
