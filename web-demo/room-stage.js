@@ -1,7 +1,7 @@
 /** The stage: which tiles are shown, in which order and where. */
 import { floating, focus, grid, nearestCorner, place, placeStrip, promote, shaped } from './room-layout.js';
 import { Tile, trackOf } from './room-tile.js';
-import { byId, make, remember } from './ui.js';
+import { byId, make, remember, setText } from './ui.js';
 
 const ME = 'me';
 const OWN_SCREEN = 'me/screen';
@@ -24,6 +24,8 @@ export class Stage extends EventTarget {
   #perPage = 1;
   #corner = remember.get('localStorage', 'sluice.corner') ?? 'bottom right';
   #statsOfAll = false;
+  /** Whether anybody else was here. */
+  #met = false;
 
   /**
    * @param {import('./sluice.js').Room} room @param {import('./room-devices.js').Devices} devices
@@ -227,7 +229,9 @@ export class Stage extends EventTarget {
       // The pager takes some of the height.
       shown = this.#plan(focused, floats);
     }
+    if (others > 0) this.#met = true;
     byId('first').hidden = others > 0;
+    setText(byId('first-title'), this.#met ? 'Nobody else is here' : 'You are the first here');
     for (const [key, tile] of this.tiles) if (!shown.has(key)) tile.unmount();
     for (const [key, box] of shown) {
       const tile = this.tiles.get(key);

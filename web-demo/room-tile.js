@@ -206,6 +206,8 @@ export class Tile {
     element.classList.toggle('lit', this.#isLit());
     element.classList.toggle('stale', this.#stale);
     element.classList.toggle('away', state.reconnecting);
+    // Who is muted does not speak, whatever was heard a moment ago.
+    if (state.silent) element.classList.remove('speaking');
     if (this.kind !== 'own-screen') {
       paintAvatar(this.avatar, state.name, this.kind === 'screen' ? 'screen' : this.kind === 'stream' ? 'live' : '');
     }
@@ -257,7 +259,7 @@ export class Tile {
   /** @param {boolean} speaks */
   setSpeaking(speaks) {
     clearTimeout(this.#quiet);
-    if (speaks) {
+    if (speaks && !this.state?.silent) {
       this.spokeAt = performance.now();
       this.element.classList.add('speaking');
     } else if (this.element.classList.contains('speaking')) {
