@@ -189,4 +189,9 @@ export class LevelMeter {
     const decibels = 10 * Math.log10(power / this.#samples.length + 1e-12);
     return Math.min(1, Math.max(0, (decibels + 60) / 54));
   }
+
+  /** Whether nothing at all comes, not even noise. Call it after `level()`. */
+  isDead() {
+    return this.#source !== null && this.#context.state === 'running' && this.#samples.every((sample) => sample === 0);
+  }
 }

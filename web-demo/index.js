@@ -25,13 +25,13 @@ byId('form').addEventListener('submit', (event) => {
     if (name === '') {
       input.setAttribute('aria-invalid', 'true');
       hint.classList.add('bad');
-      setText(hint, 'Give the stream a name first.');
+      setText(hint, 'Type a name first.');
     }
     input.focus();
     return;
   }
   remember.set('localStorage', KEY, name);
-  location.href = `/${event.submitter?.value ?? 'watch'}/${name}`;
+  location.href = `/${event.submitter?.value ?? 'room'}/${name}`;
 });
 
 input.addEventListener('input', show);

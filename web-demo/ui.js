@@ -6,7 +6,7 @@ export const STREAM_NAME = /^[A-Za-z0-9\-_.~]{1,128}$/;
 /** @param {string} id @returns {HTMLElement} */
 export const byId = (id) => document.getElementById(id);
 
-/** @returns {string | null} The stream of `/watch/{stream}` or `/publish/{stream}`; null where the name cannot be. */
+/** @returns {string | null} The name in `/watch/{stream}`, `/publish/{stream}`, `/room/{room}`; null where it cannot be one. */
 export function streamOfPage() {
   const part = location.pathname.split('/').filter(Boolean)[1] ?? '';
   try {
@@ -15,6 +15,30 @@ export function streamOfPage() {
   } catch {
     return null; // A stray "%" in the address.
   }
+}
+
+/**
+ * A new element. Text is only ever text: markup in a name or a message stays visible as it was typed.
+ *
+ * @param {string} tag @param {string} className @param {...(Node | string)} content @returns {HTMLElement}
+ */
+export function make(tag, className, ...content) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...content);
+  return element;
+}
+
+/** @param {string} name Symbol of icons.svg. @param {string} [className] */
+export function makeIcon(name, className = 'icon') {
+  const space = 'http://www.w3.org/2000/svg';
+  const svg = document.createElementNS(space, 'svg');
+  svg.setAttribute('class', className);
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(space, 'use');
+  use.setAttribute('href', `/assets/icons.svg#${name}`);
+  svg.append(use);
+  return svg;
 }
 
 /** @param {HTMLElement} element Holds one icon. @param {string} name Symbol of icons.svg. */
@@ -58,7 +82,7 @@ export function formatDuration(ms) {
 }
 
 /** @param {string} text @returns {Promise<boolean>} Whether the text is in the clipboard now. */
-async function copy(text) {
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

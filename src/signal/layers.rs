@@ -102,13 +102,14 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 13] = [
+    const ROUTES: [&str; 14] = [
         "/whip/{stream}/{session}",
         "/whep/{stream}/{session}",
         "/whip/{stream}",
         "/whep/{stream}",
         "/watch/{stream}",
         "/publish/{stream}",
+        "/room/{room}",
         "/assets/{file}",
         "/metrics",
         "/ws",

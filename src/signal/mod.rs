@@ -42,6 +42,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/", get(pages::landing))
         .route("/watch/{stream}", get(pages::watch))
         .route("/publish/{stream}", get(pages::publish))
+        .route("/room/{room}", get(pages::room))
         .route("/assets/{file}", get(pages::asset))
         // Encoders keep a slash that somebody typed behind the stream's name.
         .route("/whip/{stream}", whip.clone())

@@ -34,6 +34,23 @@ const ASSETS: &[Asset] = &assets![
     "publish-view.js" JS,
     "publish.css" CSS,
     "publish.js" JS,
+    "room-banner.js" JS,
+    "room-bar.js" JS,
+    "room-devices.js" JS,
+    "room-keys.js" JS,
+    "room-layout.js" JS,
+    "room-lobby.css" CSS,
+    "room-lobby.js" JS,
+    "room-menu.js" JS,
+    "room-names.js" JS,
+    "room-panel.css" CSS,
+    "room-panel.js" JS,
+    "room-stage.js" JS,
+    "room-stats.js" JS,
+    "room-tile.js" JS,
+    "room-trouble.js" JS,
+    "room.css" CSS,
+    "room.js" JS,
     "session.js" JS,
     "sluice-audio.js" JS,
     "sluice-connection.js" JS,
@@ -78,6 +95,12 @@ pub(super) async fn watch(Named(stream): Named<String>) -> Result<Response, Prob
 pub(super) async fn publish(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(page(include_bytes!("../../web-demo/publish.html")))
+}
+
+/// `/room/{room}`
+pub(super) async fn room(Named(room): Named<String>) -> Result<Response, Problem> {
+    exchange::room(&room)?;
+    Ok(page(include_bytes!("../../web-demo/room.html")))
 }
 
 /// `/assets/{file}`
