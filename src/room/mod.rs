@@ -9,6 +9,8 @@ mod stream;
 mod viewers;
 pub mod resource;
 pub mod room;
+mod settling;
+mod telling;
 mod requests;
 pub mod directory;
 pub mod control;

@@ -1,46 +1,40 @@
 //! One room as a plain state machine: events in, actions out. No sockets, no clock, no locks.
 //!
-//! What each slot carries is not changed event by event but worked out anew ([`plan`]) whenever anything changed that
-//! it depends on; the difference to before is what workers and clients are told.
+//! What each slot carries is not changed event by event but worked out anew ([`super::plan`]) whenever anything changed that
+//! it depends on ([`super::settling`]); the difference to before is what workers and clients are told ([`super::telling`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::event::{Action, Entry, Event, Media, Target};
-use super::participant::{Participant, Shown, UNWANTED_AFTER};
-use super::plan::{self, Catalog, Known};
+use super::participant::{Participant, Refusal};
 use super::speakers::Speakers;
 use super::stream::Stream;
-use super::viewers::{self, Offered, Viewers, WatchError};
+use super::viewers::{self, Viewers, WatchError};
 use crate::ids::{ParticipantId, SessionId, TrackId};
+use crate::protocol::client::TrackIntent;
 use crate::protocol::server;
-use crate::protocol::server::{
-    Answer, Bye, ByeCode, Error, ErrorCode, PeerQuality, Peers, Quality, QualityLevel, Reply, ServerMessage,
-    Slots, Speaker, Want, Wanted,
-};
-use crate::protocol::shared::{Peer, Source};
+use crate::protocol::server::{Answer, Bye, ByeCode, ErrorCode, PeerQuality, Quality, ServerMessage, Slots};
+use crate::protocol::shared::Peer;
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::offer::OfferError;
 use crate::sfu::session::renegotiate::Renegotiated;
 use crate::sfu::session::stats::SessionStats;
-use crate::units::{AudioLevel, Format, MediaKind};
-
-/// How many of those who speak at once are told.
-const MOST_SPEAKERS: usize = 5;
+use crate::units::{AudioLevel, Format};
 
 /// A room: its participants, the WHIP stream of its name, and whoever watches by WHEP.
 #[derive(Debug, Default)]
 pub struct Room {
     pub(super) members: BTreeMap<ParticipantId, Participant>,
     pub(super) stream: Stream,
-    viewers: Viewers,
-    speakers: Speakers,
-    told_speakers: Vec<ParticipantId>,
+    pub(super) viewers: Viewers,
+    pub(super) speakers: Speakers,
+    pub(super) told_speakers: Vec<ParticipantId>,
     /// Participants of whom the others are to be told.
-    changed: BTreeSet<ParticipantId>,
-    gone: Vec<ParticipantId>,
+    pub(super) changed: BTreeSet<ParticipantId>,
+    pub(super) gone: Vec<ParticipantId>,
     /// Whether what slots carry is to be worked out anew.
-    unsettled: bool,
+    pub(super) unsettled: bool,
     pub(super) out: Vec<Action>,
 }
 
@@ -151,29 +145,7 @@ impl Room {
         }
         let Some(member) = self.members.get_mut(&id) else { return };
         member.socket_lost = None;
-        welcome.you = id;
-        welcome.name.clone_from(&member.name);
-        if let Some(link) = &member.link {
-            (welcome.tracks, welcome.slots) = (link.own_tracks(), link.own_slots());
-        }
-        let bind = member.link.as_ref().map(|link| link.bindings()).unwrap_or_default();
-        welcome.peers = self.peers().into_iter().filter(|peer| peer.id != id).collect();
-        self.tell(vec![id], request, ServerMessage::Welcome(welcome));
-        if !bind.is_empty() {
-            self.tell(vec![id], None, ServerMessage::Slots(Slots { bind }));
-        }
-        if !self.told_speakers.is_empty() {
-            let speaking = self.speaking(&self.catalog());
-            self.tell(vec![id], None, speakers_message(&speaking));
-        }
-        let doing_worse = self
-            .members
-            .iter()
-            .map(|(peer, member)| PeerQuality { peer: *peer, level: member.quality.level() });
-        let peers: Vec<_> = doing_worse.filter(|quality| quality.level != QualityLevel::Good).collect();
-        if !peers.is_empty() {
-            self.tell(vec![id], None, ServerMessage::Quality(Quality { peers }));
-        }
+        self.tell_all(id, request, welcome);
         self.changed.insert(id);
         self.unsettled = true;
     }
@@ -184,8 +156,8 @@ impl Room {
         name: Option<&str>,
         meta: serde_json::Map<String, serde_json::Value>,
         media: Option<Media>,
-        tracks: &[crate::protocol::client::TrackIntent],
-    ) -> Result<(), super::participant::Refusal> {
+        tracks: &[TrackIntent],
+    ) -> Result<(), Refusal> {
         if let Some(member) = self.members.get_mut(&id) {
             let new_meta = (!meta.is_empty()).then_some(&meta);
             member.update(name, new_meta)?;
@@ -329,25 +301,6 @@ impl Room {
         }
     }
 
-    fn tell_speakers(&mut self, catalog: &Catalog) {
-        let speaking = self.speaking(catalog);
-        let ids: Vec<_> = speaking.iter().map(|(peer, _)| *peer).collect();
-        if ids != self.told_speakers {
-            self.told_speakers = ids;
-            let all = self.with_sockets(None);
-            self.tell(all, None, speakers_message(&speaking));
-        }
-    }
-
-    /// Who speaks, the loudest first. The sound of a screen is nobody's voice.
-    fn speaking(&self, catalog: &Catalog) -> Vec<(ParticipantId, AudioLevel)> {
-        let voices = self.speakers.audible().filter_map(|(track, level)| {
-            let known = catalog.get(&track).filter(|known| known.source != Source::ScreenAudio)?;
-            Some((known.owner, level))
-        });
-        voices.take(MOST_SPEAKERS).collect()
-    }
-
     fn stats(&mut self, stats: &SessionStats) {
         let Some((id, member)) = self.member_of(stats.session) else { return };
         if let Some(level) = member.quality.report(stats) {
@@ -372,144 +325,6 @@ impl Room {
         self.tell_wanted(now);
     }
 
-    /// Works out what every slot carries, and tells the difference.
-    fn settle(&mut self, now: Instant) {
-        self.unsettled = false;
-        let catalog = self.catalog();
-        self.speakers
-            .retain(|track| catalog.get(&track).is_some_and(|known| known.connected && !known.muted));
-        let mut told = Vec::new();
-        for (id, member) in &mut self.members {
-            let Some(link) = &mut member.link else { continue };
-            let shown = plan::participant(*id, link, &member.view, &catalog, &self.speakers);
-            let before = std::mem::replace(&mut link.shown, shown);
-            let bind = differences(link.session(), &link.media.slots, &before, &link.shown, &mut self.out);
-            if !bind.is_empty() && member.socket_lost.is_none() {
-                told.push((*id, ServerMessage::Slots(Slots { bind })));
-            }
-        }
-        for (id, message) in told {
-            self.tell(vec![id], None, message);
-        }
-        let mut viewers = std::mem::take(&mut self.viewers);
-        let mut out = std::mem::take(&mut self.out);
-        viewers.settle(|target| self.shown(target), &mut out);
-        (self.viewers, self.out) = (viewers, out);
-        self.tell_wanted(now);
-        self.tell_speakers(&catalog);
-    }
-
-    /// Tells publishers which of their pictures are watched.
-    fn tell_wanted(&mut self, now: Instant) {
-        let slots =
-            self.members.values().filter_map(|member| member.link.as_ref()).flat_map(|link| &link.shown);
-        let watched: BTreeSet<TrackId> =
-            slots.filter_map(Shown::forwarded).chain(self.viewers.bound()).collect();
-        let mut told = Vec::new();
-        for (id, member) in &mut self.members {
-            let mut tracks = Vec::new();
-            let video = member.published.iter_mut().filter(|track| track.source.kind() == MediaKind::Video);
-            for track in video {
-                let is_watched = watched.contains(&track.track);
-                let since = *track.unwatched.get_or_insert(now);
-                let wanted = is_watched || now.saturating_duration_since(since) < UNWANTED_AFTER;
-                track.unwatched = track.unwatched.filter(|_| !is_watched);
-                // A picture that nobody watches yet is sent until the time is over, one that was given up is not.
-                if wanted != track.wanted && (is_watched || !wanted) {
-                    track.wanted = wanted;
-                    tracks.push(Wanted { mid: track.mid.clone(), wanted });
-                }
-            }
-            if !tracks.is_empty() {
-                told.push((*id, ServerMessage::Want(Want { tracks })));
-            }
-        }
-        for (id, message) in told {
-            self.tell(vec![id], None, message);
-        }
-    }
-
-    fn catalog(&self) -> Catalog {
-        let mut catalog = Catalog::new();
-        for (owner, member) in &self.members {
-            for published in &member.published {
-                let link = member.link.as_ref();
-                let answered =
-                    link.and_then(|link| link.media.tracks.iter().find(|track| track.id == published.track));
-                // Without a peer connection its format does not matter: it is not shown.
-                let Some(format) = answered.map(|track| track.format) else { continue };
-                let known = Known {
-                    owner: *owner,
-                    source: published.source,
-                    format,
-                    muted: published.muted,
-                    connected: link.is_some_and(|link| link.connected),
-                };
-                catalog.insert(published.track, known);
-            }
-        }
-        catalog.extend(self.stream.catalog());
-        catalog
-    }
-
-    /// The tracks that a viewer with this target sees now.
-    fn shown(&self, target: Target) -> Vec<Offered> {
-        match target {
-            Target::Stream { .. } if self.is_live() => self.stream.offered(),
-            Target::Stream { members: false } => Vec::new(),
-            Target::Stream { members: true } | Target::Speaker => {
-                self.floor().map(|id| self.offered_by(id)).unwrap_or_default()
-            }
-            Target::Participant(id) => self.offered_by(id),
-            Target::Track(track) => {
-                let known =
-                    self.catalog().get(&track).copied().filter(|known| known.connected && !known.muted);
-                known.map(|known| offered(track, &known)).into_iter().collect()
-            }
-        }
-    }
-
-    /// Whoever has the floor; as long as nobody spoke, somebody who can be seen.
-    fn floor(&self) -> Option<ParticipantId> {
-        let catalog = self.catalog();
-        let speaker = self.speakers.floor().and_then(|track| catalog.get(&track)).map(|known| known.owner);
-        let seen = || {
-            let live = |known: &&Known| known.connected && !known.muted;
-            let mut shown = catalog.values().filter(live);
-            shown.clone().find(|known| known.source.kind() == MediaKind::Video).or_else(|| shown.next())
-        };
-        speaker.or_else(|| seen().map(|known| known.owner))
-    }
-
-    /// What can be seen and heard of a participant: the screen before the camera, the voice before other sound.
-    fn offered_by(&self, id: ParticipantId) -> Vec<Offered> {
-        let catalog = self.catalog();
-        let mut tracks: Vec<_> = catalog
-            .iter()
-            .filter(|(_, known)| known.owner == id && known.connected && !known.muted)
-            .collect();
-        tracks.sort_by_key(|(track, known)| {
-            (known.source != Source::Screen, known.source == Source::ScreenAudio, **track)
-        });
-        tracks.into_iter().map(|(track, known)| offered(*track, known)).collect()
-    }
-
-    /// Tells the others who came, changed and left.
-    fn tell_changes(&mut self) {
-        for id in std::mem::take(&mut self.changed) {
-            let peer = self.members.get(&id).map(|member| member.peer(id));
-            let stream = || self.stream.peer().filter(|peer| peer.id == id);
-            let Some(peer) = peer.or_else(stream) else { continue };
-            let others = self.with_sockets(Some(id));
-            self.tell(others, None, ServerMessage::Peers(Peers { set: vec![peer], gone: Vec::new() }));
-        }
-        let gone = std::mem::take(&mut self.gone);
-        if !gone.is_empty() {
-            let all = self.with_sockets(None);
-            self.tell(all, None, ServerMessage::Peers(Peers { set: Vec::new(), gone }));
-        }
-    }
-
     /// Lets the worker forward what is published and not muted, and nothing else.
     pub(super) fn sync_mutes(&mut self, id: ParticipantId) {
         let Some(member) = self.members.get(&id) else { return };
@@ -527,34 +342,6 @@ impl Room {
         found.map(|(id, member)| (*id, member))
     }
 
-    /// Everybody with a WebSocket, except one.
-    pub(super) fn with_sockets(&self, except: Option<ParticipantId>) -> Vec<ParticipantId> {
-        let here = self.members.iter().filter(|(_, member)| member.has_socket()).map(|(id, _)| *id);
-        here.filter(|id| Some(*id) != except).collect()
-    }
-
-    pub(super) fn tell(&mut self, to: Vec<ParticipantId>, re: Option<u32>, message: ServerMessage) {
-        if !to.is_empty() {
-            self.out.push(Action::Tell { to, reply: Reply { re, message } });
-        }
-    }
-
-    pub(super) fn refuse(
-        &mut self,
-        id: ParticipantId,
-        re: Option<u32>,
-        refusal: super::participant::Refusal,
-    ) {
-        let (code, message) = refusal;
-        self.tell(vec![id], re, ServerMessage::Error(Error { code, message }));
-    }
-
-    fn tell_session(&mut self, session: SessionId, code: ErrorCode, message: &str) {
-        if let Some((id, _)) = self.member_of(session) {
-            self.refuse(id, None, (code, message.to_owned()));
-        }
-    }
-
     pub(super) fn unsettle(&mut self, changed: ParticipantId) {
         self.changed.insert(changed);
         self.unsettled = true;
@@ -565,36 +352,7 @@ impl Room {
     }
 }
 
-fn speakers_message(speaking: &[(ParticipantId, AudioLevel)]) -> ServerMessage {
-    let list = speaking.iter().map(|(peer, level)| Speaker { peer: *peer, level: level.0 }).collect();
-    ServerMessage::Speakers(server::Speakers { list })
-}
-
 const MEDIA_LOST: &str = "The peer connection ended. Resume with a new offer.";
 const DATA_REFUSED: &str =
     "Too many messages through the data channels: some were not passed on. Send fewer.";
 const DATA_LOST: &str = "Messages of others were lost, as this client does not take them fast enough.";
-
-fn offered(track: TrackId, known: &Known) -> Offered {
-    Offered { track, kind: known.source.kind(), format: known.format }
-}
-
-/// Binds the slots whose track changed, and returns what the client is to be told.
-fn differences(
-    session: SessionId,
-    slots: &[AnsweredSlot],
-    before: &[Shown],
-    after: &[Shown],
-    out: &mut Vec<Action>,
-) -> Vec<server::Binding> {
-    let mut bind = Vec::new();
-    for (slot, (old, new)) in slots.iter().zip(before.iter().zip(after)) {
-        if old.forwarded() != new.forwarded() {
-            out.push(Action::Bind { session, slot: slot.index, track: new.forwarded() });
-        }
-        if old != new {
-            bind.push(new.binding(&slot.mid));
-        }
-    }
-    bind
-}
