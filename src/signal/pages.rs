@@ -1,5 +1,7 @@
 //! The web pages, which are part of the binary: nothing to install beside it, nothing fetched from elsewhere.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
@@ -9,6 +11,9 @@ use super::path::Named;
 
 /// An embedded file: its name below `/assets/`, its media type, its content.
 type Asset = (&'static str, &'static str, &'static [u8]);
+
+/// Where the files lie when the server is built.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web-demo");
 
 const JS: &str = "text/javascript; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
@@ -82,36 +87,36 @@ const ASSETS: &[Asset] = &assets![
 
 /// `/`
 pub(super) async fn landing() -> Response {
-    page(include_bytes!("../../web-demo/index.html"))
+    page("index.html", include_bytes!("../../web-demo/index.html"))
 }
 
 /// `/watch/{stream}`. The page reads the stream's name from its own address.
 pub(super) async fn watch(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
-    Ok(page(include_bytes!("../../web-demo/watch.html")))
+    Ok(page("watch.html", include_bytes!("../../web-demo/watch.html")))
 }
 
 /// `/publish/{stream}`
 pub(super) async fn publish(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
-    Ok(page(include_bytes!("../../web-demo/publish.html")))
+    Ok(page("publish.html", include_bytes!("../../web-demo/publish.html")))
 }
 
 /// `/room/{room}`
 pub(super) async fn room(Named(room): Named<String>) -> Result<Response, Problem> {
     exchange::room(&room)?;
-    Ok(page(include_bytes!("../../web-demo/room.html")))
+    Ok(page("room.html", include_bytes!("../../web-demo/room.html")))
 }
 
 /// `/assets/{file}`
 pub(super) async fn asset(Named(file): Named<String>) -> Result<Response, Problem> {
     let found = ASSETS.iter().find(|(name, _, _)| *name == file);
-    let (_, media_type, content) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
-    Ok(embedded(media_type, content))
+    let (name, media_type, content) = found.ok_or_else(|| Problem::not_found("There is no such file."))?;
+    Ok(embedded(name, media_type, content))
 }
 
-fn page(content: &'static [u8]) -> Response {
-    let mut response = embedded("text/html; charset=utf-8", content);
+fn page(name: &str, content: &'static [u8]) -> Response {
+    let mut response = embedded(name, "text/html; charset=utf-8", content);
     // Whatever a stream may be called, a page runs only what came with it and speaks only to its own server.
     let policy = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob: mediastream:; \
                   style-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors *";
@@ -119,14 +124,25 @@ fn page(content: &'static [u8]) -> Response {
     response
 }
 
-fn embedded(media_type: &'static str, content: &'static [u8]) -> Response {
+fn embedded(name: &str, media_type: &'static str, content: &'static [u8]) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         // After an update of the server the browser must not mix old files with new ones.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
     ];
-    (headers, content).into_response()
+    (headers, current(name, content)).into_response()
+}
+
+/// What to serve as a file. A debug build reads the file in the source folder anew each time, so that a page can be
+/// changed without building the server.
+fn current(name: &str, built_in: &'static [u8]) -> Cow<'static, [u8]> {
+    if cfg!(debug_assertions)
+        && let Ok(on_disk) = std::fs::read(format!("{SOURCE}/{name}"))
+    {
+        return Cow::Owned(on_disk);
+    }
+    Cow::Borrowed(built_in)
 }
 
 #[cfg(test)]
@@ -135,8 +151,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_web_app_is_embedded() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web-demo");
-        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        for entry in std::fs::read_dir(SOURCE).expect("the folder is there") {
             let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
             let served_otherwise = name.ends_with(".html") || name == "README.md";
             assert!(
