@@ -1,5 +1,6 @@
 //! One participant: its connection, what it publishes, what it wants to see, and what it is shown.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
@@ -10,8 +11,9 @@ use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::client::{TrackIntent, View};
 use crate::protocol::server::{Binding, ErrorCode, OwnTrack, PauseReason, Slot, SlotState};
 use crate::protocol::shared::{Peer, PeerKind, PeerState, Source, TrackInfo};
-use crate::protocol::{MAX_LABEL, MAX_META, MAX_NAME, RESUME_WITHIN};
+use crate::protocol::{MAX_LABEL, MAX_META, MAX_NAME, MAX_VIEW, RESUME_WITHIN};
 use crate::sfu::session::channels::ChannelKind;
+use crate::sfu::session::negotiate::AnsweredTrack;
 
 /// A connection that breaks for less is not worth telling the others.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
@@ -32,8 +34,10 @@ pub(super) struct Participant {
     pub(super) socket_lost: Option<Instant>,
     /// Since when its peer connection is gone.
     pub(super) media_lost: Option<Instant>,
-    /// Whether the others know that it is gone.
+    /// Whether it counts as gone among the others.
     told_lost: bool,
+    /// How it was shown to the others last.
+    told: Option<Peer>,
 }
 
 /// A participant's peer connection.
@@ -43,8 +47,10 @@ pub(super) struct Link {
     pub(super) connected: bool,
     /// Whether its data channel for reliable messages is open, and the one for lossy ones.
     open: [bool; 2],
-    /// What each slot carries.
+    /// What each slot carries, in the order of `media.slots`.
     pub(super) shown: Vec<Shown>,
+    /// The tracks of which the client knows that nobody watches them.
+    pub(super) unwanted: BTreeSet<TrackId>,
 }
 
 /// What a slot carries.
@@ -63,8 +69,6 @@ pub(super) struct Published {
     pub(super) source: Source,
     label: Option<String>,
     pub(super) muted: bool,
-    /// Whether its publisher was told to send it.
-    pub(super) wanted: bool,
     /// Since when nobody watches it.
     pub(super) unwatched: Option<Instant>,
 }
@@ -96,7 +100,7 @@ impl Shown {
 impl Link {
     pub(super) fn new(media: Media) -> Self {
         let shown = vec![Shown::EMPTY; media.slots.len()];
-        Self { media, connected: false, open: [false; 2], shown }
+        Self { media, connected: false, open: [false; 2], shown, unwanted: BTreeSet::new() }
     }
 
     pub(super) fn session(&self) -> SessionId {
@@ -111,18 +115,27 @@ impl Link {
         self.open[usize::from(channel == ChannelKind::Lossy)]
     }
 
-    /// A later offer changed what there is. Slots only ever become more.
-    pub(super) fn renegotiated(&mut self, media: Media) {
-        self.shown.resize(media.slots.len(), Shown::EMPTY);
+    /// A later offer changed what there is. Slots that stay keep what they carry, and tracks their format: what is sent
+    /// is known better from the media than from an offer.
+    pub(super) fn renegotiated(&mut self, mut media: Media) {
+        let shown = |index| self.place(index).and_then(|place| self.shown.get(place)).copied();
+        self.shown = media.slots.iter().map(|slot| shown(slot.index).unwrap_or(Shown::EMPTY)).collect();
+        for track in &mut media.tracks {
+            if let Some(known) = self.media.tracks.iter().find(|known| known.id == track.id) {
+                track.format = known.format;
+            }
+        }
         self.media = media;
     }
 
+    /// Where in the lists the slot with this index stands. Slots that were closed leave gaps among the indices.
+    pub(super) fn place(&self, index: usize) -> Option<usize> {
+        self.media.slots.iter().position(|slot| slot.index == index)
+    }
+
     pub(super) fn own_tracks(&self) -> Vec<OwnTrack> {
-        let own = |track: &crate::sfu::session::negotiate::AnsweredTrack| OwnTrack {
-            mid: track.mid.clone(),
-            track: track.id,
-            kind: track.kind,
-        };
+        let own =
+            |track: &AnsweredTrack| OwnTrack { mid: track.mid.clone(), track: track.id, kind: track.kind };
         self.media.tracks.iter().map(own).collect()
     }
 
@@ -154,6 +167,7 @@ impl Participant {
             socket_lost: None,
             media_lost: None,
             told_lost: false,
+            told: None,
         })
     }
 
@@ -166,10 +180,17 @@ impl Participant {
     }
 
     /// A new peer connection takes the place of the old one.
-    pub(super) fn connect(&mut self, media: Media) -> Option<SessionId> {
+    pub(super) fn connect(&mut self, media: Media, published: Vec<Published>) -> Option<SessionId> {
         self.media_lost = None;
-        self.published.clear();
+        self.published = published;
         self.link.replace(Link::new(media)).map(|old| old.session())
+    }
+
+    /// The peer connection is gone, and with it all that came through it.
+    pub(super) fn disconnect(&mut self, now: Instant) {
+        self.link = None;
+        self.published.clear();
+        self.media_lost = Some(now);
     }
 
     /// Since when the connection is broken.
@@ -188,36 +209,23 @@ impl Participant {
         std::mem::replace(&mut self.told_lost, lost) != lost
     }
 
-    /// Replaces what is published.
-    pub(super) fn publish(&mut self, intents: &[TrackIntent]) -> Result<(), Refusal> {
-        let Some(link) = &self.link else {
+    /// Replaces what is published. Returns the sections that begin to be published, and of which the client believes that
+    /// they are not wanted: what nobody knew of yet counts as wanted.
+    pub(super) fn publish(&mut self, intents: &[TrackIntent]) -> Result<Vec<String>, Refusal> {
+        let Some(link) = &mut self.link else {
             return Err((ErrorCode::Media, "There is no peer connection to publish on.".to_owned()));
         };
-        let mut published: Vec<Published> = Vec::with_capacity(intents.len());
-        for intent in intents {
-            let track = link.media.tracks.iter().find(|track| track.mid == intent.mid);
-            let Some(track) = track.filter(|track| track.kind == intent.source.kind()) else {
-                let (mid, kind) = (&intent.mid, intent.source.kind());
-                let message = format!("The offer has no section {mid:?} on which {kind} is sent.");
-                return Err((ErrorCode::NotFound, message));
-            };
-            if published.iter().any(|other| other.track == track.id) {
-                let message = format!("The section {:?} is named twice.", intent.mid);
-                return Err((ErrorCode::BadMessage, message));
+        let mut published = published(intents, &link.media.tracks)?;
+        let mut wanted = Vec::new();
+        for track in &mut published {
+            if let Some(before) = self.published.iter().find(|known| known.track == track.track) {
+                track.unwatched = before.unwatched;
+            } else if link.unwanted.remove(&track.track) {
+                wanted.push(track.mid.clone());
             }
-            let before = self.published.iter().find(|known| known.track == track.id);
-            published.push(Published {
-                mid: intent.mid.clone(),
-                track: track.id,
-                source: intent.source,
-                label: intent.label.as_deref().map(clean_label),
-                muted: intent.muted,
-                wanted: before.is_none_or(|known| known.wanted),
-                unwatched: before.and_then(|known| known.unwatched),
-            });
         }
         self.published = published;
-        Ok(())
+        Ok(wanted)
     }
 
     /// Mutes or unmutes what is published in a section.
@@ -228,6 +236,15 @@ impl Participant {
             return Err((ErrorCode::NotFound, message));
         };
         track.muted = muted;
+        Ok(())
+    }
+
+    /// Replaces what is to be seen and heard.
+    pub(super) fn look(&mut self, view: View) -> Result<(), Refusal> {
+        if view.slots.len() > MAX_VIEW || view.audio.tracks.len() > MAX_VIEW {
+            return Err((ErrorCode::TooLarge, format!("A view names {MAX_VIEW} slots and voices at most.")));
+        }
+        self.view = view;
         Ok(())
     }
 
@@ -245,6 +262,16 @@ impl Participant {
             self.name = clean_name(name);
         }
         Ok(())
+    }
+
+    /// The participant as the others see it, if that is not how they saw it last.
+    pub(super) fn news(&mut self, id: ParticipantId) -> Option<Peer> {
+        let peer = Some(self.peer(id));
+        if peer == self.told {
+            return None;
+        }
+        self.told.clone_from(&peer);
+        peer
     }
 
     /// The participant as the others see it.
@@ -272,6 +299,35 @@ impl Published {
     }
 }
 
+/// What intents come to among the tracks of a peer connection.
+pub(super) fn published(
+    intents: &[TrackIntent],
+    tracks: &[AnsweredTrack],
+) -> Result<Vec<Published>, Refusal> {
+    let mut published: Vec<Published> = Vec::with_capacity(tracks.len());
+    for intent in intents {
+        let track = tracks.iter().find(|track| track.mid == intent.mid);
+        let Some(track) = track.filter(|track| track.kind == intent.source.kind()) else {
+            let (mid, kind) = (&intent.mid, intent.source.kind());
+            let message = format!("The offer has no section {mid:?} on which {kind} is sent.");
+            return Err((ErrorCode::NotFound, message));
+        };
+        if published.iter().any(|other| other.track == track.id) {
+            let message = format!("The section {:?} is named twice.", intent.mid);
+            return Err((ErrorCode::BadMessage, message));
+        }
+        published.push(Published {
+            mid: intent.mid.clone(),
+            track: track.id,
+            source: intent.source,
+            label: intent.label.as_deref().map(clean_label).filter(|label| !label.is_empty()),
+            muted: intent.muted,
+            unwatched: None,
+        });
+    }
+    Ok(published)
+}
+
 fn check_meta(meta: &Map<String, Value>) -> Result<(), Refusal> {
     let length = serde_json::to_string(meta).map_or(usize::MAX, |text| text.len());
     if length <= MAX_META {
@@ -291,13 +347,22 @@ fn clean_label(label: &str) -> String {
 }
 
 fn clean(text: &str, most: usize) -> String {
-    // Marks that change the direction of what follows would let a name write over its neighbours.
-    let is_mark =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let plain: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let plain = text.chars().filter(|c| c.is_whitespace() || !c.is_control() && !is_hidden(*c));
+    let plain: String = plain.map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
     let plain = plain.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let shown: String = plain.chars().filter(|c| !c.is_control() && !is_mark(*c)).take(most).collect();
-    shown.trim().to_owned()
+    let shown: String = plain.chars().take(most).collect();
+    // Joiners and selectors are part of emoji, and nothing by themselves.
+    let is_joiner = |c: char| matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    if shown.chars().all(is_joiner) { String::new() } else { shown.trim().to_owned() }
+}
+
+/// Marks that change the direction of what follows, which would let a name write over its neighbours, and characters
+/// without any width or ink, which would let it look like another one or like none.
+fn is_hidden(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        | '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}'
+        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}')
 }
 
 #[cfg(test)]
@@ -310,6 +375,8 @@ mod tests {
             ("  Ada  Lovelace\n", "Ada Lovelace"),
             ("\u{202e}evil\u{7}", "evil"),
             ("\u{200e} \t", "Guest"),
+            ("\u{200b}\u{3164}\u{200d}", "Guest"),
+            ("a \u{7} \u{2060}b", "a b"),
             ("Zoë 👩‍💻", "Zoë 👩‍💻"),
         ] {
             assert_eq!(clean_name(given), shown, "{given:?}");

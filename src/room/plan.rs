@@ -1,6 +1,6 @@
 //! Which track belongs into which slot, out of what is published, what was asked for, and who speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::participant::{Link, Shown};
 use super::speakers::Speakers;
@@ -23,6 +23,13 @@ pub(super) struct Known {
     pub(super) connected: bool,
 }
 
+impl Known {
+    /// Whether media comes from it.
+    pub(super) fn flows(&self) -> bool {
+        self.connected && !self.muted
+    }
+}
+
 /// All published tracks of a room.
 pub(super) type Catalog = BTreeMap<TrackId, Known>;
 
@@ -32,7 +39,7 @@ pub(super) fn participant(
     link: &Link,
     view: &View,
     catalog: &Catalog,
-    speakers: &Speakers,
+    voices: &[TrackId],
 ) -> Vec<Shown> {
     let slots = &link.media.slots;
     let mut shown: Vec<Shown> = slots
@@ -42,7 +49,7 @@ pub(super) fn participant(
             MediaKind::Audio => Shown::EMPTY,
         })
         .collect();
-    audio(me, link, view, catalog, speakers, &mut shown);
+    audio(me, link, view, catalog, voices, &mut shown);
     shown
 }
 
@@ -65,28 +72,42 @@ fn judge(track: TrackId, payload_types: &[PayloadType], catalog: &Catalog) -> Sh
     }
 }
 
-/// Fills the audio slots: with what was asked for by name, then with whoever is loudest, then with whoever might speak.
-/// What is in a slot and stays, stays in that slot.
+/// The audio tracks from which anything comes: whoever is loudest first, then whoever might speak.
+pub(super) fn voices(catalog: &Catalog, speakers: &Speakers) -> Vec<TrackId> {
+    let flows = |track: &TrackId| catalog.get(track).is_some_and(Known::flows);
+    let mut voices: Vec<TrackId> = speakers.order().iter().filter(|track| flows(track)).copied().collect();
+    let heard: BTreeSet<TrackId> = voices.iter().copied().collect();
+    let others = catalog.iter().filter(|(track, known)| {
+        known.source.kind() == MediaKind::Audio && known.flows() && !heard.contains(track)
+    });
+    voices.extend(others.map(|(track, _)| *track));
+    voices
+}
+
+/// Fills the audio slots: with what was asked for by name, then with `voices`. What is in a slot and stays, stays in that
+/// slot.
 fn audio(
     me: ParticipantId,
     link: &Link,
     view: &View,
     catalog: &Catalog,
-    speakers: &Speakers,
+    voices: &[TrackId],
     shown: &mut [Shown],
 ) {
-    let slots: Vec<&AnsweredSlot> =
-        link.media.slots.iter().filter(|slot| slot.kind == MediaKind::Audio).collect();
-    let Some(payload_types) = slots.first().map(|slot| slot.payload_types.as_slice()) else { return };
+    let slots = link.media.slots.iter().zip(&link.shown).enumerate();
+    let slots: Vec<(usize, (&AnsweredSlot, &Shown))> =
+        slots.filter(|(_, (slot, _))| slot.kind == MediaKind::Audio).collect();
+    let Some(payload_types) = slots.first().map(|(_, (slot, _))| slot.payload_types.as_slice()) else {
+        return;
+    };
     let fits = |track: &TrackId| {
         let known = catalog.get(track).filter(|known| known.source.kind() == MediaKind::Audio);
         known.is_some_and(|known| known.owner != me)
             && judge(*track, payload_types, catalog).forwarded().is_some()
     };
-    let loudest = speakers.order().iter().filter(|_| view.audio.auto);
-    let others = catalog.keys().filter(|_| view.audio.auto);
+    let auto = voices.iter().filter(|_| view.audio.auto);
     let mut chosen: Vec<TrackId> = Vec::with_capacity(slots.len());
-    for track in view.audio.tracks.iter().chain(loudest).chain(others) {
+    for track in view.audio.tracks.iter().chain(auto) {
         if chosen.len() == slots.len() {
             break;
         }
@@ -95,35 +116,29 @@ fn audio(
         }
     }
     let mut free = Vec::new();
-    for slot in slots {
-        let before = link.shown.get(slot.index).and_then(|shown| shown.track);
-        match chosen.iter().position(|track| Some(*track) == before) {
-            Some(place) => set(shown, slot.index, chosen.remove(place)),
-            None => free.push(slot.index),
+    for (place, (_, before)) in slots {
+        match chosen.iter().position(|track| Some(*track) == before.track) {
+            Some(found) => set(shown, place, chosen.remove(found)),
+            None => free.push(place),
         }
     }
-    for (slot, track) in free.into_iter().zip(chosen) {
-        set(shown, slot, track);
+    for (place, track) in free.into_iter().zip(chosen) {
+        set(shown, place, track);
     }
 }
 
-fn set(shown: &mut [Shown], slot: usize, track: TrackId) {
-    if let Some(place) = shown.get_mut(slot) {
+fn set(shown: &mut [Shown], place: usize, track: TrackId) {
+    if let Some(place) = shown.get_mut(place) {
         *place = Shown::live(track);
     }
 }
 
-/// What a viewer's slots carry of `tracks`: the first track of a kind goes to the first slot of that kind, and so on;
-/// slots that are left stay empty.
-pub(super) fn viewer(slots: &[AnsweredSlot], tracks: &[(TrackId, MediaKind)]) -> Vec<Option<TrackId>> {
-    let mut bound = vec![None; slots.len()];
-    for kind in [MediaKind::Audio, MediaKind::Video] {
-        let tracks = tracks.iter().filter(|(_, of)| *of == kind);
-        for (slot, (track, _)) in slots.iter().filter(|slot| slot.kind == kind).zip(tracks) {
-            if let Some(place) = bound.get_mut(slot.index) {
-                *place = Some(*track);
-            }
-        }
-    }
-    bound
+/// What a viewer's slots carry: each the first of `tracks` that it can play and no slot before it carries.
+pub(super) fn viewer(slots: &[AnsweredSlot], tracks: &[(TrackId, Format)]) -> Vec<Option<TrackId>> {
+    let mut left = tracks.to_vec();
+    let take = |slot: &AnsweredSlot| {
+        let place = left.iter().position(|(_, format)| best_fit(&slot.payload_types, *format).is_some());
+        place.map(|place| left.remove(place).0)
+    };
+    slots.iter().map(take).collect()
 }

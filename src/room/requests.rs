@@ -16,13 +16,11 @@ impl Room {
     pub(super) fn request(&mut self, id: ParticipantId, re: Option<u32>, message: ClientMessage) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let outcome = match message {
-            ClientMessage::Tracks(tracks) => member.publish(&tracks.tracks).map(|()| self.sync_mutes(id)),
-            ClientMessage::Mute(mute) => member.mute(&mute.mid, mute.muted).map(|()| self.sync_mutes(id)),
-            ClientMessage::View(view) => {
-                member.view = view;
-                self.view_changed();
-                Ok(())
+            ClientMessage::Tracks(tracks) => {
+                member.publish(&tracks.tracks).map(|wanted| self.published_anew(id, wanted))
             }
+            ClientMessage::Mute(mute) => member.mute(&mute.mid, mute.muted).map(|()| self.sync_mutes(id)),
+            ClientMessage::View(view) => member.look(view).map(|()| self.view_changed()),
             ClientMessage::Update(update) => {
                 member.update(update.name.as_deref(), update.meta.as_ref()).map(|()| self.unsettle(id))
             }
@@ -65,6 +63,9 @@ impl Room {
     fn send(&mut self, from: ParticipantId, send: Send) -> Result<(), (ErrorCode, String)> {
         if send.topic.len() > MAX_TOPIC {
             return Err((ErrorCode::TooLarge, format!("A topic has {MAX_TOPIC} bytes at most.")));
+        }
+        if serde_json::to_string(&send.body).map_or(usize::MAX, |text| text.len()) > MAX_DATA {
+            return Err((ErrorCode::TooLarge, format!("A message has {MAX_DATA} bytes at most.")));
         }
         let to = self.receivers(from, send.to.as_deref())?;
         let message = Msg { from, topic: send.topic, body: send.body };

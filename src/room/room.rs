@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::event::{Action, Entry, Event, Media, Target};
-use super::participant::{Participant, Refusal};
+use super::participant::{Participant, Refusal, published};
 use super::speakers::Speakers;
 use super::stream::Stream;
 use super::viewers::{self, Viewers, WatchError};
@@ -70,10 +70,12 @@ impl Room {
             Event::Stats(stats) => self.stats(&stats),
             Event::Tick => self.tick(now),
         }
+        // Tracks are known to clients before slots name them, and as long as slots do.
+        self.tell_changed();
         if self.unsettled {
             self.settle(now);
         }
-        self.tell_changes();
+        self.tell_gone();
         std::mem::take(&mut self.out)
     }
 
@@ -82,13 +84,13 @@ impl Room {
     /// # Errors
     /// When there is nothing of it, or the viewer has no decoder for it.
     pub fn check_watch(&self, slots: &[AnsweredSlot], target: Target) -> Result<(), WatchError> {
-        viewers::check(slots, &self.shown(target))
+        viewers::check(slots, &self.shown(&self.catalog(), target))
     }
 
     /// Whether there is anything to watch.
     #[must_use]
     pub fn has(&self, target: Target) -> bool {
-        !self.shown(target).is_empty()
+        !self.shown(&self.catalog(), target).is_empty()
     }
 
     /// Whether a WHIP publisher is on air.
@@ -135,21 +137,27 @@ impl Room {
         let Entry { participant: id, name, meta, media, tracks, request, mut welcome } = entry;
         welcome.resumed = self.members.contains_key(&id);
         if let Err(refusal) = self.enter(id, name.as_deref(), meta, media, &tracks) {
+            let message = refusal.1.clone();
             self.refuse(id, request, refusal);
+            self.tell(
+                vec![id],
+                None,
+                ServerMessage::Bye(Bye { code: ByeCode::Refused, message, retry_ms: None }),
+            );
             self.out.push(Action::HangUp(id));
             if !welcome.resumed {
-                self.members.remove(&id);
                 self.out.push(Action::Forget(id));
             }
             return self.socket_lost(now, id);
         }
         let Some(member) = self.members.get_mut(&id) else { return };
         member.socket_lost = None;
+        member.changes_state(now);
         self.tell_all(id, request, welcome);
-        self.changed.insert(id);
-        self.unsettled = true;
+        self.unsettle(id);
     }
 
+    /// Nothing changes for whoever is refused.
     fn enter(
         &mut self,
         id: ParticipantId,
@@ -158,6 +166,12 @@ impl Room {
         media: Option<Media>,
         tracks: &[TrackIntent],
     ) -> Result<(), Refusal> {
+        let link = self.members.get(&id).and_then(|member| member.link.as_ref());
+        let Some(to_publish_on) = media.as_ref().or(link.map(|link| &link.media)) else {
+            let message = "The peer connection is gone. Resume with a new offer.".to_owned();
+            return Err((ErrorCode::Media, message));
+        };
+        let published = published(tracks, &to_publish_on.tracks)?;
         if let Some(member) = self.members.get_mut(&id) {
             let new_meta = (!meta.is_empty()).then_some(&meta);
             member.update(name, new_meta)?;
@@ -166,15 +180,13 @@ impl Room {
         }
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         if let Some(media) = media {
-            let old = member.connect(media);
-            let outcome = member.publish(tracks);
+            let old = member.connect(media, published);
             self.out.extend(old.map(Action::Close));
-            outcome?;
-            self.sync_mutes(id);
-        } else if member.link.is_none() {
-            let message = "The peer connection is gone. Resume with a new offer.".to_owned();
-            return Err((ErrorCode::Media, message));
+        } else if !tracks.is_empty() {
+            // It may have muted something while its WebSocket was gone. What is wanted is told anew in any case.
+            member.publish(tracks)?;
         }
+        self.sync_mutes(id);
         Ok(())
     }
 
@@ -224,14 +236,10 @@ impl Room {
         };
         link.renegotiated(Media { session, tracks, slots });
         let answer = Answer { sdp, tracks: link.own_tracks(), slots: link.own_slots() };
-        let mids: Vec<String> = link.media.tracks.iter().map(|track| track.mid.clone()).collect();
-        let before = member.published.len();
-        member.published.retain(|track| mids.contains(&track.mid));
-        if member.published.len() != before {
-            self.changed.insert(id);
-        }
+        let tracks = &link.media.tracks;
+        member.published.retain(|known| tracks.iter().any(|track| track.id == known.track));
         self.tell(vec![id], re, ServerMessage::Answer(answer));
-        self.unsettled = true;
+        self.unsettle(id);
     }
 
     fn watch(&mut self, session: SessionId, slots: Vec<AnsweredSlot>, target: Target) {
@@ -258,10 +266,9 @@ impl Room {
             return;
         }
         if let Some((id, member)) = self.member_of(session) {
-            member.link = None;
-            member.media_lost = Some(now);
+            member.disconnect(now);
             self.refuse(id, None, (ErrorCode::Media, MEDIA_LOST.to_owned()));
-            self.unsettled = true;
+            self.unsettle(id);
         } else if let Some(air) = self.stream.ended(session) {
             self.gone.push(air);
             self.unsettled = true;
@@ -283,8 +290,9 @@ impl Room {
     /// Tells a client from which frame on a slot shows its new track: until then it shows the old one.
     fn began(&mut self, session: SessionId, slot: usize, track: TrackId, timestamp: u32) {
         let Some((id, member)) = self.member_of(session) else { return };
-        let link = member.link.as_ref();
-        let shown = link.and_then(|link| link.media.slots.get(slot).zip(link.shown.get(slot)));
+        let Some(link) = &member.link else { return };
+        let place = link.place(slot);
+        let shown = place.and_then(|place| link.media.slots.get(place).zip(link.shown.get(place)));
         if let Some((slot, shown)) = shown.filter(|(_, shown)| shown.forwarded() == Some(track)) {
             let bind = vec![server::Binding { from: Some(timestamp), ..shown.binding(&slot.mid) }];
             self.tell(vec![id], None, ServerMessage::Slots(Slots { bind }));

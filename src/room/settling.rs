@@ -18,12 +18,14 @@ impl Room {
     pub(super) fn settle(&mut self, now: Instant) {
         self.unsettled = false;
         let catalog = self.catalog();
-        self.speakers
-            .retain(|track| catalog.get(&track).is_some_and(|known| known.connected && !known.muted));
+        let is_there = |track| catalog.contains_key(&track);
+        let is_heard = |track| catalog.get(&track).is_some_and(Known::flows);
+        self.speakers.retain(is_there, is_heard);
+        let voices = plan::voices(&catalog, &self.speakers);
         let mut told = Vec::new();
         for (id, member) in &mut self.members {
             let Some(link) = &mut member.link else { continue };
-            let shown = plan::participant(*id, link, &member.view, &catalog, &self.speakers);
+            let shown = plan::participant(*id, link, &member.view, &catalog, &voices);
             let before = std::mem::replace(&mut link.shown, shown);
             let bind = differences(link.session(), &link.media.slots, &before, &link.shown, &mut self.out);
             if !bind.is_empty() && member.socket_lost.is_none() {
@@ -35,7 +37,7 @@ impl Room {
         }
         let mut viewers = std::mem::take(&mut self.viewers);
         let mut out = std::mem::take(&mut self.out);
-        viewers.settle(|target| self.shown(target), &mut out);
+        viewers.settle(|target| self.shown(&catalog, target), &mut out);
         (self.viewers, self.out) = (viewers, out);
         self.tell_wanted(now);
         self.tell_speakers(&catalog);
@@ -65,46 +67,39 @@ impl Room {
     }
 
     /// The tracks that a viewer with this target sees now.
-    pub(super) fn shown(&self, target: Target) -> Vec<Offered> {
+    pub(super) fn shown(&self, catalog: &Catalog, target: Target) -> Vec<Offered> {
         match target {
             Target::Stream { .. } if self.is_live() => self.stream.offered(),
             Target::Stream { members: false } => Vec::new(),
             Target::Stream { members: true } | Target::Speaker => {
-                self.floor().map(|id| self.offered_by(id)).unwrap_or_default()
+                self.floor(catalog).map(|id| offered_by(catalog, id)).unwrap_or_default()
             }
-            Target::Participant(id) => self.offered_by(id),
+            Target::Participant(id) => offered_by(catalog, id),
             Target::Track(track) => {
-                let known =
-                    self.catalog().get(&track).copied().filter(|known| known.connected && !known.muted);
-                known.map(|known| offered(track, &known)).into_iter().collect()
+                let known = catalog.get(&track).filter(|known| known.flows());
+                known.map(|known| offered(track, known)).into_iter().collect()
             }
         }
     }
 
     /// Whoever has the floor; as long as nobody spoke, somebody who can be seen.
-    fn floor(&self) -> Option<ParticipantId> {
-        let catalog = self.catalog();
+    fn floor(&self, catalog: &Catalog) -> Option<ParticipantId> {
         let speaker = self.speakers.floor().and_then(|track| catalog.get(&track)).map(|known| known.owner);
         let seen = || {
-            let live = |known: &&Known| known.connected && !known.muted;
-            let mut shown = catalog.values().filter(live);
+            let mut shown = catalog.values().filter(|known| known.flows());
             shown.clone().find(|known| known.source.kind() == MediaKind::Video).or_else(|| shown.next())
         };
         speaker.or_else(|| seen().map(|known| known.owner))
     }
+}
 
-    /// What can be seen and heard of a participant: the screen before the camera, the voice before other sound.
-    fn offered_by(&self, id: ParticipantId) -> Vec<Offered> {
-        let catalog = self.catalog();
-        let mut tracks: Vec<_> = catalog
-            .iter()
-            .filter(|(_, known)| known.owner == id && known.connected && !known.muted)
-            .collect();
-        tracks.sort_by_key(|(track, known)| {
-            (known.source != Source::Screen, known.source == Source::ScreenAudio, **track)
-        });
-        tracks.into_iter().map(|(track, known)| offered(*track, known)).collect()
-    }
+/// What can be seen and heard of a participant: the screen before the camera, the voice before other sound.
+fn offered_by(catalog: &Catalog, id: ParticipantId) -> Vec<Offered> {
+    let mut tracks: Vec<_> = catalog.iter().filter(|(_, known)| known.owner == id && known.flows()).collect();
+    tracks.sort_by_key(|(track, known)| {
+        (known.source != Source::Screen, known.source == Source::ScreenAudio, **track)
+    });
+    tracks.into_iter().map(|(track, known)| offered(*track, known)).collect()
 }
 
 fn offered(track: TrackId, known: &Known) -> Offered {

@@ -46,12 +46,12 @@ impl Speakers {
         self.give_floor(now);
     }
 
-    /// Keeps only those tracks that are there and not muted.
-    pub(super) fn retain(&mut self, keep: impl Fn(TrackId) -> bool) {
-        self.voices.retain(|track, _| keep(*track));
-        self.order.retain(|track| keep(*track));
-        self.floor = self.floor.filter(|holder| keep(*holder));
-        self.rival = self.rival.filter(|(rival, _)| keep(*rival));
+    /// Keeps only those tracks that can be heard. Who has the floor keeps it when muted, until somebody else speaks.
+    pub(super) fn retain(&mut self, is_there: impl Fn(TrackId) -> bool, is_heard: impl Fn(TrackId) -> bool) {
+        self.voices.retain(|track, _| is_heard(*track));
+        self.order.retain(|track| is_heard(*track));
+        self.floor = self.floor.filter(|holder| is_there(*holder));
+        self.rival = self.rival.filter(|(rival, _)| is_heard(*rival));
     }
 
     /// All tracks that were heard so far, the loudest first.
@@ -157,7 +157,7 @@ mod tests {
         speakers.hear(at(start, 400), &[level(A, 0), level(C, 40)]);
         assert_eq!(speakers.order(), [C, A, B]);
         assert_eq!(speakers.audible().count(), 1);
-        speakers.retain(|track| track != C);
+        speakers.retain(|track| track != C, |track| track != C);
         assert_eq!(speakers.order(), [A, B]);
     }
 

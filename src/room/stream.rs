@@ -38,10 +38,9 @@ impl Stream {
     /// A publisher's connection came up: it is on air. `None` for somebody else's session, else whom it replaces.
     pub(super) fn connected(&mut self, session: SessionId) -> Option<Option<SessionId>> {
         let (participant, _) = self.publishers.get(&session)?;
-        let before = self.on_air.filter(|before| before.session != session);
-        let participant = before.map_or(*participant, |before| before.participant);
-        self.on_air = Some(OnAir { participant, session });
-        let before = before.map(|before| before.session);
+        let participant = self.on_air.map_or(*participant, |before| before.participant);
+        let before = self.on_air.replace(OnAir { participant, session });
+        let before = before.map(|before| before.session).filter(|before| *before != session);
         if let Some(before) = before {
             self.publishers.remove(&before);
         }

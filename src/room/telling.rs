@@ -46,17 +46,24 @@ impl Room {
         if !peers.is_empty() {
             self.tell(vec![id], None, ServerMessage::Quality(Quality { peers }));
         }
+        self.tell_unwanted(id);
     }
 
-    /// Tells the others who came, changed and left.
-    pub(super) fn tell_changes(&mut self) {
+    /// Tells the others who came and changed.
+    pub(super) fn tell_changed(&mut self) {
         for id in std::mem::take(&mut self.changed) {
-            let peer = self.members.get(&id).map(|member| member.peer(id));
-            let stream = || self.stream.peer().filter(|peer| peer.id == id);
-            let Some(peer) = peer.or_else(stream) else { continue };
+            let news = match self.members.get_mut(&id) {
+                Some(member) => member.news(id),
+                None => self.stream.peer().filter(|peer| peer.id == id),
+            };
+            let Some(peer) = news else { continue };
             let others = self.with_sockets(Some(id));
             self.tell(others, None, ServerMessage::Peers(Peers { set: vec![peer], gone: Vec::new() }));
         }
+    }
+
+    /// Tells the others who left.
+    pub(super) fn tell_gone(&mut self) {
         let gone = std::mem::take(&mut self.gone);
         if !gone.is_empty() {
             let all = self.with_sockets(None);
@@ -80,7 +87,33 @@ impl Room {
             let known = catalog.get(&track).filter(|known| known.source != Source::ScreenAudio)?;
             Some((known.owner, level))
         });
-        voices.take(MOST_SPEAKERS).collect()
+        let mut speaking: Vec<(ParticipantId, AudioLevel)> = Vec::with_capacity(MOST_SPEAKERS);
+        for (owner, level) in voices {
+            if speaking.len() < MOST_SPEAKERS && speaking.iter().all(|(known, _)| *known != owner) {
+                speaking.push((owner, level));
+            }
+        }
+        speaking
+    }
+
+    /// Tells the others what a participant publishes now, and itself what it is to send of it.
+    pub(super) fn published_anew(&mut self, id: ParticipantId, wanted: Vec<String>) {
+        if !wanted.is_empty() {
+            let tracks = wanted.into_iter().map(|mid| Wanted { mid, wanted: true }).collect();
+            self.tell(vec![id], None, ServerMessage::Want(Want { tracks }));
+        }
+        self.sync_mutes(id);
+    }
+
+    /// Tells a participant which of its pictures nobody watches. All others count as wanted.
+    fn tell_unwanted(&mut self, id: ParticipantId) {
+        let Some(member) = self.members.get(&id) else { return };
+        let Some(link) = &member.link else { return };
+        let unwanted = member.published.iter().filter(|track| link.unwanted.contains(&track.track));
+        let tracks: Vec<_> = unwanted.map(|track| Wanted { mid: track.mid.clone(), wanted: false }).collect();
+        if !tracks.is_empty() {
+            self.tell(vec![id], None, ServerMessage::Want(Want { tracks }));
+        }
     }
 
     /// Tells publishers which of their pictures are watched.
@@ -91,6 +124,7 @@ impl Room {
             slots.filter_map(Shown::forwarded).chain(self.viewers.bound()).collect();
         let mut told = Vec::new();
         for (id, member) in &mut self.members {
+            let Some(link) = &mut member.link else { continue };
             let mut tracks = Vec::new();
             let video = member.published.iter_mut().filter(|track| track.source.kind() == MediaKind::Video);
             for track in video {
@@ -99,8 +133,12 @@ impl Room {
                 let wanted = is_watched || now.saturating_duration_since(since) < UNWANTED_AFTER;
                 track.unwatched = track.unwatched.filter(|_| !is_watched);
                 // A picture that nobody watches yet is sent until the time is over, one that was given up is not.
-                if wanted != track.wanted && (is_watched || !wanted) {
-                    track.wanted = wanted;
+                let changed = if is_watched {
+                    link.unwanted.remove(&track.track)
+                } else {
+                    !wanted && link.unwanted.insert(track.track)
+                };
+                if changed {
                     tracks.push(Wanted { mid: track.mid.clone(), wanted });
                 }
             }

@@ -35,6 +35,12 @@ pub(super) struct Offered {
     pub(super) format: Format,
 }
 
+impl Offered {
+    fn sent(&self) -> (TrackId, Format) {
+        (self.track, self.format)
+    }
+}
+
 /// The viewers.
 #[derive(Debug, Default)]
 pub(super) struct Viewers(BTreeMap<SessionId, Viewer>);
@@ -71,13 +77,18 @@ impl Viewers {
 
     /// Binds what each shall see now.
     pub(super) fn settle(&mut self, shown: impl Fn(Target) -> Vec<Offered>, out: &mut Vec<Action>) {
+        // Most viewers of a room want to see the same.
+        let mut same: Option<(Target, Vec<(TrackId, Format)>)> = None;
         for (session, viewer) in &mut self.0 {
-            let tracks: Vec<_> =
-                shown(viewer.target).into_iter().map(|offered| (offered.track, offered.kind)).collect();
+            let (_, tracks) = match same.take().filter(|(target, _)| *target == viewer.target) {
+                Some(same) => same,
+                None => (viewer.target, shown(viewer.target).iter().map(Offered::sent).collect()),
+            };
             let bound = plan::viewer(&viewer.slots, &tracks);
-            for (slot, (track, before)) in bound.iter().zip(&viewer.bound).enumerate() {
+            same = Some((viewer.target, tracks));
+            for (slot, (track, before)) in viewer.slots.iter().zip(bound.iter().zip(&viewer.bound)) {
                 if track != before {
-                    out.push(Action::Bind { session: *session, slot, track: *track });
+                    out.push(Action::Bind { session: *session, slot: slot.index, track: *track });
                 }
             }
             viewer.bound = bound;
@@ -88,12 +99,21 @@ impl Viewers {
 /// Whether a viewer with these slots can be shown these tracks.
 ///
 /// # Errors
-/// When there are none, or it has no decoder for one that it has a slot for.
+/// When there are none, or it has slots for sound or pictures and no decoder for any of them.
 pub(super) fn check(slots: &[AnsweredSlot], tracks: &[Offered]) -> Result<(), WatchError> {
     if tracks.is_empty() {
         return Err(WatchError::NotLive);
     }
-    tracks.iter().try_for_each(|track| check_codec(track, slots))
+    for kind in [MediaKind::Audio, MediaKind::Video] {
+        let mut unfit =
+            tracks.iter().filter(|track| track.kind == kind).map(|track| check_codec(track, slots));
+        if let Some(Err(first)) = unfit.next()
+            && unfit.all(|outcome| outcome.is_err())
+        {
+            return Err(first);
+        }
+    }
+    Ok(())
 }
 
 /// A player that asked for sound only is not owed a picture; one that asked for a picture must get one.
