@@ -14,5 +14,7 @@ mod telling;
 mod requests;
 pub mod directory;
 pub mod control;
+#[cfg(test)]
+mod tests;
 
 pub use self::viewers::WatchError;
