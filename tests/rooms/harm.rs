@@ -53,7 +53,11 @@ async fn a_message_within_the_limit_passes() {
     let server = Running::start().await;
     let mut client = Client::join(&server, "team", "Ada").await;
     let longest = json!({"t": "ping", "ts": 1, "id": 7, "fill": ""}).to_string();
-    let fill = "x".repeat(usize::try_from(client.welcome["limits"]["message_bytes"].as_u64().expect("a number")).expect("it fits") - longest.len());
+    let fill = "x".repeat(
+        usize::try_from(client.welcome["limits"]["message_bytes"].as_u64().expect("a number"))
+            .expect("it fits")
+            - longest.len(),
+    );
     client.say(&json!({"t": "ping", "ts": 1, "id": 7, "fill": fill})).await;
     assert_eq!(client.hear("pong").await["re"], 7);
 }

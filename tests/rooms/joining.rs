@@ -15,7 +15,10 @@ async fn refused(client: &mut Client, re: Option<u32>) -> (String, Value) {
     let [error, bye] = &heard[..] else { panic!("{heard:?}") };
     assert_eq!((&error["t"], &error["re"]), (&json!("error"), &json!(re)), "{error}");
     assert!(error["message"].as_str().is_some_and(|text| text.len() > 10), "it says what to do: {error}");
-    assert_eq!((&bye["t"], &bye["code"], &bye["message"]), (&json!("bye"), &json!("refused"), &error["message"]));
+    assert_eq!(
+        (&bye["t"], &bye["code"], &bye["message"]),
+        (&json!("bye"), &json!("refused"), &error["message"])
+    );
     assert!(matches!(end, Frame::Close(Some(1000 | 1008))), "{end:?}");
     (error["code"].as_str().expect("a code").to_owned(), bye["retry_ms"].clone())
 }
@@ -47,7 +50,10 @@ async fn who_joins_learns_who_is_there_and_the_others_learn_of_it() {
     let bob = Client::join(&server, "team", "Bob").await;
     let peers = bob.welcome["peers"].as_array().expect("a list");
     let [peer] = &peers[..] else { panic!("{peers:?}") };
-    assert_eq!((&peer["id"], &peer["name"], &peer["kind"]), (&json!(ada.id()), &json!("Ada"), &json!("member")));
+    assert_eq!(
+        (&peer["id"], &peer["name"], &peer["kind"]),
+        (&json!(ada.id()), &json!("Ada"), &json!("member"))
+    );
     assert_eq!((&peer["state"], &peer["meta"]), (&json!("here"), &json!({"seat": 4})));
     assert_eq!((&peer["tracks"][0]["id"], &peer["tracks"][0]["source"]), (&track, &json!("camera")));
     let told = ada.hear("peers").await;
@@ -77,7 +83,11 @@ async fn a_join_that_is_no_good_is_refused_with_the_reason() {
         ("a name of 129 letters", json!({"room": "x".repeat(129)}), "room_name"),
         ("no offer", json!({"sdp": null}), "offer"),
         ("no SDP", json!({"sdp": "hello"}), "offer"),
-        ("a player's offer", json!({"sdp": offer("session/chromium-data-channel").replace("webrtc-datachannel", "x")}), "offer"),
+        (
+            "a player's offer",
+            json!({"sdp": offer("session/chromium-data-channel").replace("webrtc-datachannel", "x")}),
+            "offer",
+        ),
         ("an unknown token", json!({"resume": unknown}), "resume"),
         ("no token", json!({"resume": "x"}), "resume"),
         ("an unknown section", json!({"tracks": [{"mid": "99", "source": "mic"}]}), "not_found"),

@@ -18,17 +18,24 @@ async fn two_see_each_other_and_choose_whom() {
     ada.media.until_ten_more_of(2).await;
     bob.media.until_ten_more_of(1).await;
     let slot = ada.media.slots[0].clone();
-    let live = |bind: &serde_json::Value| bind["mid"] == slot && bind["track"] == of_bob && bind["from"].is_u64();
-    ada.client.until("from when on", |message| message["bind"].as_array().is_some_and(|all| all.iter().any(live))).await;
+    let live =
+        |bind: &serde_json::Value| bind["mid"] == slot && bind["track"] == of_bob && bind["from"].is_u64();
+    ada.client
+        .until("from when on", |message| message["bind"].as_array().is_some_and(|all| all.iter().any(live)))
+        .await;
 
     let carol = Participant::join(&server, "team", 3).await;
     let of_carol = carol.camera();
     ada.look_at(&of_carol).await;
     ada.media.until_ten_more_of(3).await;
     let peers = carol.client.welcome["peers"].as_array().expect("a list").clone();
-    let csrc = peers.iter().find(|peer| peer["id"] == bob.client.id()).expect("he is there")["tracks"][0]["csrc"].clone();
+    let csrc =
+        peers.iter().find(|peer| peer["id"] == bob.client.id()).expect("he is there")["tracks"][0]["csrc"]
+            .clone();
     ada.look_at(&of_bob).await;
-    ada.media.until("Bob again", |seen| seen.sources.get(&slot).is_some_and(|source| json!(source) == csrc)).await;
+    ada.media
+        .until("Bob again", |seen| seen.sources.get(&slot).is_some_and(|source| json!(source) == csrc))
+        .await;
 
     ada.client.ask_ok(&json!({"t": "view"})).await;
     bob.client.ask_ok(&json!({"t": "leave"})).await;

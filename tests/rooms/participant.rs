@@ -76,7 +76,8 @@ impl Offering {
         change.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
         let camera = change.add_media(MediaKind::Video, Direction::SendOnly, None, None, None);
         change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
-        let slots = [(); 2].map(|()| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
+        let slots =
+            [(); 2].map(|()| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
         change.add_channel("reliable".to_owned());
         change.add_channel_with_config(ChannelConfig {
             label: "lossy".to_owned(),

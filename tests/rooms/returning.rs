@@ -94,7 +94,11 @@ async fn coming_back_without_an_offer_keeps_the_media_running() {
     assert_eq!(welcome["peers"][0]["tracks"][0]["id"], of_bob, "{welcome}");
     assert!(welcome["slots"].as_array().is_some_and(|slots| slots.len() == 3), "{welcome}");
     let slots = back.hear("slots").await;
-    assert_eq!((&slots["bind"][0]["track"], &slots["bind"][0]["state"]), (&of_bob, &json!("live")), "{slots}");
+    assert_eq!(
+        (&slots["bind"][0]["track"], &slots["bind"][0]["state"]),
+        (&of_bob, &json!("live")),
+        "{slots}"
+    );
     bob.media.until_ten_more_of(1).await;
     ada_media.until_ten_more_of(2).await;
     assert!(!ada_media.seen().closed);
@@ -141,6 +145,8 @@ async fn a_resume_that_is_refused_can_be_tried_again() {
     wrong.say(&with(resume(&ada), &long)).await;
     assert_eq!(wrong.hear("error").await["code"], "too_large");
     assert_eq!(wrong.hear("bye").await["code"], "refused");
-    let back = Client::join_with(&server, &with(join("team"), &json!({"resume": ada.welcome["resume_token"]}))).await;
+    let back =
+        Client::join_with(&server, &with(join("team"), &json!({"resume": ada.welcome["resume_token"]})))
+            .await;
     assert_eq!(back.id(), ada.id());
 }

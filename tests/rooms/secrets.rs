@@ -39,7 +39,8 @@ async fn at_its_most_talkative_the_log_names_no_secret() {
         config.auth.room_keys = [("vault".to_owned(), key)].into();
     })
     .await;
-    let join = with(join("vault"), &json!({"key": "the-key-of-the-vault", "meta": {"private": "meta-of-ada"}}));
+    let join =
+        with(join("vault"), &json!({"key": "the-key-of-the-vault", "meta": {"private": "meta-of-ada"}}));
     let mut ada = Client::join_with(&server, &join).await;
     ada.ask_ok(&json!({"t": "send", "topic": "chat", "body": "between-us"})).await;
     ada.ask(&json!({"t": "offer", "sdp": "not-an-offer"})).await;
@@ -47,7 +48,11 @@ async fn at_its_most_talkative_the_log_names_no_secret() {
     ada.hear("error").await;
     let again = with(resume(&ada), &json!({"key": "the-key-of-the-vault"}));
     let back = Client::join_with(&server, &again).await;
-    for change in [json!({"key": "a-wrong-key"}), json!({"resume": "0123456789abcdef0123456789abcdef"}), json!({"sdp": "v=0\r\nx"})] {
+    for change in [
+        json!({"key": "a-wrong-key"}),
+        json!({"resume": "0123456789abcdef0123456789abcdef"}),
+        json!({"sdp": "v=0\r\nx"}),
+    ] {
         let mut refused = Client::connect(server.address).await;
         refused.say(&with(join.clone(), &change)).await;
         assert_eq!(refused.next().await["t"], "error");
@@ -59,11 +64,19 @@ async fn at_its_most_talkative_the_log_names_no_secret() {
     assert!(text.contains("vault") && text.contains("connected"), "it was listened to: {text}");
     let token = |client: &Client| client.welcome["resume_token"].as_str().expect("a text").to_owned();
     let mut secrets = vec![token(&ada), token(&back), token(&carol.client)];
-    let texts = ["the-key-of-the-vault", "a-wrong-key", "0123456789abcdef", "meta-of-ada", "between-us", "garbage-of-ada"];
+    let texts = [
+        "the-key-of-the-vault",
+        "a-wrong-key",
+        "0123456789abcdef",
+        "meta-of-ada",
+        "between-us",
+        "garbage-of-ada",
+    ];
     secrets.extend(texts.map(str::to_owned));
     for sdp in [&join["sdp"], &ada.welcome["sdp"], &carol.client.welcome["sdp"]] {
         let lines = sdp.as_str().expect("an SDP").lines();
-        let telling = lines.filter(|line| ["a=ice-pwd:", "a=fingerprint:"].iter().any(|name| line.starts_with(name)));
+        let telling =
+            lines.filter(|line| ["a=ice-pwd:", "a=fingerprint:"].iter().any(|name| line.starts_with(name)));
         secrets.extend(telling.filter_map(|line| Some(line.split_once(':')?.1.to_owned())));
     }
     secrets.extend(["a=".to_owned(), "v=0".to_owned()]);

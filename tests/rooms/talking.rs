@@ -20,7 +20,9 @@ async fn a_request_that_is_no_good_is_answered_and_the_connection_goes_on() {
     client.say(&json!({"t": "dance"})).await;
     let error = client.hear("error").await;
     assert_eq!((&error["code"], &error["re"]), (&json!("unknown_type"), &json!(null)), "{error}");
-    for text in ["hello", "{", "[]", "null", "{}", r#"{"t": "mute"}"#, r#"{"t": "ping", "id": "x"}"#, "\u{1f}"] {
+    for text in
+        ["hello", "{", "[]", "null", "{}", r#"{"t": "mute"}"#, r#"{"t": "ping", "id": "x"}"#, "\u{1f}"]
+    {
         client.say_text(text).await;
         let error = client.hear("error").await;
         assert_eq!((&error["code"], &error["re"]), (&json!("bad_message"), &json!(null)), "{text}: {error}");
@@ -42,7 +44,10 @@ async fn messages_reach_those_they_are_for() {
     ada.ask_ok(&json!({"t": "send", "to": [bob_id], "topic": "chat", "body": {"text": "for Bob"}})).await;
     ada.ask_ok(&json!({"t": "send", "topic": "chat", "body": "for all"})).await;
     let first = bob.hear("msg").await;
-    assert_eq!((&first["from"], &first["topic"], &first["body"]["text"]), (&ada_id, &json!("chat"), &json!("for Bob")));
+    assert_eq!(
+        (&first["from"], &first["topic"], &first["body"]["text"]),
+        (&ada_id, &json!("chat"), &json!("for Bob"))
+    );
     assert_eq!(bob.hear("msg").await["body"], "for all");
     assert_eq!(eve.hear("msg").await["body"], "for all", "and nothing before");
     bob.ask_ok(&json!({"t": "send", "body": [1]})).await;

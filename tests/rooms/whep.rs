@@ -55,7 +55,11 @@ async fn participants_are_shown_to_those_who_know_the_key() {
             let request = Request::sdp(format!("/whep/team{query}"), "v=0\r\n");
             let request = key.into_iter().fold(request, |request, key| request.with("Authorization", key));
             let reply = server.ask(&request).await;
-            assert_eq!((reply.status, reply.problem().as_deref()), (401, Some("room-key")), "{query} {key:?}");
+            assert_eq!(
+                (reply.status, reply.problem().as_deref()),
+                (401, Some("room-key")),
+                "{query} {key:?}"
+            );
             assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
         }
         let request = Request::sdp(format!("/whep/team{query}"), "v=0\r\n");
@@ -72,7 +76,8 @@ async fn a_stream_is_a_participant_of_the_room_of_its_name() {
     let is_stream = |message: &Value| message["set"][0]["kind"] == "stream";
     let told = ada.client.until("the stream", is_stream).await;
     let stream = &told["set"][0];
-    let picture = stream["tracks"].as_array().expect("a list").iter().find(|track| track["source"] == "stream");
+    let picture =
+        stream["tracks"].as_array().expect("a list").iter().find(|track| track["source"] == "stream");
     ada.look_at(&picture.expect("it has a picture")["id"]).await;
     ada.media.until_ten_more_of(2).await;
     assert_eq!(server.ask(&Request::new("DELETE", &publisher.path)).await.status, 200);
