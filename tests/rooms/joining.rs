@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice::config::RoomKey;
+use tokio::time::Instant;
 
 use crate::client::{Client, join, with};
 use crate::message::Request;
@@ -83,11 +84,6 @@ async fn a_join_that_is_no_good_is_refused_with_the_reason() {
         ("a name of 129 letters", json!({"room": "x".repeat(129)}), "room_name"),
         ("no offer", json!({"sdp": null}), "offer"),
         ("no SDP", json!({"sdp": "hello"}), "offer"),
-        (
-            "a player's offer",
-            json!({"sdp": offer("session/chromium-data-channel").replace("webrtc-datachannel", "x")}),
-            "offer",
-        ),
         ("an unknown token", json!({"resume": unknown}), "resume"),
         ("no token", json!({"resume": "x"}), "resume"),
         ("an unknown section", json!({"tracks": [{"mid": "99", "source": "mic"}]}), "not_found"),
@@ -198,6 +194,15 @@ async fn a_full_room_and_a_full_server_say_so_and_when_to_come_back() {
         assert!(rest.len() < 12, "the server takes more than its limit");
     };
     assert_eq!((&refused_with["code"], &refused_with["retry_ms"]), (&json!("refused"), &json!(30_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_sent_away() {
+    let server = Running::start().await;
+    let began = Instant::now();
+    let mut client = Client::connect(server.address).await;
+    assert_eq!(refused(&mut client, None).await.0, "order");
+    assert!((4..10).contains(&began.elapsed().as_secs()), "after {:?}", began.elapsed());
 }
 
 #[tokio::test]

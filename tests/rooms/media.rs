@@ -36,9 +36,6 @@ async fn two_see_each_other_and_choose_whom() {
     ada.media
         .until("Bob again", |seen| seen.sources.get(&slot).is_some_and(|source| json!(source) == csrc))
         .await;
-
-    ada.client.ask_ok(&json!({"t": "view"})).await;
-    bob.client.ask_ok(&json!({"t": "leave"})).await;
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Goodbyes, broken connections, and coming back.
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::client::{Client, join, resume, with};
 use crate::message::Request;
 use crate::participant::{Offering, Participant};
 use crate::running::Running;
-use crate::socket::Frame;
+use crate::socket::{Frame, PONG};
 
 #[tokio::test]
 async fn a_goodbye_is_heard_at_once() {
@@ -149,4 +150,20 @@ async fn a_resume_that_is_refused_can_be_tried_again() {
         Client::join_with(&server, &with(join("team"), &json!({"resume": ada.welcome["resume_token"]})))
             .await;
     assert_eq!(back.id(), ada.id());
+}
+
+/// Only the clock of sockets is paused: rooms and media go by the real one.
+#[tokio::test(start_paused = true)]
+async fn who_answers_pings_may_be_quiet_for_long_and_who_does_not_is_cut_off() {
+    let server = Running::start().await;
+    let mut quiet = Client::join(&server, "team", "Ada").await;
+    for _ in 0..20 {
+        assert!(quiet.socket.hear_ping().await);
+        quiet.socket.write(PONG, b"").await.expect("it is open");
+    }
+    assert_eq!(quiet.ask(&json!({"t": "ping"})).await["t"], "pong");
+
+    let began = Instant::now();
+    while quiet.socket.hear_ping().await {}
+    assert!((20..60).contains(&began.elapsed().as_secs()), "after {:?}", began.elapsed());
 }

@@ -110,6 +110,17 @@ impl Socket {
         }
     }
 
+    /// Waits for a ping and does not answer it. `false` when the connection ends before.
+    pub(crate) async fn hear_ping(&mut self) -> bool {
+        loop {
+            let frame = timeout(PATIENCE, self.read_frame()).await.expect("no ping comes, and no end");
+            let Ok((opcode, _)) = frame else { return false };
+            if opcode == PING {
+                return true;
+            }
+        }
+    }
+
     async fn read_frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let first = self.stream.read_u8().await?;
         assert_eq!(first & 0xf0, 0x80, "this server writes each message as one frame");
