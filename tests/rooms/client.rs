@@ -132,6 +132,16 @@ impl Client {
         self.until(&format!("{id} is {state}"), told).await;
     }
 
+    /// Waits until it has seen all of them in a state, in whatever order.
+    pub(crate) async fn sees_all(&mut self, mut ids: Vec<String>, state: &str) {
+        while !ids.is_empty() {
+            let message = self.hear("peers").await;
+            for peer in message["set"].as_array().into_iter().flatten() {
+                ids.retain(|id| peer["id"] != id.as_str() || peer["state"] != state);
+            }
+        }
+    }
+
     /// Waits until somebody is gone.
     pub(crate) async fn misses(&mut self, id: &str) {
         let told = |message: &Value| message["gone"].as_array().is_some_and(|gone| gone.contains(&json!(id)));

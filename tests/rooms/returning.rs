@@ -38,15 +38,17 @@ async fn a_goodbye_is_heard_at_once() {
 async fn any_other_end_is_a_broken_connection() {
     let server = Running::start().await;
     let mut bob = Client::join(&server, "team", "Bob").await;
+    let mut broken = Vec::new();
     for end in [None, Some(1011), Some(4000)] {
         let mut ada = Client::join(&server, "team", "Ada").await;
         ada.socket.close(end).await;
-        bob.sees(ada.id(), "reconnecting").await;
+        broken.push(ada.id().to_owned());
     }
     let ada = Client::join(&server, "team", "Ada").await;
     let (id, come_back) = (ada.id().to_owned(), resume(&ada));
     ada.socket.reset();
-    bob.sees(&id, "reconnecting").await;
+    broken.push(id.clone());
+    bob.sees_all(broken, "reconnecting").await;
 
     let back = Client::join_with(&server, &come_back).await;
     assert_eq!((back.id(), &back.welcome["resumed"]), (id.as_str(), &json!(true)));
