@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::client::{Client, join, with};
 use crate::message::Request;
 use crate::offer;
+use crate::participant::Offering;
 use crate::running::Running;
 use crate::socket::{BINARY, Frame, Socket, TEXT};
 
@@ -214,13 +215,17 @@ async fn a_plain_get_is_told_to_upgrade() {
 }
 
 #[tokio::test]
-async fn a_hundred_joins_one_after_the_other() {
+async fn a_room_fills_up_and_everybody_knows_everybody() {
+    const CROWD: usize = 40;
     let server = Running::with(|config| config.limits.sessions = 1_000).await;
-    let began = std::time::Instant::now();
+    let offer = Offering::new().await.sdp;
     let mut clients = Vec::new();
-    for number in 0..100 {
-        clients.push(Client::join(&server, "team", &number.to_string()).await);
+    for number in 0..CROWD {
+        let join = with(join("team"), &json!({"name": number.to_string(), "sdp": offer}));
+        let client = Client::join_with(&server, &join).await;
+        assert_eq!(client.welcome["peers"].as_array().map(Vec::len), Some(number));
+        clients.push(client);
     }
-    println!("100 joins took {:?}", began.elapsed());
-    assert_eq!(clients[99].welcome["peers"].as_array().map(Vec::len), Some(99));
+    let ids = clients.iter().skip(1).map(|client| client.id().to_owned()).collect();
+    clients[0].sees_all(ids, "here").await;
 }
