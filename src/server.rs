@@ -25,6 +25,7 @@ use crate::signal::app::App;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::peer::Peer;
+use crate::signal::websocket::Open;
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
@@ -105,6 +106,7 @@ impl Server {
             public_url: config.http.public_url.clone(),
             mint: Mint::default(),
             answering: Answering::default(),
+            websockets: Open::default(),
             exporter,
             http_metrics,
         };
@@ -189,7 +191,11 @@ impl Server {
         tracing::info!(sessions = self.app.control.directory().sessions(), "stopping");
         stopping.send_replace(true);
         self.app.control.stop(GOODBYE).await;
-        let rest = async { while servers.join_next().await.is_some() {} };
+        // An upgraded connection is none of HTTP's any more, so that the listeners do not wait for it.
+        let rest = async {
+            self.app.websockets.none().await;
+            while servers.join_next().await.is_some() {}
+        };
         if tokio::time::timeout(LAST_REQUESTS, rest).await.is_err() {
             tracing::info!("connections that were still open are cut");
         }

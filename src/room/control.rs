@@ -397,17 +397,19 @@ impl Control {
         for participant in to {
             if !self.directory.tell(*participant, text.clone()) {
                 tracing::info!(%participant, "does not read its WebSocket; closing it");
-                self.unseat(*participant);
+                if let Some(outbox) = self.unseat(*participant) {
+                    say_too_slow(outbox);
+                }
             }
         }
     }
 
     /// Closes a WebSocket whose participant may come back.
-    fn unseat(&self, participant: ParticipantId) {
-        if let Some(outbox) = self.directory.unseat(participant) {
-            let event = Event::SocketLost(participant);
-            self.carry_out(self.directory.handle(Instant::now(), &outbox.seat.room, event));
-        }
+    fn unseat(&self, participant: ParticipantId) -> Option<Outbox> {
+        let outbox = self.directory.unseat(participant)?;
+        let event = Event::SocketLost(participant);
+        self.carry_out(self.directory.handle(Instant::now(), &outbox.seat.room, event));
+        Some(outbox)
     }
 
     /// Ends all sessions, waiting for the goodbyes at most `patience`.
@@ -423,6 +425,15 @@ fn say_bye(outbox: &Outbox, code: ByeCode, message: &str, retry_ms: Option<u32>)
     let bye = ServerMessage::Bye(Bye { code, message: message.to_owned(), retry_ms });
     // A queue that is full belongs to a client that does not read: it sees the end of the connection.
     let _ = outbox.sender.try_send(text(&Reply { re: None, message: bye }));
+}
+
+/// Tells a client that did not read why it was left behind, should it ever read again. Its queue is full, so that the
+/// words wait for room in it; the WebSocket gives up by itself on a client that takes nothing.
+fn say_too_slow(outbox: Outbox) {
+    let message = "This client did not read what it was sent. Resume.".to_owned();
+    let bye = ServerMessage::Bye(Bye { code: ByeCode::TooSlow, message, retry_ms: Some(0) });
+    let text = text(&Reply { re: None, message: bye });
+    tokio::spawn(async move { outbox.sender.send(text).await });
 }
 
 /// A message as it is sent. Whatever is made of these types can be written as JSON.

@@ -137,13 +137,9 @@ impl Room {
         let Entry { participant: id, name, meta, media, tracks, request, mut welcome } = entry;
         welcome.resumed = self.members.contains_key(&id);
         if let Err(refusal) = self.enter(id, name.as_deref(), meta, media, &tracks) {
-            let message = refusal.1.clone();
+            let bye = Bye { code: ByeCode::Refused, message: refusal.1.clone(), retry_ms: None };
             self.refuse(id, request, refusal);
-            self.tell(
-                vec![id],
-                None,
-                ServerMessage::Bye(Bye { code: ByeCode::Refused, message, retry_ms: None }),
-            );
+            self.tell(vec![id], None, ServerMessage::Bye(bye));
             self.out.push(Action::HangUp(id));
             if !welcome.resumed {
                 self.out.push(Action::Forget(id));

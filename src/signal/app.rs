@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answering::Answering;
 use super::mint::Mint;
+use super::websocket::Open;
 use crate::config::{AuthConfig, PublicUrl};
 use crate::metrics::exporter::Exporter;
 use crate::metrics::http::HttpMetrics;
@@ -24,6 +25,8 @@ pub struct App {
     pub mint: Mint,
     /// Offers that are being answered.
     pub answering: Answering,
+    /// WebSockets that are open.
+    pub websockets: Open,
     /// The metrics page.
     pub exporter: Exporter,
     /// Counts of HTTP requests.

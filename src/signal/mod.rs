@@ -11,7 +11,7 @@ mod whep;
 mod resource;
 mod rate;
 mod joining;
-mod websocket;
+pub mod websocket;
 mod pages;
 mod layers;
 mod admin;

@@ -9,8 +9,8 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::mpsc;
-use tokio::time::{interval, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::app::App;
 use super::error::Problem;
@@ -27,8 +27,45 @@ use crate::room::event::Event;
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// How many pings may stay without any sign of life.
 const SILENT_PINGS: u32 = 2;
+/// How long a client may take to answer the end of its connection. Until then what it still sends is read: a socket that
+/// is closed on unread bytes resets the connection, and then the client may never see why it was ended.
+const PART_WITHIN: Duration = Duration::from_secs(1);
+/// How much is read from a socket at once. Every connection holds that much; only offers are longer.
+const READ_BUFFER: usize = 8 * 1024;
+/// When a client that sent too much may come back, in milliseconds.
+const RETRY_FLOOD: u32 = 10_000;
 /// What a message costs of the client's budget: an offer is work for the media thread, the rest is not.
 const OFFER_COST: u32 = 10;
+
+const NOT_TEXT: &str = "Messages are text frames.";
+
+/// The WebSockets that are open.
+#[derive(Debug, Default)]
+pub struct Open(watch::Sender<usize>);
+
+/// One of them, until this is dropped.
+struct Counted(Arc<App>);
+
+impl Open {
+    /// Waits until there are none.
+    pub async fn none(&self) {
+        // The sender is here, so that the wait ends with what it waits for.
+        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
+    }
+}
+
+impl Counted {
+    fn new(app: Arc<App>) -> Self {
+        app.websockets.0.send_modify(|open| *open += 1);
+        Self(app)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.websockets.0.send_modify(|open| *open -= 1);
+    }
+}
 
 /// `GET /ws`
 pub(super) async fn open(
@@ -43,36 +80,52 @@ pub(super) async fn open(
             .with(header::UPGRADE, "websocket")
     })?;
     let is_local = peer.is_local(&headers);
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
+    let upgrade =
+        upgrade.read_buffer_size(READ_BUFFER).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
     Ok(upgrade.on_upgrade(move |socket| serve(app, socket, is_local)))
 }
 
 async fn serve(app: Arc<App>, mut socket: WebSocket, is_local: bool) {
-    match timeout(JOIN_WITHIN, first(&mut socket)).await {
-        Ok(Some(Ok(request))) => match joining::join(&app, request, is_local).await {
-            Ok((seat, outbox)) => Client::new(app, socket, seat, outbox).run().await,
-            Err(refused) => turn_away(socket, refused).await,
+    let _counted = Counted::new(app.clone());
+    let refused = match timeout(JOIN_WITHIN, first(&mut socket)).await {
+        Ok(First::Request(request)) => match joining::join(&app, *request, is_local).await {
+            Ok((seat, outbox)) => return Client::new(app, socket, seat, outbox).run().await,
+            Err(refused) => refused,
         },
-        Ok(Some(Err(refused))) => turn_away(socket, refused).await,
-        Ok(None) => {}
+        Ok(First::Refused(error)) => Refused::new(None, ErrorCode::BadMessage, error),
+        Ok(First::Gone) => return linger(socket).await,
+        Ok(First::Broken) => return part(socket, &[], close_code::POLICY).await,
         Err(_) => {
             let message = format!("The first message is a join, within {} s.", JOIN_WITHIN.as_secs());
-            turn_away(socket, Refused::new(None, ErrorCode::Order, message)).await;
+            Refused::new(None, ErrorCode::Order, message)
         }
-    }
+    };
+    turn_away(socket, refused).await;
 }
 
-/// The first message. `None` when the client goes away before it.
-async fn first(socket: &mut WebSocket) -> Option<Result<Request, Refused>> {
+/// How a connection begins.
+enum First {
+    Request(Box<Request>),
+    /// It is no message.
+    Refused(String),
+    /// The client went away.
+    Gone,
+    /// The connection broke, or the client broke the rules of WebSockets.
+    Broken,
+}
+
+async fn first(socket: &mut WebSocket) -> First {
     loop {
-        match socket.recv().await? {
-            Ok(Message::Text(text)) => {
-                let parsed = parse(&text);
-                return Some(parsed.map_err(|error| Refused::new(None, ErrorCode::BadMessage, error)));
-            }
-            Ok(Message::Ping(_) | Message::Pong(_)) => {}
-            Ok(Message::Binary(_) | Message::Close(_)) | Err(_) => return None,
-        }
+        return match socket.recv().await {
+            Some(Ok(Message::Text(text))) => match parse(&text) {
+                Ok(request) => First::Request(Box::new(request)),
+                Err(error) => First::Refused(error),
+            },
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            Some(Ok(Message::Binary(_))) => First::Refused(NOT_TEXT.to_owned()),
+            Some(Ok(Message::Close(_))) | None => First::Gone,
+            Some(Err(_)) => First::Broken,
+        };
     }
 }
 
@@ -81,27 +134,36 @@ fn parse(text: &str) -> Result<Request, String> {
         .map_err(|error| format!("This is not a message of the room protocol: {error}."))
 }
 
-async fn turn_away(mut socket: WebSocket, refused: Refused) {
+async fn turn_away(socket: WebSocket, refused: Refused) {
     let Refused { re, code, message, retry_ms } = refused;
     tracing::info!(?code, "not let in");
     let bye = Bye { code: ByeCode::Refused, message: message.clone(), retry_ms };
-    let replies = [
+    let words = [
         Reply { re, message: ServerMessage::Error(Error { code, message }) },
         Reply { re: None, message: ServerMessage::Bye(bye) },
     ];
-    let goodbye = async {
-        for reply in replies {
-            let text = serde_json::to_string(&reply).unwrap_or_default();
-            socket.send(Message::text(text)).await?;
-        }
-        socket.send(closing(close_code::POLICY)).await
-    };
-    // A client that does not take it is not owed more.
-    let _ = timeout(WRITE_WITHIN, goodbye).await;
+    part(socket, &words, close_code::POLICY).await;
 }
 
-fn closing(code: u16) -> Message {
-    Message::Close(Some(CloseFrame { code, reason: "".into() }))
+/// Says the last words, and ends a connection.
+async fn part(mut socket: WebSocket, words: &[Reply], code: u16) {
+    let goodbye = async {
+        for reply in words {
+            let text = serde_json::to_string(reply).unwrap_or_default();
+            socket.send(Message::text(text)).await?;
+        }
+        socket.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await
+    };
+    // A client that does not take it is not owed more.
+    if let Ok(Ok(())) = timeout(WRITE_WITHIN, goodbye).await {
+        linger(socket).await;
+    }
+}
+
+/// Reads on until the client has ended the connection too, and answers its close frame.
+async fn linger(mut socket: WebSocket) {
+    let ended = async { while let Some(Ok(_)) = socket.recv().await {} };
+    let _ = timeout(PART_WITHIN, ended).await;
 }
 
 /// A participant's WebSocket that has joined.
@@ -118,10 +180,14 @@ struct Client {
 enum End {
     /// The client said goodbye.
     Left,
-    /// The connection broke.
+    /// The client ended it in another way.
     Lost,
-    /// The server ended it.
-    Closed(u16),
+    /// The server hung up, and has said why.
+    Over,
+    /// The client broke the rules of WebSockets, or its connection broke.
+    Broken,
+    /// The client asked too much for too long.
+    Flooded,
 }
 
 impl Client {
@@ -131,6 +197,7 @@ impl Client {
 
     async fn run(mut self) {
         let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
         let end = loop {
             let step = tokio::select! {
@@ -142,15 +209,26 @@ impl Client {
                 break end;
             }
         };
+        self.end(end).await;
+    }
+
+    async fn end(self, end: End) {
+        let Self { app, socket, seat, .. } = self;
+        if matches!(end, End::Left) {
+            let bye = Bye { code: ByeCode::Left, message: "You left.".to_owned(), retry_ms: None };
+            app.control.hear(&seat, Event::Leave(seat.participant, bye));
+        } else {
+            app.control.socket_lost(&seat);
+        }
         match end {
-            End::Left => {
-                let bye = Bye { code: ByeCode::Left, message: "You left.".to_owned(), retry_ms: None };
-                self.app.control.hear(&self.seat, Event::Leave(self.seat.participant, bye));
-            }
-            End::Lost => self.app.control.socket_lost(&self.seat),
-            End::Closed(code) => {
-                self.app.control.socket_lost(&self.seat);
-                let _ = timeout(WRITE_WITHIN, self.socket.send(closing(code))).await;
+            End::Left | End::Lost => linger(socket).await,
+            End::Over => part(socket, &[], close_code::NORMAL).await,
+            End::Broken => part(socket, &[], close_code::POLICY).await,
+            End::Flooded => {
+                let message = "Too many messages for too long.".to_owned();
+                let bye = Bye { code: ByeCode::Rate, message, retry_ms: Some(RETRY_FLOOD) };
+                let words = [Reply { re: None, message: ServerMessage::Bye(bye) }];
+                part(socket, &words, close_code::POLICY).await;
             }
         }
     }
@@ -164,22 +242,23 @@ impl Client {
                 let is_goodbye = matches!(code, close_code::NORMAL | close_code::AWAY);
                 ControlFlow::Break(if is_goodbye { End::Left } else { End::Lost })
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => self.spend(1, None),
-            Some(Ok(Message::Binary(_))) => {
-                self.complain(None, ErrorCode::BadMessage, "Messages are text frames.");
-                self.spend(1, None)
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                if self.rate.take(Instant::now(), 1) {
+                    ControlFlow::Continue(())
+                } else {
+                    self.overspent(None)
+                }
             }
-            None | Some(Err(_)) => ControlFlow::Break(End::Lost),
+            Some(Ok(Message::Binary(_))) => self.no_message(NOT_TEXT),
+            None => ControlFlow::Break(End::Lost),
+            Some(Err(_)) => ControlFlow::Break(End::Broken),
         }
     }
 
     fn request(&mut self, text: &str) -> ControlFlow<End> {
         let request = match parse(text) {
             Ok(request) => request,
-            Err(error) => {
-                self.complain(None, ErrorCode::BadMessage, &error);
-                return self.spend(1, None);
-            }
+            Err(error) => return self.no_message(&error),
         };
         let cost = if matches!(request.message, ClientMessage::Offer(_)) { OFFER_COST } else { 1 };
         let (id, message) = (request.id, request.message);
@@ -191,15 +270,19 @@ impl Client {
         self.overspent(id)
     }
 
-    /// Takes something that is no request off the client's budget.
-    fn spend(&mut self, cost: u32, id: Option<u32>) -> ControlFlow<End> {
-        if self.rate.take(Instant::now(), cost) { ControlFlow::Continue(()) } else { self.overspent(id) }
+    /// Something came that is no message of the protocol.
+    fn no_message(&mut self, error: &str) -> ControlFlow<End> {
+        if !self.rate.take(Instant::now(), 1) {
+            return self.overspent(None);
+        }
+        self.complain(None, ErrorCode::BadMessage, error);
+        ControlFlow::Continue(())
     }
 
     fn overspent(&mut self, id: Option<u32>) -> ControlFlow<End> {
         if self.rate.is_flooding() {
             tracing::info!(participant = %self.seat.participant, "floods its WebSocket; closing it");
-            return ControlFlow::Break(End::Closed(close_code::POLICY));
+            return ControlFlow::Break(End::Flooded);
         }
         self.complain(id, ErrorCode::Rate, "Too many messages: this one was not heeded. Send fewer.");
         ControlFlow::Continue(())
@@ -212,7 +295,7 @@ impl Client {
     }
 
     async fn write(&mut self, text: Option<Arc<str>>) -> ControlFlow<End> {
-        let Some(text) = text else { return ControlFlow::Break(End::Closed(close_code::NORMAL)) };
+        let Some(text) = text else { return ControlFlow::Break(End::Over) };
         self.send(Message::text(&*text)).await
     }
 
