@@ -227,7 +227,9 @@ export class Connection {
     if (!current && socket !== this.#attempt?.socket) return;
     socket.close();
     if (current) this.#socket = null;
-    else this.#abandon();
+    // It is this side that resumes by another socket; what becomes of that is told there.
+    if (current && this.#attempt && bye.code === 'resumed') return;
+    if (!current) this.#abandon();
     if (current) this.#listener.message({ t: 'bye', ...bye });
     this.#tell({ type: 'bye', code: bye.code, message: bye.message, retryMs: bye.retry_ms });
   }

@@ -94,6 +94,11 @@ export class Publisher {
     for (const { mid, wanted } of list) senders.find((sender) => sender.mid === mid)?.want(wanted);
   }
 
+  /** Lets go of the peer connection. */
+  release() {
+    this.#media = null;
+  }
+
   /** Lets go of everything, and closes what was opened by this module. */
   clear() {
     for (const track of this.tracks.values()) {

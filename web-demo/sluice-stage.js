@@ -54,8 +54,8 @@ export class VideoStage {
   #places = new Map();
   /** @type {MediaSlot[]} */
   #slots = [];
-  /** @type {Map<string, number>} Tracks that are to be heard, and how many want that. */
-  #listened = new Map();
+  /** @type {Set<RemoteTrack>} Tracks that are to be heard whoever else speaks. */
+  #listened = new Set();
   /** @type {Map<string, number>} By track. */
   #priorities = new Map();
   /** @type {ResizeObserver | null} */
@@ -71,13 +71,15 @@ export class VideoStage {
   #without = new Set();
   #sent = '';
   #send;
+  #lack;
 
   /**
-   * @param {(view: View, missing: number) => boolean} send Takes a view, and how many more video slots would be of use;
-   *   false where it could not be sent.
+   * @param {(view: View) => boolean} send False where it could not be sent.
+   * @param {(count: number) => void} lack Told how many more video slots would be of use.
    */
-  constructor(send) {
+  constructor(send, lack) {
     this.#send = send;
+    this.#lack = lack;
   }
 
   /** @param {RemoteTrack} track @param {HTMLVideoElement} element */
@@ -92,7 +94,6 @@ export class VideoStage {
     // The sound of a room is played apart from its pictures, and muted elements may play without a touch.
     element.muted = true;
     this.#observe(element);
-    this.#soundOf(track, true);
     this.#settle(track);
     this.#show(track);
     this.changed();
@@ -107,7 +108,6 @@ export class VideoStage {
     this.#crossing?.unobserve(element);
     element.srcObject = null;
     element.style.visibility = '';
-    this.#soundOf(track, false);
     this.#settle(track);
     this.changed();
   }
@@ -115,16 +115,15 @@ export class VideoStage {
   /** The track is no longer published. @param {RemoteTrack} track */
   release(track) {
     for (const tile of this.#tilesOf(track)) this.detach(track, tile.element);
-    this.#listened.delete(track.id);
+    this.#listened.delete(track);
     this.#priorities.delete(track.id);
     this.changed();
   }
 
   /** @param {RemoteTrack} track @param {boolean} listening */
   listen(track, listening) {
-    const count = (this.#listened.get(track.id) ?? 0) + (listening ? 1 : -1);
-    if (count > 0) this.#listened.set(track.id, count);
-    else this.#listened.delete(track.id);
+    if (listening) this.#listened.add(track);
+    else this.#listened.delete(track);
     this.changed();
   }
 
@@ -185,6 +184,7 @@ export class VideoStage {
     if (this.#gathering !== null) clearTimeout(this.#gathering);
     if (this.#looking !== null) clearInterval(this.#looking);
     this.#gathering = this.#looking = null;
+    this.#without.clear();
     this.#sent = '';
   }
 
@@ -194,10 +194,12 @@ export class VideoStage {
     const plan = planSlots(this.#slots.map(({ mid }) => mid), now, wishes);
     this.#without = new Set(plan.without);
     this.#place(plan.slots);
-    const view = viewOf(plan.slots, wishes, [...this.#listened.keys()]);
+    const view = viewOf(plan.slots, wishes, this.#heard());
     const text = JSON.stringify(view);
     const without = wishes.filter(({ track, muted }) => !muted && this.#without.has(track)).length;
-    if ((text !== this.#sent || without > 0) && this.#slots.length > 0 && this.#send(view, without)) this.#sent = text;
+    if (this.#slots.length === 0) return;
+    if (text !== this.#sent && this.#send(view)) this.#sent = text;
+    if (without > 0) this.#lack(without);
   }
 
   #wishes() {
@@ -310,11 +312,14 @@ export class VideoStage {
     return [...this.#places.values()].find((place) => place.track === track);
   }
 
-  /** @param {RemoteTrack} track @param {boolean} seen */
-  #soundOf(track, seen) {
-    const source = SOUND_OF.get(track.source);
-    const sound = [...track.peer.tracks.values()].find((other) => other.source === source);
-    if (source && sound) this.listen(sound, seen);
+  /** @returns {string[]} Audio tracks that are to be heard: those asked for, and those that belong to a picture. */
+  #heard() {
+    const heard = new Set(this.#listened);
+    for (const { track } of this.#tiles.values()) {
+      const sound = SOUND_OF.get(track.source);
+      for (const other of track.peer.tracks.values()) if (other.source === sound) heard.add(other);
+    }
+    return [...heard].map(({ id }) => id);
   }
 
   /** @param {HTMLVideoElement} element */

@@ -77,7 +77,10 @@ export class Room extends EventTarget {
   #stats = new TrackStatsReader();
   /** @type {{resolve: () => void, reject: (error: SluiceError) => void} | null} */
   #joining = null;
-  #stage = new VideoStage((view, missing) => this.#view(view, missing));
+  #stage = new VideoStage(
+    (view) => this.#connection?.post({ t: 'view', ...view }) ?? false,
+    (count) => this.#grow(count),
+  );
   #roster = new Roster(this.#stage, (type, detail) => this.#told(type, detail));
   #publisher = new Publisher({
     tracks: (tracks) => this.#request({ t: 'tracks', tracks }),
@@ -191,14 +194,19 @@ export class Room extends EventTarget {
   /** @param {string} name */
   async setName(name) {
     this.#name = name;
-    if (this.#connection) await this.#request({ t: 'update', name });
     this.me.name = name;
+    await this.#update({ name });
   }
 
   /** @param {Record<string, unknown>} meta */
   async setMeta(meta) {
     this.#meta = meta;
-    if (this.#connection) await this.#request({ t: 'update', meta });
+    await this.#update({ meta });
+  }
+
+  /** @param {import('./protocol.js').Update} update While there is no connection, the join that brings it back tells it. */
+  async #update(update) {
+    if (this.state === 'joined') await this.#request({ t: 'update', ...update });
   }
 
   /**
@@ -336,12 +344,6 @@ export class Room extends EventTarget {
     emit(this, type, detail);
   }
 
-  /** @param {import('./protocol.js').View} view @param {number} missing @returns {boolean} */
-  #view(view, missing) {
-    if (missing > 0) this.#grow(missing);
-    return this.#connection?.post({ t: 'view', ...view }) ?? false;
-  }
-
   /** @param {number} missing How many more video slots would be of use. */
   async #grow(missing) {
     const connection = this.#connection;
@@ -376,15 +378,18 @@ export class Room extends EventTarget {
     this.#since = Date.now();
     this.error = error;
     const over = state === 'left' || state === 'failed';
-    if (over) this.#clear();
+    if (over) this.#clear(this.#joining !== null && state === 'failed');
+    if (state === 'joined') this.#stage.changed();
     emit(this, 'state', { state, since: this.#since });
     if (state === 'joined') this.#joining?.resolve();
     if (over) this.#joining?.reject(error ?? new SluiceError('left'));
     if (over || state === 'joined') this.#joining = null;
   }
 
-  #clear() {
-    this.#publisher.clear();
+  /** @param {boolean} isRetry Whether a join failed: what was to be published is kept for the next one. */
+  #clear(isRetry) {
+    if (isRetry) this.#publisher.release();
+    else this.#publisher.clear();
     this.#roster.replace([]);
     this.#stage.clear();
     this.audio.clear();

@@ -52,7 +52,7 @@ function slowSender() {
   let turns = 60;
   const pause = async () => {
     turns -= 5;
-    for (let turn = 0; turn < turns; turn += 1) await null;
+    for (let left = turns; left > 0; left -= 1) await null;
   };
   const sender = {
     track: null,
@@ -80,4 +80,12 @@ test('whatever is asked of a sender in one moment, it ends as asked last', async
     assert.equal(slow.active, last !== null && wanted);
     if (last) assert.equal(slow.track, last);
   }
+});
+
+test('a track that follows another at once is the one that is sent', async () => {
+  const slow = slowSender();
+  const sender = new Sender({ sender: slow });
+  await sender.negotiated();
+  await Promise.all([sender.send({ readyState: 'live' }), sender.send(null), sender.send({ name: 'last', readyState: 'live' })]);
+  assert.deepEqual([slow.track.name, slow.active], ['last', true]);
 });
