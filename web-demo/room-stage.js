@@ -219,8 +219,9 @@ export class Stage extends EventTarget {
   }
 
   #layout(animated) {
-    const focused = this.#focused();
     const others = this.#order.length;
+    // The only other one is large in any case.
+    const focused = others === 1 && this.#pinned !== ME ? null : this.#focused();
     const floats = (others === 1 && !focused) || others === 0;
     let shown = this.#plan(focused, floats);
     const paged = this.#pages > 1;
