@@ -44,6 +44,8 @@ export class Devices extends EventTarget {
   busy = false;
   #mayAsk = true;
   #watches = false;
+  /** Counts calls: what was begun for one must not open a device after it. */
+  #visit = 0;
   /** What the devices in use are called. */
   #labels = { mic: '', camera: '' };
   /** What the browser or the person keeps from the page, as of the last attempt. @type {Set<'mic' | 'camera'>} */
@@ -109,7 +111,13 @@ export class Devices extends EventTarget {
   /** @param {'mic' | 'camera'} what */
   async #start(what) {
     if (this[what]) return;
+    const visit = this.#visit;
     const local = await OPEN[what](wishFor(this.chosen(KIND[what])));
+    if (visit !== this.#visit || this[what]) {
+      // The person left, or asked twice, while the device took its time.
+      local.stop();
+      return;
+    }
     this[what] = local;
     this.access = 'given';
     const changed = () => {
@@ -127,6 +135,7 @@ export class Devices extends EventTarget {
   async set(what, on) {
     const flag = what === 'mic' ? 'micOn' : 'cameraOn';
     this[flag] = on;
+    this.problem = '';
     remember.set('localStorage', what === 'mic' ? 'sluice.mic-on' : 'sluice.camera-on', on ? 'yes' : 'no');
     this.#changed();
     try {
@@ -198,6 +207,7 @@ export class Devices extends EventTarget {
 
   /** Everything off; the next call begins anew. */
   close() {
+    this.#visit += 1;
     this.mic?.stop();
     this.camera?.stop();
     this.mic = null;

@@ -53,7 +53,7 @@ function best(width, height, count, ratio) {
 
 /**
  * The grid of a stage: the column count that makes tiles largest, and pages where they would become too small. Pages are
- * filled evenly.
+ * filled to the end of their last row, about evenly.
  *
  * @param {number} width @param {number} height Of the stage. @param {number} count Tiles in all.
  * @returns {{columns: number, rows: number, w: number, h: number, perPage: number, pages: number}}
@@ -67,9 +67,10 @@ export function grid(width, height, count) {
   const least = narrow ? LEAST_WIDTH_UPRIGHT : LEAST_WIDTH;
   let most = Math.min(count, MOST);
   while (most > 1 && best(width, height, most, ratio).w < least) most -= 1;
-  const pages = Math.ceil(count / most);
-  const perPage = Math.ceil(count / pages);
-  return { ...best(width, height, perPage, ratio), perPage, pages };
+  const plan = best(width, height, Math.ceil(count / Math.ceil(count / most)), ratio);
+  // A last row that is not full has room for more of the same size.
+  const perPage = Math.min(count, most, plan.columns * plan.rows);
+  return { ...plan, perPage, pages: Math.ceil(count / perPage) };
 }
 
 /**

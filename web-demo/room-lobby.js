@@ -173,7 +173,7 @@ export class Lobby {
     setText(byId('allow'), devices.busy ? 'Waiting for your answer…' : blank.action);
     byId('allow').hidden = blank.action === '';
     if (!byId('join').disabled || byId('join').textContent !== 'Joining…') {
-      const mute = access === 'insecure' || access === 'none';
+      const mute = access === 'insecure' || access === 'none' || access === 'blocked';
       setText(byId('join'), mute ? 'Join to listen' : 'Join');
     }
     this.#drawToggle('lobby-mic', 'mic', 'microphone');

@@ -1,5 +1,6 @@
 /** The stage: which tiles are shown, in which order and where. */
 import { floating, focus, grid, nearestCorner, place, placeStrip, promote, shaped } from './room-layout.js';
+import { drag, swipe } from './room-gestures.js';
 import { Tile, trackOf } from './room-tile.js';
 import { byId, make, remember, setText } from './ui.js';
 
@@ -19,6 +20,9 @@ export class Stage extends EventTarget {
   /** What was pinned by hand or, for a new screen, by itself. @type {string | null} */
   #pinned = null;
   #speaker = null;
+  /** Who speaks at the moment, and the time until that one becomes the large one. */
+  #next = null;
+  #following = null;
   #page = 0;
   #pages = 1;
   #perPage = 1;
@@ -73,6 +77,7 @@ export class Stage extends EventTarget {
     signal.addEventListener('abort', () => {
       resized.disconnect();
       clearInterval(timer);
+      clearTimeout(this.#following);
       for (const tile of this.tiles.values()) tile.close();
       this.tiles.clear();
     });
@@ -94,7 +99,7 @@ export class Stage extends EventTarget {
       const tile = event.target.closest?.('.tile');
       if (!tile || event.button !== 0 || event.target.closest('button')) return;
       if (tile.classList.contains('floats')) this.#drag(tile, event);
-      else if (event.pointerType === 'touch') this.#swipe(event);
+      else if (event.pointerType === 'touch') swipe(event, (by) => this.turn(by));
     }, { signal });
   }
 
@@ -170,16 +175,32 @@ export class Stage extends EventTarget {
   #speaks(speakers) {
     const keys = speakers.map((peer) => (peer === this.room.me || peer.id === this.room.me.id ? ME : peer.id));
     for (const [key, tile] of this.tiles) tile.setSpeaking(keys.includes(key));
-    const other = keys.find((key) => key !== ME && this.tiles.has(key));
+    const other = keys.find((key) => key !== ME && this.tiles.has(key)) ?? null;
+    this.#follow(other, keys.includes(this.#speaker));
     if (!other) return;
-    const moves = other !== this.#speaker;
-    this.#speaker = other;
     const before = this.#order;
     if (!this.#focused()) {
       const spoke = (key) => this.tiles.get(key)?.spokeAt ?? -1;
       this.#order = promote(before, other, Math.max(1, this.#perPage - 1), spoke);
     }
-    if (before !== this.#order || (moves && this.mode === 'speaker')) this.#layout(true);
+    if (before !== this.#order) this.#layout(true);
+  }
+
+  /**
+   * Who speaks becomes the large one, but a cough or a short "yes" changes nothing.
+   *
+   * @param {string | null} key Of who speaks. @param {boolean} interrupts Whether the large one speaks still.
+   */
+  #follow(key, interrupts) {
+    if (key === this.#next) return;
+    clearTimeout(this.#following);
+    this.#next = key;
+    if (key === null || key === this.#speaker) return;
+    const wait = this.#speaker === null ? 0 : interrupts ? 2000 : 400;
+    this.#following = setTimeout(() => {
+      this.#speaker = key;
+      if (this.mode === 'speaker') this.#layout(true);
+    }, wait);
   }
 
   /** @returns {string | null} The large tile, where there is one. */
@@ -219,8 +240,9 @@ export class Stage extends EventTarget {
   }
 
   #layout(animated) {
-    const focused = this.#focused();
     const others = this.#order.length;
+    // The only other one is large in any case.
+    const focused = others === 1 && this.#pinned !== ME ? null : this.#focused();
     const floats = (others === 1 && !focused) || others === 0;
     let shown = this.#plan(focused, floats);
     const paged = this.#pages > 1;
@@ -317,38 +339,13 @@ export class Stage extends EventTarget {
     });
   }
 
-  #swipe(down) {
-    const end = new AbortController();
-    const up = (event) => {
-      end.abort();
-      const [dx, dy] = [event.clientX - down.clientX, event.clientY - down.clientY];
-      if (Math.abs(dx) > 56 && Math.abs(dx) > 2 * Math.abs(dy)) this.turn(dx < 0 ? 1 : -1);
-    };
-    addEventListener('pointerup', up, { signal: end.signal });
-    addEventListener('pointercancel', () => end.abort(), { signal: end.signal });
-  }
-
   #drag(element, down) {
-    const { box } = this.tiles.get(ME);
+    const tile = this.tiles.get(ME);
     const { clientWidth: width, clientHeight: height } = this.holder;
-    const end = new AbortController();
-    const { signal } = end;
-    let moved = { ...box };
-    addEventListener('pointermove', (event) => {
-      const x = Math.min(width - box.w, Math.max(0, box.x + event.clientX - down.clientX));
-      const y = Math.min(height - box.h, Math.max(0, box.y + event.clientY - down.clientY));
-      moved = { ...box, x, y };
-      element.classList.add('held');
-      Object.assign(element.style, { left: `${x}px`, top: `${y}px` });
-    }, { signal });
-    const drop = () => {
-      end.abort();
-      element.classList.remove('held');
-      this.tiles.get(ME).box = moved;
-      this.#moveTo(nearestCorner(moved, width, height));
-    };
-    addEventListener('pointerup', drop, { signal });
-    addEventListener('pointercancel', drop, { signal });
+    drag(element, tile.box, { width, height }, down, (box) => {
+      tile.box = box;
+      this.#moveTo(nearestCorner(box, width, height));
+    });
   }
 
   #step(key) {

@@ -206,8 +206,8 @@ export class Tile {
     element.classList.toggle('lit', this.#isLit());
     element.classList.toggle('stale', this.#stale);
     element.classList.toggle('away', state.reconnecting);
-    // Who is muted does not speak, whatever was heard a moment ago.
-    if (state.silent) element.classList.remove('speaking');
+    // Who is muted or gone does not speak, whatever was heard a moment ago.
+    if (state.silent || state.reconnecting) element.classList.remove('speaking');
     if (this.kind !== 'own-screen') {
       paintAvatar(this.avatar, state.name, this.kind === 'screen' ? 'screen' : this.kind === 'stream' ? 'live' : '');
     }

