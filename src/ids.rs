@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// 1 to 128 characters out of `A-Z a-z 0-9 - _ . ~` (the unreserved characters of RFC 3986 section 2.3),
 /// so that it stands in a URL path as it is; `.` and `..` are refused because URL parsers fold them away.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct RoomName(String);
 
 /// Why a text is not a [`RoomName`].

@@ -329,7 +329,10 @@ impl Control {
             CoreEvent::DataRefused { session } => (session, Event::DataRefused(session)),
             CoreEvent::DataLost { session } => (session, Event::DataLost(session)),
             CoreEvent::AudioLevels(levels) => return self.levels(now, levels),
-            CoreEvent::Stats(stats) => (stats.session, Event::Stats(stats)),
+            CoreEvent::Stats(stats) => {
+                self.directory.know_stats(stats.clone());
+                (stats.session, Event::Stats(stats))
+            }
             CoreEvent::Ended(session, reason) => {
                 tracing::info!(%session, reason = reason.name(), "ended");
                 return self.ended(now, session);

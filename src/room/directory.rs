@@ -12,11 +12,13 @@ use dashmap::DashMap;
 use tokio::sync::mpsc::Sender;
 
 use super::event::{Action, Event, Target};
+use super::report::{RoomReport, RoomSummary, SessionReport};
 use super::resource::{Resource, ResourceId, ResumeToken};
 use super::room::Room;
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RoomName, SessionId, SocketId, TrackId, WorkerId};
 use crate::sfu::session::negotiate::AnsweredSlot;
+use crate::sfu::session::stats::SessionStats;
 
 /// How long an ended session still answers to DELETE: OBS closes DTLS first and deletes afterwards.
 const TOMBSTONE: Duration = Duration::from_secs(30);
@@ -27,6 +29,8 @@ struct Home {
     worker: WorkerId,
     resource: Option<ResourceId>,
     connected: bool,
+    /// What was last heard of its media.
+    stats: Option<Box<SessionStats>>,
 }
 
 /// Whose WebSocket it is.
@@ -104,10 +108,29 @@ impl Directory {
         self.rooms.get(name).map(|room| visit(&room))
     }
 
-    /// The names of all rooms.
+    /// All rooms, each in one line, by name.
     #[must_use]
-    pub fn room_names(&self) -> Vec<RoomName> {
-        self.rooms.iter().map(|room| room.key().clone()).collect()
+    pub fn summaries(&self) -> Vec<RoomSummary> {
+        let mut rooms: Vec<_> = self.rooms.iter().map(|room| room.summary(room.key().clone())).collect();
+        rooms.sort_by(|one, other| one.name.cmp(&other.name));
+        rooms
+    }
+
+    /// One room with all that is in it.
+    #[must_use]
+    pub fn report(&self, name: &RoomName) -> Option<RoomReport> {
+        let session = |id: SessionId| match self.sessions.get(&id) {
+            Some(home) => SessionReport::new(id, home.connected, home.stats.as_deref()),
+            None => SessionReport::new(id, false, None),
+        };
+        self.visit(name, |room| room.report(name.clone(), session))
+    }
+
+    /// Keeps what is known of a session's media.
+    pub fn know_stats(&self, stats: Box<SessionStats>) {
+        if let Some(mut home) = self.sessions.get_mut(&stats.session) {
+            home.stats = Some(stats);
+        }
     }
 
     /// Enters a session. `resource` is how HTTP names it, if it came by WHIP or WHEP.
@@ -120,7 +143,7 @@ impl Directory {
         resource: Option<(ResourceId, Resource)>,
     ) {
         self.know_tracks(session, tracks);
-        let home = Home { room, worker, resource: resource.as_ref().map(|(id, _)| *id), connected: false };
+        let home = Home { room, worker, resource: resource.as_ref().map(|(id, _)| *id), connected: false, stats: None };
         self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(session, home);
         if let Some((id, resource)) = resource {

@@ -12,6 +12,7 @@ pub mod room;
 mod settling;
 mod telling;
 mod requests;
+pub mod report;
 pub mod directory;
 pub mod control;
 #[cfg(test)]

@@ -6,18 +6,28 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde::Serialize;
 
 use super::app::App;
 use super::error::Problem;
-use super::exchange::bearer;
+use super::exchange::{self, bearer};
+use super::path::Named;
 use crate::config::AdminKey;
+use crate::ids::ParticipantId;
+use crate::protocol::server::{Bye, ByeCode};
+use crate::room::event::{Event, Target};
+use crate::room::report::{RoomReport, RoomSummary};
 
 /// All routes of the admin API.
 pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/admin", get(index)).route("/admin/", get(index))
+    Router::new()
+        .route("/admin", get(index))
+        .route("/admin/", get(index))
+        .route("/admin/rooms", get(rooms))
+        .route("/admin/rooms/{room}", get(room).delete(close_room))
+        .route("/admin/rooms/{room}/participants/{participant}", delete(remove))
 }
 
 /// Lets in who sends the key.
@@ -41,6 +51,51 @@ pub(super) async fn authorize(
 struct Index {
     name: &'static str,
     version: &'static str,
+}
+
+/// `GET /admin/rooms`
+async fn rooms(State(app): State<Arc<App>>) -> Json<Vec<RoomSummary>> {
+    Json(app.control.directory().summaries())
+}
+
+/// `GET /admin/rooms/{room}`
+async fn room(State(app): State<Arc<App>>, Named(name): Named<String>) -> Result<Json<RoomReport>, Problem> {
+    let report = app.control.directory().report(&exchange::room(&name)?);
+    report.map(Json).ok_or_else(no_room)
+}
+
+/// `DELETE /admin/rooms/{room}`: ends all sessions of the room. Nobody is kept from coming back.
+async fn close_room(State(app): State<Arc<App>>, Named(name): Named<String>) -> Result<StatusCode, Problem> {
+    let bye = Bye { code: ByeCode::RoomClosed, message: "The room was closed.".to_owned(), retry_ms: None };
+    if !app.control.command(&exchange::room(&name)?, Event::CloseRoom(bye)) {
+        return Err(no_room());
+    }
+    tracing::info!(room = name, "closed by the operator");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /admin/rooms/{room}/participants/{participant}`. It may come back if it knows how to join.
+async fn remove(
+    State(app): State<Arc<App>>,
+    Named((name, id)): Named<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let room = exchange::room(&name)?;
+    let nobody = || Problem::not_found("There is no such participant in this room.");
+    let participant: ParticipantId = id.parse().map_err(|_| nobody())?;
+    let is_here = app.control.directory().visit(&room, |room| room.has(Target::Participant(participant)));
+    let is_member = app.control.directory().visit(&room, |room| room.has_member(participant));
+    if !is_here.unwrap_or_default() && !is_member.unwrap_or_default() {
+        return Err(nobody());
+    }
+    let message = "You were removed from the room.".to_owned();
+    let bye = Bye { code: ByeCode::Removed, message, retry_ms: None };
+    app.control.command(&room, Event::Leave(participant, bye));
+    tracing::info!(room = name, %participant, "removed by the operator");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn no_room() -> Problem {
+    Problem::not_found("There is nobody in a room of this name.")
 }
 
 async fn index() -> Json<Index> {
