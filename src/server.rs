@@ -24,8 +24,8 @@ use crate::signal::answering::Answering;
 use crate::signal::app::App;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
+use crate::signal::open::Open;
 use crate::signal::peer::Peer;
-use crate::signal::websocket::Open;
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
@@ -191,7 +191,6 @@ impl Server {
         tracing::info!(sessions = self.app.control.directory().sessions(), "stopping");
         stopping.send_replace(true);
         self.app.control.stop(GOODBYE).await;
-        // An upgraded connection is none of HTTP's any more, so that the listeners do not wait for it.
         let rest = async {
             self.app.websockets.none().await;
             while servers.join_next().await.is_some() {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::answering::Answering;
 use super::mint::Mint;
-use super::websocket::Open;
+use super::open::Open;
 use crate::config::{AuthConfig, PublicUrl};
 use crate::metrics::exporter::Exporter;
 use crate::metrics::http::HttpMetrics;

@@ -9,7 +9,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::app::App;
@@ -39,34 +39,6 @@ const OFFER_COST: u32 = 10;
 
 const NOT_TEXT: &str = "Messages are text frames.";
 
-/// The WebSockets that are open.
-#[derive(Debug, Default)]
-pub struct Open(watch::Sender<usize>);
-
-/// One of them, until this is dropped.
-struct Counted(Arc<App>);
-
-impl Open {
-    /// Waits until there are none.
-    pub async fn none(&self) {
-        // The sender is here, so that the wait ends with what it waits for.
-        let _ = self.0.subscribe().wait_for(|open| *open == 0).await;
-    }
-}
-
-impl Counted {
-    fn new(app: Arc<App>) -> Self {
-        app.websockets.0.send_modify(|open| *open += 1);
-        Self(app)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.websockets.0.send_modify(|open| *open -= 1);
-    }
-}
-
 /// `GET /ws`
 pub(super) async fn open(
     State(app): State<Arc<App>>,
@@ -86,7 +58,7 @@ pub(super) async fn open(
 }
 
 async fn serve(app: Arc<App>, mut socket: WebSocket, is_local: bool) {
-    let _counted = Counted::new(app.clone());
+    let _counted = app.websockets.count();
     let refused = match timeout(JOIN_WITHIN, first(&mut socket)).await {
         Ok(First::Request(request)) => match joining::join(&app, *request, is_local).await {
             Ok((seat, outbox)) => return Client::new(app, socket, seat, outbox).run().await,

@@ -137,12 +137,14 @@ async fn who_does_not_read_loses_the_connection_not_the_place() {
     assert_answered(&mut again).await;
     bob.sees(slow.id(), "here").await;
 
-    // The old one, should it ever read again, learns what happened.
+    // The old one, should it read again in time, learns what happened; later it finds that it was given up.
     let (heard, end) = slow.end().await;
-    let bye = heard.last().expect("it was sent a lot");
-    assert_eq!((&bye["t"], &bye["code"]), (&json!("bye"), &json!("too_slow")));
-    assert!(bye["retry_ms"].is_u64(), "it may come back: {bye}");
-    assert!(matches!(end, Frame::Close(Some(1000))), "{end:?}");
+    if end != Frame::Cut {
+        let bye = heard.last().expect("it was sent a lot");
+        assert_eq!((&bye["t"], &bye["code"]), (&json!("bye"), &json!("too_slow")));
+        assert!(bye["retry_ms"].is_u64(), "it may come back: {bye}");
+        assert_eq!(end, Frame::Close(Some(1000)));
+    }
     for from in pouring {
         from.await.expect("nobody who wrote to it was harmed");
     }
