@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::super::{
-    JOIN_WITHIN, MAX_DATA, MAX_LABEL, MAX_MESSAGE, MAX_META, MAX_NAME, MAX_TOPIC, MESSAGE_BURST,
+    JOIN_WITHIN, MAX_DATA, MAX_LABEL, MAX_MESSAGE, MAX_META, MAX_NAME, MAX_TOPIC, MAX_VIEW, MESSAGE_BURST,
     MESSAGES_PER_SECOND, PING_EVERY, RESUME_WITHIN,
 };
 use super::schema::schema;
@@ -119,6 +119,7 @@ fn limits() -> String {
         ("Label of a track", format!("{MAX_LABEL} characters")),
         ("Topic of a message", format!("{MAX_TOPIC} bytes of UTF-8")),
         ("Message between participants", format!("{} KiB", MAX_DATA / 1024)),
+        ("Slots that a view names, and voices", format!("{MAX_VIEW} each")),
     ];
     let mut table = "| What | At most |\n|---|---|\n".to_owned();
     rows.iter().for_each(|(what, most)| writeln!(table, "| {what} | {most} |").unwrap());

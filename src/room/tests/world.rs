@@ -279,7 +279,6 @@ impl World {
         self.request(participant, ClientMessage::View(View { slots, ..View::default() }));
     }
 
-    /// Half seconds go by.
     pub(super) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
