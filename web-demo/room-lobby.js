@@ -140,6 +140,7 @@ export class Lobby {
     }
     byId('refused').hidden = !error;
     setText(byId('refused').querySelector('p'), error?.message ?? '');
+    if (error) byId('enter').scrollIntoView({ block: 'nearest' });
   }
 
   #showKey() {
