@@ -42,11 +42,13 @@ function fit(width, height, count, columns, ratio) {
 /** @param {number} width @param {number} height @param {number} count @param {Ratio} ratio */
 function best(width, height, count, ratio) {
   let found = fit(width, height, count, 1, ratio);
-  // Where it makes next to no difference, a wide stage looks better with fewer rows.
-  const enough = width > height ? 0.95 : 1;
+  // Tiles of any shape show a face as large as their shorter side; tiles of one shape, as large as their area.
+  const size = ({ w, h }) => (ratio.least < ratio.most ? Math.min(w, h) : w * h);
+  // Where it makes next to no difference, fewer rows look better; wide tiles on a tall stage are the exception.
+  const enough = width > height || ratio.least < ratio.most ? 0.95 : 1;
   for (let columns = 2; columns <= count; columns += 1) {
     const next = fit(width, height, count, columns, ratio);
-    if (next.w * next.h > found.w * found.h * enough) found = next;
+    if (size(next) > size(found) * enough) found = next;
   }
   return found;
 }

@@ -138,8 +138,10 @@ export class Lobby {
       byId('room-key').setAttribute('aria-invalid', String(byId('room-key').value !== ''));
       byId('room-key').focus();
     }
+    const message = asksKey && byId('room-key').value === '' ? 'This room needs a key. Ask whoever invited you for it.' : error?.message;
     byId('refused').hidden = !error;
-    setText(byId('refused').querySelector('p'), error?.message ?? '');
+    setText(byId('refused').querySelector('p'), message ?? '');
+    if (error) byId('enter').scrollIntoView({ block: 'nearest' });
   }
 
   #showKey() {

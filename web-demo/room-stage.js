@@ -153,7 +153,7 @@ export class Stage extends EventTarget {
       stopSharing: this.stopSharing,
     });
     tile.stats = this.#statsOfAll;
-    tile.video.addEventListener('resize', () => this.#focused() === key && this.#layout(false));
+    tile.video.addEventListener('resize', () => (this.#order.length === 1 || this.#focused() === key) && this.#layout(false));
     return tile;
   }
 
@@ -292,7 +292,8 @@ export class Stage extends EventTarget {
     // The own tile is the last one of the first page.
     if (!floats) all.splice(Math.min(all.length, plan.perPage - 1), 0, ME);
     const page = all.slice(this.#page * plan.perPage, (this.#page + 1) * plan.perPage);
-    add(page, place(plan, width, height, page.length));
+    const boxes = place(plan, width, height, page.length);
+    add(page, floats ? boxes.map((box, index) => shaped(box, this.tiles.get(page[index]).ratio)) : boxes);
     if (floats) shown.set(ME, floating(width, height, this.#corner));
     return shown;
   }
