@@ -27,7 +27,7 @@ fn others_see_what_is_published_muted_and_renamed() {
     let (ada, ben) = (world.join("Ada"), world.join("Ben"));
     let mut cam = intent("cam", Source::Camera);
     cam.label = Some(" Desk\ncamera ".to_owned());
-    world.publish(ada, vec![cam.clone()]);
+    world.publish(ada, vec![cam]);
     let peer = world.picture(ben).peers[&ada].clone();
     assert_eq!(peer.tracks.len(), 1);
     assert_eq!(peer.tracks[0].label.as_deref(), Some("Desk camera"));

@@ -195,8 +195,9 @@ proptest! {
             let bye = Bye { code: ByeCode::Left, message: String::new(), retry_ms: None };
             world.handle(Event::Leave(who, bye));
         });
-        let all: Vec<SessionId> = world.sessions.keys().copied().collect();
-        all.into_iter().for_each(|session| world.end(session));
+        while let Some(session) = world.sessions.keys().next().copied() {
+            world.end(session);
+        }
         assert!(world.room.is_empty());
         assert!(world.clients.is_empty());
     }

@@ -58,7 +58,7 @@ fn a_viewer_follows_a_participant_or_a_track() {
         intent("screen", Source::Screen),
         intent("tab", Source::ScreenAudio),
     ];
-    let ada = world.join_with("Ada", &Kit { tracks: tracks.clone(), ..Kit::default() });
+    let ada = world.join_with("Ada", &Kit { tracks, ..Kit::default() });
     let [mic, cam, screen] = ["mic", "cam", "screen"].map(|mid| world.track(ada, mid));
     let (person, track) = (world.whep(Target::Participant(ada)), world.whep(Target::Track(cam)));
     let nobody = world.whep(Target::Participant(ParticipantId(999)));
