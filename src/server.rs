@@ -151,6 +151,7 @@ impl Server {
         Ok(format!(
             "Sluice {version}\n\
              \n  Page      {base}/\
+             \n  Room      {base}/room/demo\
              \n  Publish   {base}/publish/demo     (from the browser)\
              \n  WHIP      {base}/whip/demo        (OBS, FFmpeg, GStreamer)\
              \n  Watch     {base}/watch/demo\

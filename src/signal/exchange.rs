@@ -115,24 +115,13 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
             headers.insert(name, value);
         }
     }
-    add_ice_servers(app, headers);
     response
 }
 
-/// One `Link` per ICE server (RFC 9725 section 4.6): this server's own STUN.
-pub(super) fn add_ice_servers(app: &App, headers: &mut HeaderMap) {
-    if let Some(address) = app.endpoint.candidates.first()
-        && let Ok(link) = HeaderValue::from_str(&format!("<stun:{address}>; rel=\"ice-server\""))
-    {
-        headers.append(header::LINK, link);
-    }
-}
-
 /// The answer to OPTIONS that is no CORS preflight: what may be posted here.
-pub(super) fn describe(app: &App) -> Response {
+pub(super) fn describe() -> Response {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
     headers.insert(ACCEPT_POST, HeaderValue::from_static(SDP));
-    add_ice_servers(app, headers);
     response
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::app::App;
 use crate::ids::{ParticipantId, RoomName};
 use crate::protocol::client::{ClientMessage, Join, Request};
-use crate::protocol::server::{ErrorCode, IceServer, Limits, Welcome};
+use crate::protocol::server::{ErrorCode, Limits, Welcome};
 use crate::protocol::{MAX_DATA, MAX_MESSAGE, MESSAGES_PER_SECOND, PING_EVERY, RESUME_WITHIN, VERSION};
 use crate::room::control::{JoinError, Joining};
 use crate::room::directory::{Outbox, Seat};
@@ -82,7 +82,7 @@ pub(super) async fn join(
         None => None,
     };
     let (session, answer, media) = taken_apart(answered);
-    let welcome = Box::new(welcome(app, &room, &identity, answer));
+    let welcome = Box::new(welcome(&room, &identity, answer));
     let entry = Entry { participant: identity.participant, name, meta, media, tracks, request: re, welcome };
     let seat = Seat { room: room.clone(), participant: identity.participant, socket: app.mint.socket() };
     let (sender, receiver) = mpsc::channel(OUTBOX);
@@ -131,10 +131,9 @@ fn taken_apart(answered: Option<Answered>) -> (Option<Session>, Option<String>, 
 }
 
 /// What the room does not know of a welcome; it adds the rest.
-fn welcome(app: &App, room: &RoomName, identity: &Identity, sdp: Option<String>) -> Welcome {
+fn welcome(room: &RoomName, identity: &Identity, sdp: Option<String>) -> Welcome {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
-    let stun = app.endpoint.candidates.first().map(|address| format!("stun:{address}"));
     Welcome {
         v: VERSION,
         room: room.to_string(),
@@ -146,7 +145,9 @@ fn welcome(app: &App, room: &RoomName, identity: &Identity, sdp: Option<String>)
         tracks: Vec::new(),
         slots: Vec::new(),
         peers: Vec::new(),
-        ice_servers: stun.into_iter().map(|url| IceServer { urls: vec![url] }).collect(),
+        // The media port answers STUN too, but must not be named here: Chromium takes whatever comes from the address
+        // of a STUN server for its replies, and then hears no connectivity check from the media port.
+        ice_servers: Vec::new(),
         limits: Limits {
             message_bytes: count(MAX_MESSAGE),
             messages_per_second: MESSAGES_PER_SECOND,

@@ -64,11 +64,10 @@ fn target(query: &str, members: bool) -> Result<Target, Problem> {
 
 /// `OPTIONS /whep/{stream}`, not preflight.
 pub(super) async fn options(
-    State(app): State<Arc<App>>,
     Named(stream): Named<String>,
 ) -> Result<Response, Problem> {
     exchange::room(&stream)?;
-    Ok(exchange::describe(&app))
+    Ok(exchange::describe())
 }
 
 /// `GET` is 2xx without content; `HEAD` is how players find out what to post.

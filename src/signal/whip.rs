@@ -32,7 +32,7 @@ pub(super) async fn post(
     Ok(response)
 }
 
-/// `OPTIONS /whip/{stream}`, not preflight: for those who may publish, what to post and by which ICE servers.
+/// `OPTIONS /whip/{stream}`, not preflight: for those who may publish, what to post.
 pub(super) async fn options(
     State(app): State<Arc<App>>,
     Named(stream): Named<String>,
@@ -42,7 +42,7 @@ pub(super) async fn options(
     if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
         return Err(Problem::unauthorized());
     }
-    Ok(exchange::describe(&app))
+    Ok(exchange::describe())
 }
 
 /// `GET /whip/{stream}`: 2xx without content (RFC 9725 section 4.1).

@@ -18,7 +18,7 @@ pub(crate) fn assert_created(what: &str, reply: &Reply, before: &str) {
     let tag = reply.etag().strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     assert!(tag.is_some_and(|tag| !tag.is_empty() && !tag.contains('"')), "{what}: {}", reply.etag());
     assert_eq!(reply.header("accept-patch"), Some("application/trickle-ice-sdpfrag"), "{what}");
-    assert_links(what, reply);
+    assert_no_ice_server(what, reply);
     assert!(reply.body.starts_with("v=0\r\n") && reply.body.len() < 8192, "{what}: {}", reply.body);
     let host = reply.body.lines().find(|line| line.starts_with("a=candidate:")).unwrap_or_default();
     assert!(
@@ -27,18 +27,11 @@ pub(crate) fn assert_created(what: &str, reply: &Reply, before: &str) {
     );
 }
 
-/// One `Link` per ICE server. Clients look for `<stun:` at the very beginning, and for the attributes in this order.
+/// The media port must not be named as a STUN server: Chromium takes all that comes from the address of one for its
+/// replies, and then hears no connectivity check from the media port.
 #[track_caller]
-fn assert_links(what: &str, reply: &Reply) {
-    let links = reply.all("link");
-    assert!(!links.is_empty(), "{what}: no ICE server");
-    for link in links {
-        let server = link.strip_prefix("<stun:").and_then(|link| link.strip_suffix(">; rel=\"ice-server\""));
-        assert!(
-            server.is_some_and(|server| server.parse::<std::net::SocketAddr>().is_ok()),
-            "{what}: {link}"
-        );
-    }
+fn assert_no_ice_server(what: &str, reply: &Reply) {
+    assert_eq!(reply.header("link"), None, "{what}");
 }
 
 #[tokio::test]
@@ -221,7 +214,7 @@ async fn what_may_be_asked_of_an_endpoint() {
                 (200, Some("application/sdp")),
                 "{path}"
             );
-            assert_links(&path, &options);
+            assert_no_ice_server(&path, &options);
         }
         for method in ["GET", "HEAD", "OPTIONS"] {
             let reply = server.ask(&Request::new(method, format!("/{side}/a%20b"))).await;
