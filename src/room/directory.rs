@@ -143,7 +143,13 @@ impl Directory {
         resource: Option<(ResourceId, Resource)>,
     ) {
         self.know_tracks(session, tracks);
-        let home = Home { room, worker, resource: resource.as_ref().map(|(id, _)| *id), connected: false, stats: None };
+        let home = Home {
+            room,
+            worker,
+            resource: resource.as_ref().map(|(id, _)| *id),
+            connected: false,
+            stats: None,
+        };
         self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(session, home);
         if let Some((id, resource)) = resource {

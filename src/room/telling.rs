@@ -107,8 +107,10 @@ impl Room {
 
     /// Tells a participant which of its pictures nobody watches. All others count as wanted.
     fn tell_unwanted(&mut self, id: ParticipantId) {
-        let Some(member) = self.members.get(&id) else { return };
-        let Some(link) = &member.link else { return };
+        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(link) = &mut member.link else { return };
+        // A client that knows nothing takes what it does not publish at this moment for wanted, too.
+        link.unwanted.retain(|track| member.published.iter().any(|known| known.track == *track));
         let unwanted = member.published.iter().filter(|track| link.unwanted.contains(&track.track));
         let tracks: Vec<_> = unwanted.map(|track| Wanted { mid: track.mid.clone(), wanted: false }).collect();
         if !tracks.is_empty() {
