@@ -1,5 +1,6 @@
 /** The lobby: how one looks and sounds, under which name, and the door. */
 import { LevelMeter } from './capture.js';
+import { showPeople } from './room-people.js';
 import { paintAvatar } from './room-tile.js';
 import { byId, copy, make, remember, setIcon, setLabel, setText } from './ui.js';
 
@@ -107,6 +108,7 @@ export class Lobby {
       join(name, byId('room-key').value.trim());
     }, { signal });
     wireLinkButton(byId('lobby-link'), link, signal);
+    showPeople(byId('lobby-people'), room, () => byId('room-key').value.trim(), signal);
     devices.addEventListener('change', () => this.#draw(), { signal });
     showLoudness(byId('loudness'), () => (this.#isOn('mic') ? devices.mic?.mediaStreamTrack : null) ?? null, signal);
     this.#draw();

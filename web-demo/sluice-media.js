@@ -5,7 +5,7 @@
  */
 import { Sender } from './sluice-sender.js';
 import { Serial } from './sluice-error.js';
-import { keepCodecs, midsOf, withStereo } from './sluice-sdp.js';
+import { keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
 
 /** @typedef {import('./sluice-local.js').LocalSource} LocalSource */
 
@@ -29,6 +29,9 @@ import { keepCodecs, midsOf, withStereo } from './sluice-sdp.js';
  * @property {(state: 'connecting' | 'connected' | 'disconnected' | 'broken') => void} state
  * @property {(message: string | ArrayBuffer, reliable: boolean) => void} data
  */
+
+/** Where bandwidth estimation begins, in kbit/s: a clear small picture, which most uplinks carry. */
+const START_KBPS = 1_000;
 
 /** @type {Record<LocalSource, {kind: 'audio' | 'video', maxBitrate?: number}>} Bits per second. */
 const SECTIONS = {
@@ -122,7 +125,7 @@ export class Media {
 
   /** @param {string} sdp */
   async #answered(sdp) {
-    await this.pc.setRemoteDescription({ type: 'answer', sdp });
+    await this.pc.setRemoteDescription({ type: 'answer', sdp: withStartBitrate(sdp, START_KBPS) });
     this.slots = this.pc
       .getTransceivers()
       .filter(({ direction }) => direction === 'recvonly')

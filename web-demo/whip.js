@@ -9,6 +9,7 @@
  */
 import { Session } from './session.js';
 import { StatsReader } from './stats.js';
+import { withStartBitrate } from './sluice-sdp.js';
 
 const STATS_INTERVAL_MS = 1000;
 /** How long after a close from the server we look whether the server itself is still there, in milliseconds. */
@@ -150,22 +151,4 @@ function preferCodec(transceiver, mimeType) {
   const chosen = all.filter((codec) => codec.mimeType.toUpperCase() === wanted);
   const repair = all.filter((codec) => codec.mimeType.toUpperCase() === 'VIDEO/RTX');
   if (chosen.length > 0) transceiver.setCodecPreferences([...chosen, ...repair]);
-}
-
-/**
- * Adds libwebrtc's own parameter to each video format of an answer. Other browsers pass over it.
- *
- * @param {string} sdp @param {number} kbps @returns {string}
- */
-function withStartBitrate(sdp, kbps) {
-  const parameter = `x-google-start-bitrate=${kbps}`;
-  const formats = [...sdp.matchAll(/^a=rtpmap:(\d+) (?:VP8|VP9|H264|H265|AV1)\//gim)].map((match) => match[1]);
-  const described = new Set([...sdp.matchAll(/^a=fmtp:(\d+) /gm)].map((match) => match[1]));
-  const lines = sdp.split('\r\n').flatMap((line) => {
-    const [, kind, format] = line.match(/^a=(fmtp|rtpmap):(\d+) /) ?? [];
-    if (!formats.includes(format)) return [line];
-    if (kind === 'fmtp') return [`${line};${parameter}`];
-    return described.has(format) ? [line] : [line, `a=fmtp:${format} ${parameter}`];
-  });
-  return lines.join('\r\n');
 }

@@ -102,7 +102,7 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 14] = [
+    const ROUTES: [&str; 15] = [
         "/whip/{stream}/{session}",
         "/whep/{stream}/{session}",
         "/whip/{stream}",
@@ -112,6 +112,7 @@ fn route_label(path: &str) -> &'static str {
         "/room/{room}",
         "/assets/{file}",
         "/metrics",
+        "/room/{room}/people",
         "/ws",
         "/healthz",
         "/readyz",

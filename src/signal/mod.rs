@@ -14,6 +14,7 @@ mod rate;
 mod joining;
 mod websocket;
 mod pages;
+mod people;
 mod layers;
 mod admin;
 pub mod peer;
@@ -44,6 +45,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/watch/{stream}", get(pages::watch))
         .route("/publish/{stream}", get(pages::publish))
         .route("/room/{room}", get(pages::room))
+        .route("/room/{room}/people", get(people::get))
         .route("/assets/{file}", get(pages::asset))
         // Encoders keep a slash that somebody typed behind the stream's name.
         .route("/whip/{stream}", whip.clone())

@@ -50,6 +50,7 @@ const ASSETS: &[Asset] = &assets![
     "room-menu.js" JS,
     "room-names.js" JS,
     "room-panel.css" CSS,
+    "room-people.js" JS,
     "room-panel.js" JS,
     "room-stage.js" JS,
     "room-stats.js" JS,

@@ -63,9 +63,7 @@ fn target(query: &str, members: bool) -> Result<Target, Problem> {
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.
-pub(super) async fn options(
-    Named(stream): Named<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn options(Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
     Ok(exchange::describe())
 }
