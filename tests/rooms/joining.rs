@@ -228,3 +228,21 @@ async fn a_room_fills_up_and_everybody_knows_everybody() {
     let ids = clients.iter().skip(1).map(|client| client.id().to_owned()).collect();
     clients[0].sees_all(ids, "here").await;
 }
+
+#[tokio::test]
+async fn who_may_join_learns_at_the_door_who_is_there() {
+    let server = Running::with(|config| {
+        config.auth.room_keys = [("*".to_owned(), RoomKey::new("the-common-key").expect("a key"))].into();
+    });
+    let server = server.await;
+    let ask = async |key: &str| {
+        let request = Request::new("GET", "/room/hall/people").with("Authorization", format!("Bearer {key}"));
+        let reply = server.ask(&request).await;
+        (reply.status, serde_json::from_str::<Value>(&reply.body).expect("JSON"))
+    };
+    assert_eq!(ask("the-common-key").await, (200, json!({"count": 0, "names": []})));
+    let join = with(join("hall"), &json!({"key": "the-common-key", "name": "Ada"}));
+    let _ada = Client::join_with(&server, &join).await;
+    assert_eq!(ask("the-common-key").await, (200, json!({"count": 1, "names": ["Ada"]})));
+    assert_eq!(ask("another-key").await.0, 401);
+}

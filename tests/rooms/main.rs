@@ -26,6 +26,7 @@ mod media;
 mod whep;
 mod stop;
 mod secrets;
+mod admin;
 
 use std::time::Duration;
 
