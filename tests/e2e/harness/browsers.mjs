@@ -53,23 +53,25 @@ after(async () => {
   blankServer?.close();
 });
 
-/// A page of its own browser context with the probe in it, closed with the scope.
-async function open(scope, kind, address) {
+/// A page of its own browser context with the probe in it, closed with the scope. `scripts` go into it too, before the
+/// page's own; `denied` is the address of a server that may have neither camera nor microphone.
+async function open(scope, kind, address, { scripts = [], denied } = {}) {
   const context = await (await browser(kind)).createBrowserContext();
   scope.defer(() => context.close());
+  if (denied) await context.overridePermissions(denied, []);
   const page = await context.newPage();
   const said = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
   scope.onFailure(() => (said.length ? `page ${address}:\n    ${said.slice(-20).join('\n    ')}` : null));
-  await page.evaluateOnNewDocument(probe);
+  for (const script of [probe, ...scripts]) await page.evaluateOnNewDocument(script);
   await page.goto(address);
   page.said = said;
   return page;
 }
 
-export const chromium = async (scope, address) => open(scope, CHROMIUM, address ?? (await blankPage()));
-export const firefox = async (scope, address) => open(scope, FIREFOX, address ?? (await blankPage()));
+export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);
+export const firefox = async (scope, address, more) => open(scope, FIREFOX, address ?? (await blankPage()), more);
 
 let blankServer;
 
