@@ -33,6 +33,13 @@ export class Caller {
     return caller;
   }
 
+  /// Somebody at the page of room `x` with the browser's own devices, or none; `more` is as for the browser.
+  static async bare(scope, browser, server, { scripts = [], ...more } = {}) {
+    const caller = new Caller();
+    caller.page = await browser(scope, `${server.url}/room/x`, { scripts: [cast, ...scripts], ...more });
+    return caller;
+  }
+
   /// Opens the page, gives the name, presses Join.
   static async join(scope, browser, server, room, name) {
     const caller = await Caller.open(scope, browser, server, room, name);

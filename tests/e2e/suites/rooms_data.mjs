@@ -48,16 +48,23 @@ e2e('messages reach all or one, in Chromium and Firefox', async (scope) => {
   }
 });
 
-e2e('a thousand messages come in order, and one that is too large is refused', async (scope) => {
+e2e('messages come in order; too large and too many ones are refused aloud', async (scope) => {
   const server = await Server.start(scope);
   const page = await members(scope, chromium, server);
   for (const name of ['Ada', 'Bob']) await join(page, 'data', name, { picture: undefined, slots: { video: 0, audio: 0 } });
   await page.evaluate(() => member.takeMessages('Bob'));
-  await page.evaluate(async () => {
-    for (let count = 0; count < 1000; count += 1) await member.rooms.Ada.send(count);
-  });
-  await until('a thousand messages', () => page.evaluate(() => member.got.length === 1000));
+  const send = (first, end) =>
+    page.evaluate(async (from, to) => {
+      for (let count = from; count < to; count += 1) await member.rooms.Ada.send(count);
+    }, first, end);
+  await send(0, 150);
+  await until('all messages', () => page.evaluate(() => member.got.length === 150));
   assert.ok(await page.evaluate(() => member.got.every(({ body }, index) => body === index)), 'in order');
+
   const code = await page.evaluate(() => member.rooms.Ada.send(new Uint8Array(100_000)).catch((error) => error.code));
   assert.equal(code, 'too_large');
+  await page.evaluate(() => member.rooms.Ada.addEventListener('error', ({ detail }) => (window.told = detail.code)));
+  await send(150, 1500);
+  await until('the flood to be refused', () => page.evaluate(() => window.told === 'rate'));
+  assert.equal(await page.evaluate(() => member.rooms.Ada.state), 'joined', 'that is all that happens');
 });
