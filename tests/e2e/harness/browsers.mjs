@@ -54,10 +54,12 @@ after(async () => {
 });
 
 /// A page of its own browser context with the probe in it, closed with the scope. `scripts` go into it too, before the
-/// page's own; `denied` is the address of a server that may have neither camera nor microphone.
-async function open(scope, kind, address, { scripts = [], denied } = {}) {
-  const context = await (await browser(kind)).createBrowserContext();
-  scope.defer(() => context.close());
+/// page's own; `denied` is the address of a server that may have neither camera nor microphone; `alone` gives it a browser
+/// of its own, which can be killed.
+async function open(scope, kind, address, { scripts = [], denied, alone = false } = {}) {
+  const home = alone ? await puppeteer.launch({ headless: true, ...kind }) : await browser(kind);
+  const context = await home.createBrowserContext();
+  scope.defer(() => (alone ? home.close() : context.close()));
   if (denied) await context.overridePermissions(denied, []);
   const page = await context.newPage();
   const said = [];
@@ -72,6 +74,11 @@ async function open(scope, kind, address, { scripts = [], denied } = {}) {
 
 export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);
 export const firefox = async (scope, address, more) => open(scope, FIREFOX, address ?? (await blankPage()), more);
+
+/// The end of a page's whole browser, without a word to anybody. Puppeteer makes it the leader of a process group.
+export function kill(page) {
+  process.kill(-page.browser().process().pid, 'SIGKILL');
+}
 
 let blankServer;
 

@@ -128,8 +128,8 @@ export function hears(page, name) {
 }
 
 /// A page of another origin than the server's that takes part by the client module, as `member`.
-export async function members(scope, browser, server) {
-  const page = await browser(scope, undefined, { scripts: [cast, member] });
+export async function members(scope, browser, server, more) {
+  const page = await browser(scope, undefined, { scripts: [cast, member], ...more });
   await page.evaluate((url) => member.load(url), server.url);
   return page;
 }
