@@ -15,7 +15,7 @@ export const PEOPLE = {
   Ada: { picture: 'red|blue', hertz: 500 },
   Bob: { picture: 'green|magenta', hertz: 800 },
   Cyd: { picture: 'blue|yellow', hertz: 1100 },
-  Dee: { picture: 'cyan|red', hertz: 1400 },
+  Dee: { picture: 'green|red', hertz: 1400 },
   Eve: { picture: 'yellow|green', hertz: 1700 },
   Fay: { picture: 'magenta|cyan', hertz: 2000 },
   Gus: { picture: 'white|red', hertz: 2300 },
