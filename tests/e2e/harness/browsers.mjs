@@ -53,23 +53,32 @@ after(async () => {
   blankServer?.close();
 });
 
-/// A page of its own browser context with the probe in it, closed with the scope.
-async function open(scope, kind, address) {
-  const context = await (await browser(kind)).createBrowserContext();
-  scope.defer(() => context.close());
+/// A page of its own browser context with the probe in it, closed with the scope. `scripts` go into it too, before the
+/// page's own; `denied` is the address of a server that may have neither camera nor microphone; `alone` gives it a browser
+/// of its own, which can be killed.
+async function open(scope, kind, address, { scripts = [], denied, alone = false } = {}) {
+  const home = alone ? await puppeteer.launch({ headless: true, ...kind }) : await browser(kind);
+  const context = await home.createBrowserContext();
+  scope.defer(() => (alone ? home.close() : context.close()));
+  if (denied) await context.overridePermissions(denied, []);
   const page = await context.newPage();
   const said = [];
   page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
   page.on('pageerror', (error) => said.push(`uncaught: ${error.message}`));
   scope.onFailure(() => (said.length ? `page ${address}:\n    ${said.slice(-20).join('\n    ')}` : null));
-  await page.evaluateOnNewDocument(probe);
+  for (const script of [probe, ...scripts]) await page.evaluateOnNewDocument(script);
   await page.goto(address);
   page.said = said;
   return page;
 }
 
-export const chromium = async (scope, address) => open(scope, CHROMIUM, address ?? (await blankPage()));
-export const firefox = async (scope, address) => open(scope, FIREFOX, address ?? (await blankPage()));
+export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);
+export const firefox = async (scope, address, more) => open(scope, FIREFOX, address ?? (await blankPage()), more);
+
+/// The end of a page's whole browser, without a word to anybody. Puppeteer makes it the leader of a process group.
+export function kill(page) {
+  process.kill(-page.browser().process().pid, 'SIGKILL');
+}
 
 let blankServer;
 
