@@ -22,11 +22,13 @@ export const PEOPLE = {
 };
 export const SCREEN = 'cyan|yellow';
 
-/// Somebody at the room's page, with the devices of a participant of that name.
+/// Somebody at the room's page.
 export class Caller {
-  static async open(scope, browser, server, room, name) {
+  /// With the devices of the participant of that name. `scripts` go into the page after them.
+  static async open(scope, browser, server, room, name, ...scripts) {
     const role = JSON.stringify({ ...PEOPLE[name], screen: SCREEN });
-    const page = await browser(scope, `${server.url}/room/${room}`, { scripts: [cast, `cast.devices(${role})`] });
+    const all = [cast, `cast.devices(${role})`, ...scripts];
+    const page = await browser(scope, `${server.url}/room/${room}`, { scripts: all });
     const caller = new Caller();
     Object.assign(caller, { page, name });
     return caller;
@@ -48,7 +50,11 @@ export class Caller {
 
   /// From the lobby into the call. Where the browser would ask for the devices, it is let to.
   async enter() {
-    await this.sees('the own picture', () => cast.look(document.getElementById('lobby-video')) ?? (document.getElementById('allow').hidden || document.getElementById('allow').click()));
+    await this.sees('the own picture', () => {
+      const allow = document.getElementById('allow');
+      if (!allow.hidden) allow.click();
+      return cast.look(document.getElementById('lobby-video'));
+    });
     await this.type('who', this.name);
     await this.click('join');
     await this.inCall();
@@ -123,7 +129,8 @@ export function same(one, other) {
 /// Waits until the page receives that participant's tone.
 export function hears(page, name) {
   const { hertz } = PEOPLE[name];
-  return until(`the tone of ${name} to be heard`, () => page.evaluate(async (wanted) => (await cast.hear()).some((tone) => Math.abs(tone - wanted) < 30), hertz), 20);
+  const isThere = async (wanted) => (await cast.hear()).some((tone) => Math.abs(tone - wanted) < 30);
+  return until(`the tone of ${name} to be heard`, () => page.evaluate(isThere, hertz), 20);
 }
 
 /// A page of another origin than the server's that takes part by the client module, as `member`.
@@ -149,7 +156,8 @@ export async function showsAll(page, names, seconds = 30) {
 
 /// Watches for some seconds: what came to each page, by name. The server must have got all that was sent.
 export async function measure(server, pages, seconds) {
-  const take = async () => Object.fromEntries(await Promise.all(Object.entries(pages).map(async ([name, page]) => [name, await page.evaluate(() => cast.inbound())])));
+  const inbound = async ([name, page]) => [name, await page.evaluate(() => cast.inbound())];
+  const take = async () => Object.fromEntries(await Promise.all(Object.entries(pages).map(inbound)));
   const missed = await server.metric('sluice_nacks_sent_total');
   const before = await take();
   await sleep(seconds * 1000);

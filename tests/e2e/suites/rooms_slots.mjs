@@ -75,7 +75,6 @@ e2e('one slot carries VP8, H.264 and AV1 in turn', async (scope) => {
     assert.equal(seen.missed, 0, `a picture in every turn: ${told}`);
     assert.ok(seen.longestGap < 1000 + seen.longestStall + longestStall, `no gap of a second: ${told}`);
     assert.ok(seen.freezes <= turns / 2, `few freezes: ${told}`);
-    console.log(told);
   }
 });
 
