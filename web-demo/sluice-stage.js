@@ -259,9 +259,7 @@ export class VideoStage {
       const last = receiver.getSynchronizationSources?.()[0]?.timestamp ?? null;
       const contributing = receiver.getContributingSources?.() ?? [];
       const evidence = { contributing, lastFrame: last, boundAt: place.boundAt };
-      // The server tells the first frame exactly; until it has, the packets themselves may.
-      const from = place.bound?.from;
-      place.carried = from === undefined ? carries(place.track.csrc, evidence, wallClock()) : { from };
+      place.carried = carries(place.track.csrc, evidence, wallClock());
       if (place.carried) this.#show(place.track);
     }
     const busy = [...this.#places.values()].some((place) => !place.carried);
