@@ -149,7 +149,7 @@ fn parameter(bytes: &[u8]) -> Option<(u16, usize, &[u8])> {
 /// (RFC 6525 sections 4.1 and 4.4, RFC 8831 section 6.7).
 fn is_reset(kind: u16, length: usize) -> bool {
     match kind {
-        13 => length >= 16 && length % 2 == 0,
+        13 => length >= 16 && length.is_multiple_of(2),
         16 => length == 12,
         _ => false,
     }
