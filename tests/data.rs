@@ -10,6 +10,7 @@ use sluice::sfu::session::EndReason;
 use sluice::sfu::session::channels::ChannelKind::{self, Lossy, Reliable};
 use sluice::sfu::session::channels::DataMessage;
 use sluice::sfu::session::offer::Role;
+use str0m::channel::ChannelConfig;
 use str0m::format::Codec;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -245,4 +246,20 @@ fn a_client_that_opens_channels_without_end_is_sent_away() {
     let own = |event: &CoreEvent| *event == CoreEvent::Ended(wild.session, EndReason::Broken);
     assert_eq!((ended(&world), count(&world, own)), (1, 1));
     assert!(world.clients[place].channels.len() < 70);
+}
+
+#[test]
+fn a_client_that_speaks_on_a_stream_that_no_browser_uses_ends_its_own_session_alone() {
+    let (mut world, joined) = viewers(2);
+    let config =
+        ChannelConfig { label: "far".to_owned(), negotiated: Some(2_000), ..ChannelConfig::default() };
+    let far = world.clients[0].rtc.direct_api().create_data_channel(config);
+    world.run(SECOND / 10);
+    world.clients[0].rtc.channel(far).expect("open").write(false, b"here").expect("room");
+    world.run(SECOND * 2);
+    let own = |event: &CoreEvent| *event == CoreEvent::Ended(joined[0].session, EndReason::Broken);
+    assert_eq!((ended(&world), count(&world, own)), (1, 1));
+    assert!(world.clients[1].say("reliable", true, b"unharmed"));
+    world.run(SECOND);
+    assert_eq!(told(&world, &joined[1]).len(), 1);
 }

@@ -15,6 +15,7 @@
 
 pub mod stun;
 pub mod sdp;
+pub mod sctp;
 pub mod vp8;
 pub mod vp9;
 pub mod h26x;

@@ -11,6 +11,8 @@ use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
 use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, ProtocolVersion};
 use str0m::crypto::{self, CryptoError};
 
+use super::sctp_guard::{Guard, Verdict};
+
 /// The certificate and crypto of this process. Cloning shares both.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -80,11 +82,37 @@ impl DtlsProvider for SharedConfig {
         if version != DtlsVersion::Dtls12 {
             return Err(CryptoError::Other(format!("DTLS version {version} is not offered here")));
         }
-        Ok(Box::new(Connection(dimpl::Dtls::new_12(self.config()?, certificate.clone(), now))))
+        let dtls = dimpl::Dtls::new_12(self.config()?, certificate.clone(), now);
+        Ok(Box::new(Connection { dtls, guard: Guard::default(), is_abused: false }))
     }
 }
 
-struct Connection(dimpl::Dtls);
+/// A connection, with a guard over the SCTP packets in it.
+struct Connection {
+    dtls: dimpl::Dtls,
+    guard: Guard,
+    is_abused: bool,
+}
+
+impl Connection {
+    /// Whether a packet that came decrypted may go on to SCTP.
+    fn admits(&mut self, packet: &[u8]) -> bool {
+        if self.is_abused {
+            return false;
+        }
+        let verdict = self.guard.judge(packet);
+        if let Verdict::Abuse(what) = verdict {
+            tracing::warn!("a client {what}; closing its session");
+            self.is_abused = true;
+        }
+        verdict == Verdict::Pass
+    }
+
+    /// The only thing that str0m hears of abuse; it is enough to end the session.
+    fn check(&self) -> Result<(), DtlsImplError> {
+        if self.is_abused { Err(DtlsImplError::ConnectionClosed) } else { Ok(()) }
+    }
+}
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,42 +122,49 @@ impl fmt::Debug for Connection {
 
 impl DtlsInstance for Connection {
     fn set_active(&mut self, active: bool) {
-        self.0.set_active(active);
+        self.dtls.set_active(active);
     }
 
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
-        self.0.handle_packet(packet)
+        self.check()?;
+        self.dtls.handle_packet(packet)
     }
 
     fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buffer)
+        match self.dtls.poll_output(buffer) {
+            // SCTP takes no notice of a packet without a header.
+            DtlsOutput::ApplicationData(packet) if !self.admits(packet) => DtlsOutput::ApplicationData(&[]),
+            output => output,
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
-        self.0.handle_timeout(now)
+        self.check()?;
+        self.dtls.handle_timeout(now)
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.0.send_application_data(data)
+        self.guard.sent(data);
+        self.dtls.send_application_data(data)
     }
 
     fn is_active(&self) -> bool {
-        self.0.is_active()
+        self.dtls.is_active()
     }
 
     fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.0.protocol_version()
+        self.dtls.protocol_version()
     }
 
     fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.dtls.is_closing()
     }
 
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.dtls.is_closed()
     }
 
     fn close(&mut self) -> Result<(), DtlsImplError> {
-        self.0.close()
+        self.dtls.close()
     }
 }

@@ -6,6 +6,7 @@ mod answer;
 pub mod negotiate;
 pub mod renegotiate;
 pub mod dtls;
+mod sctp_guard;
 pub mod turn;
 pub mod channels;
 mod messages;
