@@ -1,17 +1,16 @@
-//! A connected client: sends one stream, or receives one.
+//! A connected client: sends a stream, receives, or both.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use str0m::media::{KeyframeRequest, Mid, Pt, Rid};
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite};
+use str0m::rtp::{ExtensionValues, RtpWrite};
 use str0m::{Event, Rtc};
 
 use crate::media::{Stamp, VideoShape, audio_packet};
 use crate::peer::{PayloadTypes, Peer, RIDS};
-use crate::track::{Continuity, Seen, SeqTrack};
+use crate::subscriber::Subscriber;
 use crate::udp::realtime_ns;
 
 const AUDIO_INTERVAL: Duration = Duration::from_millis(20);
@@ -49,7 +48,10 @@ impl Default for Meter {
 pub struct Client {
     pub rtc: Rtc,
     pub ip: Ipv4Addr,
-    pub role: Role,
+    /// What it sends.
+    pub publisher: Option<Publisher>,
+    /// What it receives.
+    pub subscriber: Option<Subscriber>,
     pub connected: Option<Instant>,
     /// When the engine must look at this client again.
     pub deadline: Instant,
@@ -57,36 +59,59 @@ pub struct Client {
     pub scheduled: Option<Instant>,
 }
 
-#[allow(clippy::large_enum_variant)]
-pub enum Role {
-    Publisher(Publisher),
-    Subscriber(Subscriber),
-}
-
 impl Client {
-    pub fn new(peer: Peer, role: Role) -> Client {
+    pub fn new(peer: Peer, publisher: Option<Publisher>, subscriber: Option<Subscriber>) -> Client {
         let now = Instant::now();
-        Client { rtc: peer.rtc, ip: peer.ip, role, connected: None, deadline: now, scheduled: None }
+        Client {
+            rtc: peer.rtc,
+            ip: peer.ip,
+            publisher,
+            subscriber,
+            connected: None,
+            deadline: now,
+            scheduled: None,
+        }
     }
 
     pub fn handle_event(&mut self, event: Event, now: Instant, meter: &mut Meter) {
-        match (event, &mut self.role) {
-            (Event::Connected, role) => {
+        match (event, &mut self.publisher, &mut self.subscriber) {
+            (Event::Connected, publisher, _) => {
                 self.connected = Some(now);
-                if let Role::Publisher(p) = role {
+                if let Some(p) = publisher {
                     p.start(now);
                 }
             }
-            (Event::KeyframeRequest(r), Role::Publisher(p)) => p.keyframe_requested(&r),
-            (Event::RtpPacket(p), Role::Subscriber(s)) => s.verified(&p, meter),
+            (Event::KeyframeRequest(r), Some(p), _) => p.keyframe_requested(&r),
+            (Event::RtpPacket(p), _, Some(s)) => s.verified(&p, meter),
             _ => {}
         }
+    }
+}
+
+/// Who speaks when, in a room: some publishers at once, and one of them hands over to the next every [`TURN_NS`].
+#[derive(Debug, Clone, Copy)]
+pub struct Talk {
+    pub publishers: u32,
+    pub at_once: u32,
+}
+
+/// How long somebody speaks before the next one takes over from whoever has spoken longest, in nanoseconds.
+const TURN_NS: u64 = 3_000_000_000;
+
+impl Talk {
+    /// Whether the publisher of `stream` speaks at `ns` of CLOCK_REALTIME.
+    fn speaks(&self, stream: u32, ns: u64) -> bool {
+        let publishers = self.publishers.max(1);
+        let turn = (ns / TURN_NS % u64::from(publishers)) as u32;
+        (stream + publishers - turn) % publishers < self.at_once
     }
 }
 
 /// Sends audio and the video layers of one stream.
 pub struct Publisher {
     stream: u32,
+    /// Without it the publisher speaks all the time.
+    talk: Option<Talk>,
     audio: Option<AudioTx>,
     layers: Vec<VideoTx>,
     /// Packets sent in the window by track.
@@ -149,7 +174,19 @@ impl Publisher {
             };
             layers.iter().enumerate().map(tx).collect()
         });
-        Publisher { stream, audio, layers, window_sent: [0; 4], keyframe_requests: 0, keyframes: 0 }
+        Publisher {
+            stream,
+            talk: None,
+            audio,
+            layers,
+            window_sent: [0; 4],
+            keyframe_requests: 0,
+            keyframes: 0,
+        }
+    }
+
+    pub fn taking_turns(self, talk: Talk) -> Publisher {
+        Publisher { talk: Some(talk), ..self }
     }
 
     pub fn stream(&self) -> u32 {
@@ -193,9 +230,10 @@ impl Publisher {
         let (mid, rid, write) = if let Some(a) = self.audio.as_mut().filter(|a| a.running && a.next <= now) {
             stamp.counter = a.count;
             let packet = audio_packet(stamp);
+            let speaks = self.talk.is_none_or(|t| t.speaks(self.stream, sent_ns));
             let ext_vals = ExtensionValues {
-                audio_level: Some(-20 - (a.count % 30) as i8),
-                voice_activity: Some(true),
+                audio_level: Some(if speaks { -20 - (a.count % 30) as i8 } else { -127 }),
+                voice_activity: Some(speaks),
                 ..Default::default()
             };
             let seq = u64::from(a.count) + 1;
@@ -257,211 +295,19 @@ impl VideoTx {
     }
 }
 
-/// Receives one stream.
-pub struct Subscriber {
-    stream: u32,
-    pts: PayloadTypes,
-    mids: [Option<Mid>; 2],
-    /// Decrypt and check payloads; otherwise only RTP headers are read.
-    pub verify: bool,
-    asked_at: Instant,
-    /// Kernel receive time of the latest datagram.
-    arrived_ns: u64,
-    pub first_media: Option<Duration>,
-    sources: Vec<Source>,
-    tracks: [Continuity; 4],
-    stats: SubscriberStats,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-struct Source {
-    ssrc: u32,
-    kind: Kind,
-    seq: SeqTrack,
-    fed: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Audio,
-    Video,
-    Rtx,
-}
-
-/// Counts of one window. "Received" is by arrival, "unique" by the sender's time.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct SubscriberStats {
-    pub received_audio: u64,
-    pub received_video: u64,
-    pub received_rtx: u64,
-    pub received_bytes: u64,
-    pub seq_expected: u64,
-    pub seq_unique: u64,
-    pub seq_late: u64,
-    pub seq_duplicates: u64,
-    pub verified: u64,
-    pub corrupt: u64,
-    pub misrouted: u64,
-    pub payload_duplicates: u64,
-    pub payload_late: u64,
-    pub payload_ancient: u64,
-    /// Different packets of the window that arrived, by track.
-    pub unique: [u64; 4],
-}
-
-impl SubscriberStats {
-    pub fn add(&mut self, o: &SubscriberStats) {
-        self.received_audio += o.received_audio;
-        self.received_video += o.received_video;
-        self.received_rtx += o.received_rtx;
-        self.received_bytes += o.received_bytes;
-        self.seq_expected += o.seq_expected;
-        self.seq_unique += o.seq_unique;
-        self.seq_late += o.seq_late;
-        self.seq_duplicates += o.seq_duplicates;
-        self.verified += o.verified;
-        self.corrupt += o.corrupt;
-        self.misrouted += o.misrouted;
-        self.payload_duplicates += o.payload_duplicates;
-        self.payload_late += o.payload_late;
-        self.payload_ancient += o.payload_ancient;
-        for (a, b) in self.unique.iter_mut().zip(o.unique) {
-            *a += b;
-        }
-    }
-
-    pub fn received(&self) -> u64 {
-        self.received_audio + self.received_video
-    }
-}
-
-/// What [`Subscriber::arrived`] wants done with a datagram.
-pub struct Feed {
-    pub to_rtc: bool,
-    /// An SSRC that nobody announced, and the m-line its payload type belongs to.
-    pub unannounced: Option<(u32, Mid)>,
-}
-
-impl Subscriber {
-    pub fn new(stream: u32, peer: &Peer, pts: PayloadTypes, verify: bool, asked_at: Instant) -> Subscriber {
-        Subscriber {
-            stream,
-            pts,
-            mids: [peer.audio, peer.video],
-            verify,
-            asked_at,
-            arrived_ns: 0,
-            first_media: None,
-            sources: vec![],
-            tracks: Default::default(),
-            stats: SubscriberStats::default(),
-        }
-    }
-
-    pub fn stream(&self) -> u32 {
-        self.stream
-    }
-
-    /// Looks at a datagram's RTP header, in the clear, as it arrives.
-    pub fn arrived(&mut self, data: &[u8], received_ns: u64, window: &Window) -> Feed {
-        self.arrived_ns = received_ns;
-        let is_rtp = data.len() >= 12 && data[0] >> 6 == 2 && !(64..96).contains(&(data[1] & 0x7f));
-        if !is_rtp {
-            return Feed { to_rtc: true, unannounced: None };
-        }
-        let pt = Pt::from(data[1] & 0x7f);
-        let seq = u16::from_be_bytes([data[2], data[3]]);
-        let ssrc = u32::from_be_bytes(data[8..12].try_into().unwrap());
-        let mut unannounced = None;
-        let at = match self.sources.iter().position(|s| s.ssrc == ssrc) {
-            Some(at) => at,
-            None => {
-                let kind = match Some(pt) {
-                    p if p == self.pts.audio => Kind::Audio,
-                    p if p == self.pts.video => Kind::Video,
-                    _ => Kind::Rtx,
-                };
-                let mid = match kind {
-                    Kind::Audio => self.mids[0],
-                    Kind::Video => self.mids[1],
-                    Kind::Rtx => None,
-                };
-                unannounced = mid.map(|m| (ssrc, m));
-                self.sources.push(Source { ssrc, kind, seq: SeqTrack::default(), fed: false });
-                self.sources.len() - 1
-            }
+    #[test]
+    fn speakers_take_turns_and_as_many_speak_as_shall() {
+        let talk = Talk { publishers: 5, at_once: 2 };
+        let speaking = |turn: u64| -> Vec<u32> {
+            (0..5).filter(|stream| talk.speaks(*stream, turn * TURN_NS + 1)).collect()
         };
-        let source = &mut self.sources[at];
-        let in_window = window.has(received_ns);
-        if in_window {
-            match source.kind {
-                Kind::Audio => self.stats.received_audio += 1,
-                Kind::Video => self.stats.received_video += 1,
-                Kind::Rtx => self.stats.received_rtx += 1,
-            }
-            self.stats.received_bytes += data.len() as u64;
-        }
-        if source.kind != Kind::Rtx {
-            source.seq.see(seq, in_window);
-            if self.first_media.is_none() {
-                self.first_media = Some(self.asked_at.elapsed());
-            }
-        }
-        // Without verification the first packet of a source is enough for the
-        // connection to send receiver reports (with no loss) ever after.
-        let to_rtc = self.verify || !source.fed;
-        source.fed = true;
-        Feed { to_rtc, unannounced }
-    }
-
-    /// Takes a decrypted packet: one that came out of the datagram that `arrived` last.
-    fn verified(&mut self, p: &RtpPacket, meter: &mut Meter) {
-        if !self.verify || p.payload.is_empty() {
-            return;
-        }
-        let Some(stamp) = Stamp::read(&p.payload) else {
-            self.stats.corrupt += 1;
-            return;
-        };
-        if stamp.stream != self.stream || stamp.track > 3 {
-            self.stats.misrouted += 1;
-            return;
-        }
-        let seen = self.tracks[usize::from(stamp.track)].see(stamp.counter);
-        if !meter.window.has(stamp.sent_ns) {
-            return;
-        }
-        self.stats.verified += 1;
-        if !stamp.body_is_intact(&p.payload) {
-            self.stats.corrupt += 1;
-        }
-        match seen {
-            Seen::Duplicate => self.stats.payload_duplicates += 1,
-            Seen::Ancient => self.stats.payload_ancient += 1,
-            seen => {
-                self.stats.payload_late += u64::from(seen == Seen::Late);
-                self.stats.unique[usize::from(stamp.track)] += 1;
-                let us = self.arrived_ns.saturating_sub(stamp.sent_ns) / 1000;
-                meter.latency.saturating_record(us.max(1));
-            }
-        }
-    }
-
-    pub fn open_window(&mut self) {
-        self.stats = SubscriberStats::default();
-        for s in &mut self.sources {
-            s.seq.open_window();
-        }
-    }
-
-    /// The stats of the window, with the sequence number accounts added up.
-    pub fn window_stats(&self) -> SubscriberStats {
-        let mut s = self.stats.clone();
-        for source in self.sources.iter().filter(|s| s.kind != Kind::Rtx) {
-            s.seq_expected += source.seq.window_expected();
-            s.seq_unique += source.seq.window_unique;
-            s.seq_late += source.seq.window_late;
-            s.seq_duplicates += source.seq.window_duplicates;
-        }
-        s
+        assert_eq!(speaking(0), [0, 1]);
+        assert_eq!(speaking(1), [1, 2]);
+        assert_eq!(speaking(4), [0, 4]);
+        assert_eq!(speaking(5), [0, 1]);
     }
 }

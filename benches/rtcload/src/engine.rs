@@ -11,7 +11,8 @@ use hdrhistogram::Histogram;
 use str0m::net::{Protocol, Receive};
 use str0m::{Input, Output};
 
-use crate::client::{Client, Meter, Role, SubscriberStats, Window};
+use crate::client::{Client, Meter, Window};
+use crate::subscriber::SubscriberStats;
 use crate::udp::{BatchSocket, dropped_at, realtime_ns};
 
 /// Longest sleep. Nothing wakes the thread before: that lets datagrams gather in
@@ -24,28 +25,46 @@ pub enum Command {
     Add(u32, Box<Client>),
     Close(u32),
     OpenWindow(Window),
+    /// From now on, note when each video source changes its contributing source.
+    WatchChanges,
+    /// Asks for what was noted.
+    Changes(Sender<Changes>),
     Report(Sender<EngineReport>),
     Status(Sender<EngineStatus>),
     Stop,
 }
+
+/// By client: when each video source changed, in CLOCK_REALTIME nanoseconds.
+pub type Changes = Vec<(u32, Vec<Option<u64>>)>;
 
 #[derive(Debug, Default)]
 pub struct EngineStatus {
     pub publishers_connected: usize,
     pub subscribers_connected: usize,
     pub subscribers_with_media: usize,
+    pub subscribers_with_video: usize,
     pub dead: usize,
+}
+
+/// What one subscriber received.
+pub struct Received {
+    /// What it was to receive.
+    pub streams: Vec<u32>,
+    pub verify: bool,
+    pub stats: SubscriberStats,
 }
 
 /// What happened in the window.
 pub struct EngineReport {
-    pub subscribers: Vec<(u32, bool, SubscriberStats)>,
+    pub subscribers: Vec<Received>,
     /// Packets sent in the window by stream and track.
     pub sent: Vec<(u32, [u64; 4])>,
     pub keyframe_requests: u64,
     pub keyframes: u64,
     pub latency_us: Histogram<u64>,
+    pub connected_us: Histogram<u64>,
     pub first_media_us: Histogram<u64>,
+    pub first_video_us: Histogram<u64>,
     pub without_media: usize,
     /// CPU time of this thread during the window.
     pub cpu: Duration,
@@ -92,6 +111,12 @@ impl Engine {
     pub fn status(&self) -> EngineStatus {
         let (tx, rx) = channel();
         self.send(Command::Status(tx));
+        rx.recv().unwrap_or_default()
+    }
+
+    pub fn changes(&self) -> Changes {
+        let (tx, rx) = channel();
+        self.send(Command::Changes(tx));
         rx.recv().unwrap_or_default()
     }
 
@@ -223,13 +248,13 @@ impl Loop {
                 self.meter.latency.reset();
                 self.closing = None;
                 for c in self.clients.iter_mut().flatten() {
-                    match &mut c.role {
-                        Role::Publisher(p) => {
-                            p.window_sent = [0; 4];
-                            p.keyframes = 0;
-                            p.keyframe_requests = 0;
-                        }
-                        Role::Subscriber(s) => s.open_window(),
+                    if let Some(p) = &mut c.publisher {
+                        p.window_sent = [0; 4];
+                        p.keyframes = 0;
+                        p.keyframe_requests = 0;
+                    }
+                    if let Some(s) = &mut c.subscriber {
+                        s.open_window();
                     }
                 }
                 self.opening = Opening {
@@ -239,6 +264,16 @@ impl Loop {
                     dropped: dropped_at(self.socket.port()),
                     send_errors: self.socket.send_errors,
                 };
+            }
+            Command::WatchChanges => {
+                let subscribers = self.clients.iter_mut().flatten().filter_map(|c| c.subscriber.as_mut());
+                subscribers.for_each(|s| s.watch_for_changes());
+            }
+            Command::Changes(tx) => {
+                let of = |(id, c): (usize, &Option<Box<Client>>)| {
+                    Some((id as u32, c.as_ref()?.subscriber.as_ref()?.changes()))
+                };
+                let _ = tx.send(self.clients.iter().enumerate().filter_map(of).collect());
             }
             Command::Report(tx) => {
                 let _ = tx.send(self.report());
@@ -274,7 +309,7 @@ impl Loop {
             let Some(Some(c)) = clients.get_mut(id as usize) else {
                 return;
             };
-            if let Role::Subscriber(s) = &mut c.role {
+            if let Some(s) = &mut c.subscriber {
                 let feed = s.arrived(d.data, d.received_ns, &meter.window);
                 if let Some((ssrc, mid)) = feed.unannounced {
                     // Servers may leave out both a=ssrc and the MID extension.
@@ -323,7 +358,7 @@ impl Loop {
                 }
                 let _ = c.rtc.handle_input(Input::Timeout(now));
                 drain(c, socket, meter, now);
-                while let Role::Publisher(p) = &mut c.role {
+                while let Some(p) = &mut c.publisher {
                     if !p.write_due(&mut c.rtc, now, &meter.window) {
                         break;
                     }
@@ -346,12 +381,13 @@ impl Loop {
         for c in self.clients.iter().flatten() {
             s.dead += usize::from(!c.rtc.is_alive());
             let connected = usize::from(c.connected.is_some());
-            match &c.role {
-                Role::Publisher(_) => s.publishers_connected += connected,
-                Role::Subscriber(sub) => {
-                    s.subscribers_connected += connected;
-                    s.subscribers_with_media += usize::from(sub.first_media.is_some());
-                }
+            if c.publisher.is_some() {
+                s.publishers_connected += connected;
+            }
+            if let Some(sub) = &c.subscriber {
+                s.subscribers_connected += connected;
+                s.subscribers_with_media += usize::from(sub.first_media.is_some());
+                s.subscribers_with_video += usize::from(sub.first_video.is_some());
             }
         }
         s
@@ -365,7 +401,9 @@ impl Loop {
             keyframe_requests: 0,
             keyframes: 0,
             latency_us: self.meter.latency.clone(),
-            first_media_us: Histogram::new_with_bounds(1, 600_000_000, 3).unwrap(),
+            connected_us: durations(),
+            first_media_us: durations(),
+            first_video_us: durations(),
             without_media: 0,
             cpu,
             wall,
@@ -374,23 +412,33 @@ impl Loop {
             send_errors: self.socket.send_errors - self.opening.send_errors,
         };
         for c in self.clients.iter().flatten() {
-            match &c.role {
-                Role::Publisher(p) => {
-                    r.sent.push((p.stream(), p.window_sent));
-                    r.keyframe_requests += p.keyframe_requests;
-                    r.keyframes += p.keyframes;
-                }
-                Role::Subscriber(s) => {
-                    r.subscribers.push((s.stream(), s.verify, s.window_stats()));
-                    match s.first_media {
-                        Some(t) => r.first_media_us.saturating_record(t.as_micros() as u64),
-                        None => r.without_media += 1,
-                    }
+            if let Some(p) = &c.publisher {
+                r.sent.push((p.stream(), p.window_sent));
+                r.keyframe_requests += p.keyframe_requests;
+                r.keyframes += p.keyframes;
+            }
+            if let Some(s) = &c.subscriber {
+                let streams = s.streams.clone();
+                r.subscribers.push(Received { streams, verify: s.verify, stats: s.window_stats() });
+                let record = |h: &mut Histogram<u64>, t: Option<Duration>| {
+                    t.map(|t| h.saturating_record(t.as_micros() as u64))
+                };
+                record(&mut r.connected_us, c.connected.map(|at| s.since_asked(at)));
+                r.without_media += usize::from(s.first_media.is_none());
+                // Who publishes too was there before there was anything to receive.
+                if c.publisher.is_none() {
+                    record(&mut r.first_video_us, s.first_video);
+                    record(&mut r.first_media_us, s.first_media);
                 }
             }
         }
         r
     }
+}
+
+/// For durations of up to ten minutes, in microseconds.
+pub fn durations() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 600_000_000, 3).expect("the bounds are valid")
 }
 
 /// Puts the client in the queue, if it is not there with an earlier time.
@@ -427,8 +475,6 @@ fn drain_into(
             }
         }
     };
-    c.deadline = match &c.role {
-        Role::Publisher(p) => p.next_due().map_or(timeout, |d| d.min(timeout)),
-        Role::Subscriber(_) => timeout,
-    };
+    let next = c.publisher.as_ref().and_then(|p| p.next_due());
+    c.deadline = next.map_or(timeout, |d| d.min(timeout));
 }

@@ -27,6 +27,15 @@ pub enum VideoCodec {
     H264,
 }
 
+impl VideoCodec {
+    pub fn codec(self) -> str0m::format::Codec {
+        match self {
+            VideoCodec::Vp8 => str0m::format::Codec::Vp8,
+            VideoCodec::H264 => str0m::format::Codec::H264,
+        }
+    }
+}
+
 /// What one packet says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpApi, SdpOffer, SdpPendingOffer};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt, Simulcast, SimulcastLayer};
@@ -27,6 +27,8 @@ pub struct PeerOptions {
     pub video: Option<VideoCodec>,
     pub audio: bool,
     pub simulcast: bool,
+    /// Offer every codec that a browser can decode, as participants of a room do.
+    pub every_codec: bool,
     /// Offer transport-wide congestion control, as browsers do.
     pub twcc: bool,
     /// Print every SDP to standard error.
@@ -52,6 +54,8 @@ pub struct Peer {
     pub ip: Ipv4Addr,
     pub audio: Option<Mid>,
     pub video: Option<Mid>,
+    /// In a room: the sections in which others are seen.
+    pub slots: Vec<Mid>,
     options: PeerOptions,
     direct: Direct,
     pending: Option<SdpPendingOffer>,
@@ -71,6 +75,12 @@ impl Peer {
         // Payload types and extension ids are mediasoup's: servers that dictate them are then served too.
         let codecs = config.codec_config();
         match options.video {
+            Some(_) if options.every_codec => {
+                codecs.enable_vp8(true);
+                codecs.enable_vp9(true);
+                codecs.enable_h264(true);
+                codecs.enable_av1(true);
+            }
             Some(VideoCodec::Vp8) => {
                 let format = FormatParams::default();
                 codecs.add_config(
@@ -100,7 +110,16 @@ impl Peer {
         let mut rtc = config.build(Instant::now());
         let addr = SocketAddr::from((ip, port));
         rtc.add_local_candidate(Candidate::host(addr, "udp")?).context("local candidate refused")?;
-        Ok(Peer { rtc, ip, audio: None, video: None, options: options.clone(), direct, pending: None })
+        Ok(Peer {
+            rtc,
+            ip,
+            audio: None,
+            video: None,
+            slots: vec![],
+            options: options.clone(),
+            direct,
+            pending: None,
+        })
     }
 
     /// An offer with one audio and one video m-line, as far as they are wanted.
@@ -109,12 +128,32 @@ impl Peer {
             Direct::Publish => Direction::SendOnly,
             Direct::Subscribe => Direction::RecvOnly,
         };
+        self.offer_with(dir, |_| vec![])
+    }
+
+    /// The offer of a participant of a room, with the sections that a web client has: a microphone and a camera, a
+    /// screen and its sound, slots, and data.
+    pub fn offer_for_room(&mut self, video_slots: u32, audio_slots: u32) -> Result<String> {
+        self.offer_with(Direction::SendOnly, |api| {
+            let mut add = |kind, dir| api.add_media(kind, dir, None, None, None);
+            add(MediaKind::Video, Direction::SendOnly);
+            add(MediaKind::Audio, Direction::SendOnly);
+            for _ in 0..audio_slots {
+                add(MediaKind::Audio, Direction::RecvOnly);
+            }
+            let slots = (0..video_slots).map(|_| add(MediaKind::Video, Direction::RecvOnly)).collect();
+            api.add_channel("reliable".into());
+            slots
+        })
+    }
+
+    fn offer_with(&mut self, dir: Direction, more: impl FnOnce(&mut SdpApi) -> Vec<Mid>) -> Result<String> {
         let mut api = self.rtc.sdp_api();
         if self.options.audio {
             self.audio = Some(api.add_media(MediaKind::Audio, dir, None, None, None));
         }
         if self.options.video.is_some() {
-            let simulcast = (self.options.simulcast && self.direct == Direct::Publish).then(|| {
+            let simulcast = (self.options.simulcast && dir == Direction::SendOnly).then(|| {
                 let mut s = Simulcast::new();
                 for rid in RIDS {
                     s.add_send_layer(SimulcastLayer::new(rid));
@@ -123,6 +162,7 @@ impl Peer {
             });
             self.video = Some(api.add_media(MediaKind::Video, dir, None, None, simulcast));
         }
+        self.slots = more(&mut api);
         let (offer, pending) = api.apply().context("nothing to offer")?;
         self.pending = Some(pending);
         let sdp = offer.to_sdp_string();
@@ -167,12 +207,15 @@ impl Peer {
         for p in self.rtc.codec_config().params() {
             match p.spec().codec {
                 Codec::Opus => pts.audio = Some(p.pt()),
-                Codec::Vp8 | Codec::H264 => {
+                codec if Some(codec) == self.options.video.map(VideoCodec::codec) => {
                     pts.video = pts.video.or(Some(p.pt()));
                     pts.rtx = pts.rtx.or(p.resend());
                 }
                 _ => {}
             }
+        }
+        if self.options.every_codec {
+            return pts; // The server takes the payload types of the offer.
         }
         // A publisher must use what both sides settled on for its m-line.
         if let Some(pt) = self.video.and_then(|m| self.rtc.media(m)?.remote_pts().first().copied()) {

@@ -1,14 +1,15 @@
 //! Figures of one steady window, as JSON and as text.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::client::SubscriberStats;
-use crate::engine::EngineReport;
+use crate::engine::{EngineReport, Received};
 use crate::server::{Memory, Reading};
+use crate::subscriber::SubscriberStats;
 
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -74,6 +75,7 @@ pub struct Delivery {
 #[derive(Debug, Serialize)]
 pub struct LatencyMs {
     pub p50: f64,
+    pub p95: f64,
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
@@ -92,7 +94,8 @@ pub struct GeneratorReport {
 pub struct Context<'a> {
     pub label: &'a str,
     pub streams: u32,
-    pub simulcast: bool,
+    /// The tracks whose loss is counted: 0 is audio, 1.. are video layers.
+    pub counted: Range<usize>,
     pub window: Duration,
     pub server: Option<(Reading, Reading)>,
     pub idle: Memory,
@@ -104,14 +107,13 @@ impl Report {
         let mut total = SubscriberStats::default();
         let mut expected = 0;
         let mut unique = 0;
-        for (stream, verify, s) in &e.subscribers {
-            total.add(s);
+        let tracks = c.counted;
+        for Received { streams, verify, stats } in &e.subscribers {
+            total.add(stats);
             if *verify {
-                let sent = e.sent.iter().find(|(id, _)| id == stream).map_or([0; 4], |(_, n)| *n);
-                // Which layer a server picks is its own affair: count audio only.
-                let tracks = if c.simulcast { 1 } else { 2 };
-                expected += sent[..tracks].iter().sum::<u64>();
-                unique += s.unique[..tracks].iter().sum::<u64>();
+                let sent = e.sent.iter().filter(|(stream, _)| streams.contains(stream));
+                expected += sent.flat_map(|(_, n)| &n[tracks.clone()]).sum::<u64>();
+                unique += stats.unique[tracks.clone()].iter().sum::<u64>();
             }
         }
         let window_s = c.window.as_secs_f64();
@@ -215,10 +217,12 @@ impl Report {
 }
 
 impl LatencyMs {
-    fn of(h: &Histogram<u64>) -> Option<LatencyMs> {
+    /// Of microseconds; None where there are none.
+    pub fn of(h: &Histogram<u64>) -> Option<LatencyMs> {
         let at = |q| h.value_at_quantile(q) as f64 / 1000.0;
         (!h.is_empty()).then(|| LatencyMs {
             p50: at(0.5),
+            p95: at(0.95),
             p99: at(0.99),
             p999: at(0.999),
             max: h.max() as f64 / 1000.0,
@@ -228,7 +232,8 @@ impl LatencyMs {
 
 impl Display for LatencyMs {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        write!(f, "p50 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2} ms", self.p50, self.p99, self.p999, self.max)
+        let LatencyMs { p50, p95, p99, p999, max } = self;
+        write!(f, "p50 {p50:.2}  p95 {p95:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")
     }
 }
 

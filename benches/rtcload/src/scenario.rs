@@ -9,13 +9,15 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use crate::args::{Args, TargetKind, Verify};
-use crate::client::{Client, Publisher, Role, Subscriber, Window};
-use crate::engine::{Command, Engine};
+use crate::client::{Client, Publisher, Window};
+use crate::engine::{Command, Engine, EngineReport, EngineStatus};
 use crate::media::{VideoCodec, VideoShape};
 use crate::peer::{Direct, Peer, PeerOptions};
 use crate::report::{Context, Report};
+use crate::room;
 use crate::server::{Memory, ServerMonitor};
 use crate::signaling::{Close, Janus, Target, Whip};
+use crate::subscriber::Subscriber;
 use crate::udp::realtime_ns;
 
 /// Packets may arrive this long after the window in which they were sent.
@@ -27,7 +29,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut run = Run {
         args,
         engine: Engine::start(args.client_net, args.pin)?,
-        target: target(args)?,
+        target: if args.room.is_none() { Some(target(args)?) } else { None },
         options: peer_options(args),
         layers: layers(args),
         monitor,
@@ -35,7 +37,7 @@ pub fn run(args: &Args) -> Result<()> {
         next_id: AtomicU32::new(1),
         sessions: Mutex::default(),
     };
-    let result = run.measure();
+    let result = if args.room.is_some() { room::measure(&mut run) } else { run.measure() };
     let failed_closes = run.close_all();
     if failed_closes > 0 {
         eprintln!("{failed_closes} sessions could not be ended cleanly");
@@ -50,11 +52,14 @@ fn check(args: &Args) -> Result<()> {
     if args.streams == 0 || args.fps == 0 || args.room_size == 0 || args.sample_every == 0 {
         bail!("--streams, --fps, --room-size and --sample-every must not be 0");
     }
+    if args.room.is_some() && (args.participants == 0 || args.publishing > args.participants) {
+        bail!("--participants must not be 0, nor less than --publishing");
+    }
     Ok(())
 }
 
 fn target(args: &Args) -> Result<Box<dyn Target>> {
-    let missing = "clap requires it";
+    let missing = "--whip and --whep are needed for WHIP, --url for Janus";
     Ok(match args.target {
         TargetKind::Whip => Box::new(Whip::new(
             args.whip.clone().context(missing)?,
@@ -81,6 +86,7 @@ fn peer_options(args: &Args) -> PeerOptions {
         video: (!args.no_video).then_some(args.codec),
         audio: !args.no_audio,
         simulcast: args.simulcast,
+        every_codec: args.room.is_some(),
         twcc: !args.no_twcc && args.verify == Verify::All,
         show_sdp: args.show_sdp,
     }
@@ -106,15 +112,16 @@ fn layers(args: &Args) -> Vec<VideoShape> {
     }
 }
 
-struct Run<'a> {
-    args: &'a Args,
-    engine: Engine,
-    target: Box<dyn Target>,
+pub struct Run<'a> {
+    pub args: &'a Args,
+    pub engine: Engine,
+    /// None for a room.
+    target: Option<Box<dyn Target>>,
     options: PeerOptions,
-    layers: Vec<VideoShape>,
-    monitor: Option<ServerMonitor>,
+    pub layers: Vec<VideoShape>,
+    pub monitor: Option<ServerMonitor>,
     /// Memory before the first subscriber.
-    idle: Memory,
+    pub idle: Memory,
     next_id: AtomicU32,
     sessions: Mutex<Vec<(u32, Close)>>,
 }
@@ -132,7 +139,7 @@ impl Run<'_> {
 
     fn single(&mut self) -> Result<()> {
         self.add_subscribers(0, self.args.subs)?;
-        let report = self.window()?;
+        let (report, _) = self.window()?;
         if self.args.json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
@@ -155,7 +162,7 @@ impl Run<'_> {
                 break;
             }
             subs = next;
-            let report = self.window()?;
+            let (report, _) = self.window()?;
             if !args.json {
                 print!("{report}");
             }
@@ -201,7 +208,7 @@ impl Run<'_> {
     }
 
     /// Runs `each` for 0..count on several threads, at the ramp's pace.
-    fn connect(&self, count: u32, each: impl Fn(&Self, u32) -> Result<()> + Sync) -> Result<()> {
+    pub fn connect(&self, count: u32, each: impl Fn(&Self, u32) -> Result<()> + Sync) -> Result<()> {
         let next = AtomicU32::new(0);
         let start = Instant::now();
         let failure = Mutex::new(None);
@@ -225,44 +232,54 @@ impl Run<'_> {
         failure.into_inner().unwrap().map_or(Ok(()), Err)
     }
 
-    fn new_peer(&self, direct: Direct) -> Result<(u32, Peer)> {
+    pub fn new_peer(&self, direct: Direct) -> Result<(u32, Peer)> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let peer = Peer::new(&self.options, direct, self.engine.ip_of(id), self.engine.port)?;
         Ok((id, peer))
     }
 
-    fn start(&self, id: u32, peer: Peer, role: Role, close: Close) {
+    pub fn start(&self, id: u32, client: Client, close: Close) {
         self.sessions.lock().unwrap().push((id, close));
-        self.engine.send(Command::Add(id, Box::new(Client::new(peer, role))));
+        self.engine.send(Command::Add(id, Box::new(client)));
+    }
+
+    /// Whether the subscriber with this index decrypts and checks what it receives.
+    pub fn verifies(&self, index: u32) -> bool {
+        match self.args.verify {
+            Verify::All => true,
+            Verify::Sample => index.is_multiple_of(self.args.sample_every),
+            Verify::None => false,
+        }
+    }
+
+    fn target(&self) -> Result<&dyn Target> {
+        self.target.as_deref().context("a room has no such target")
     }
 
     fn publish(&self, stream: u32) -> Result<()> {
         let (id, mut peer) = self.new_peer(Direct::Publish)?;
         let close =
-            self.target.publish(stream, &mut peer).with_context(|| format!("publishing s{stream}"))?;
+            self.target()?.publish(stream, &mut peer).with_context(|| format!("publishing s{stream}"))?;
         let pts = peer.payload_types();
         let publisher = Publisher::new(stream, &peer, &pts, &self.layers);
-        self.start(id, peer, Role::Publisher(publisher), close);
+        self.start(id, Client::new(peer, Some(publisher), None), close);
         Ok(())
     }
 
     fn subscribe(&self, stream: u32, index: u32) -> Result<()> {
         let (id, mut peer) = self.new_peer(Direct::Subscribe)?;
         let asked_at = Instant::now();
-        let close = self.target.subscribe(stream, &mut peer).with_context(|| format!("playing s{stream}"))?;
+        let close =
+            self.target()?.subscribe(stream, &mut peer).with_context(|| format!("playing s{stream}"))?;
         let pts = peer.payload_types();
-        let verify = match self.args.verify {
-            Verify::All => true,
-            Verify::Sample => index.is_multiple_of(self.args.sample_every),
-            Verify::None => false,
-        };
-        let subscriber = Subscriber::new(stream, &peer, pts, verify, asked_at);
-        self.start(id, peer, Role::Subscriber(subscriber), close);
+        let verify = self.verifies(index);
+        let subscriber = Subscriber::new(vec![stream], &peer, pts, verify, asked_at);
+        self.start(id, Client::new(peer, None, Some(subscriber)), close);
         Ok(())
     }
 
     /// Waits up to 20 s. A missing subscriber is an error: figures without it would flatter.
-    fn wait_for(&self, what: &str, done: impl Fn(&crate::engine::EngineStatus) -> bool) -> Result<()> {
+    pub fn wait_for(&self, what: &str, done: impl Fn(&EngineStatus) -> bool) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             let status = self.engine.status();
@@ -277,7 +294,7 @@ impl Run<'_> {
     }
 
     /// Settles, measures one window and reports on it.
-    fn window(&self) -> Result<Report> {
+    pub fn window(&self) -> Result<(Report, EngineReport)> {
         let args = self.args;
         sleep(Duration::from_secs_f64(args.settle));
         let length = Duration::from_secs_f64(args.window);
@@ -293,16 +310,24 @@ impl Run<'_> {
         if self.monitor.as_ref().is_some_and(|m| !m.alive()) {
             bail!("the server process ended");
         }
+        // Which layer a server picks is its own affair, and so is who is heard in a room.
+        let counted = match (args.simulcast, &args.room) {
+            (true, Some(_)) => 0..0,
+            (true, None) => 0..1,
+            (false, Some(_)) => 1..2,
+            (false, None) => 0..2,
+        };
         let context = Context {
             label: &args.label,
-            streams: args.streams,
-            simulcast: args.simulcast,
+            streams: if args.room.is_some() { args.publishing } else { args.streams },
+            counted,
             window: length,
             server: before.zip(after),
             idle: self.idle,
             memory,
         };
-        Ok(Report::new(context, &self.engine.report()?))
+        let report = self.engine.report()?;
+        Ok((Report::new(context, &report), report))
     }
 
     /// Ends all sessions, subscribers first. Returns how many could not be.
