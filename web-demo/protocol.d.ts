@@ -470,7 +470,7 @@ export type ErrorCode =
   | "ice_restart"
   /** There is no such section, track or participant. */
   | "not_found"
-  /** Too long a topic, message or metadata. */
+  /** Too long a topic, message or metadata, or too many tracks. */
   | "too_large"
   /** Too many messages. */
   | "rate"

@@ -34,6 +34,8 @@ pub const MAX_NAME: usize = 64;
 pub const MAX_META: usize = 2048;
 /// The longest label of a track, in characters.
 pub const MAX_LABEL: usize = 64;
+/// The most tracks that a participant publishes. Others are told of all of them whenever one changes.
+pub const MAX_TRACKS: usize = 16;
 /// The most slots that a view names, and the most voices. An offer has fewer sections.
 pub const MAX_VIEW: usize = 128;
 /// The longest topic of a message between participants, in bytes.

@@ -300,6 +300,9 @@ pub struct Msg {
     pub body: Body,
 }
 
+/// The longest sentence of an error, in characters.
+const MAX_SENTENCE: usize = 500;
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
@@ -308,6 +311,15 @@ pub struct Error {
     pub code: ErrorCode,
     /// For people: what happened, and what to do.
     pub message: String,
+}
+
+impl Error {
+    /// What went wrong. The sentence is cut where it goes on and on: it may quote what the client sent, and answers are not to be
+    /// as long as what they refuse.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: &str) -> Self {
+        Self { code, message: message.chars().take(MAX_SENTENCE).collect() }
+    }
 }
 
 /// What went wrong, for programs.
@@ -337,7 +349,7 @@ pub enum ErrorCode {
     IceRestart,
     /// There is no such section, track or participant.
     NotFound,
-    /// Too long a topic, message or metadata.
+    /// Too long a topic, message or metadata, or too many tracks.
     TooLarge,
     /// Too many messages.
     Rate,

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::directory::{Directory, Outbox, Seat};
+use super::directory::Directory;
 use super::event::{Action, Entry, Event, Target};
+use super::outbox::{Outbox, Seat};
 use super::resource::{Resource, ResourceId, ResumeToken};
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RequestId, RoomName, SessionId, TrackId, WorkerId};
@@ -427,7 +428,7 @@ impl Control {
 fn say_bye(outbox: &Outbox, code: ByeCode, message: &str, retry_ms: Option<u32>) {
     let bye = ServerMessage::Bye(Bye { code, message: message.to_owned(), retry_ms });
     // A queue that is full belongs to a client that does not read: it sees the end of the connection.
-    let _ = outbox.sender.try_send(text(&Reply { re: None, message: bye }));
+    let _ = outbox.put(text(&Reply { re: None, message: bye }));
 }
 
 /// Tells a client that did not read why it was left behind, should it ever read again. Its queue is full, so that the
@@ -436,7 +437,7 @@ fn say_too_slow(outbox: Outbox) {
     let message = "This client did not read what it was sent. Resume.".to_owned();
     let bye = ServerMessage::Bye(Bye { code: ByeCode::TooSlow, message, retry_ms: Some(0) });
     let text = text(&Reply { re: None, message: bye });
-    tokio::spawn(async move { outbox.sender.send(text).await });
+    tokio::spawn(outbox.put_last(text));
 }
 
 /// A message as it is sent. Whatever is made of these types can be written as JSON.

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use tokio::sync::mpsc::Sender;
 
 use super::event::{Action, Event, Target};
+use super::outbox::{Outbox, Seat};
 use super::report::{RoomReport, RoomSummary, SessionReport};
 use super::resource::{Resource, ResourceId, ResumeToken};
 use super::room::Room;
 use super::viewers::WatchError;
-use crate::ids::{ParticipantId, RoomName, SessionId, SocketId, TrackId, WorkerId};
+use crate::ids::{ParticipantId, RoomName, SessionId, TrackId, WorkerId};
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::stats::SessionStats;
 
@@ -31,26 +31,6 @@ struct Home {
     connected: bool,
     /// What was last heard of its media.
     stats: Option<Box<SessionStats>>,
-}
-
-/// Whose WebSocket it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seat {
-    /// The room.
-    pub room: RoomName,
-    /// The participant.
-    pub participant: ParticipantId,
-    /// The WebSocket, to tell it from the participant's earlier ones.
-    pub socket: SocketId,
-}
-
-/// The way to a participant's WebSocket. Dropping it closes the WebSocket; what was sent before still arrives.
-#[derive(Debug)]
-pub struct Outbox {
-    /// Whose it is.
-    pub seat: Seat,
-    /// Texts to send.
-    pub sender: Sender<Arc<str>>,
 }
 
 /// The directory of this process.
@@ -251,7 +231,7 @@ impl Directory {
     /// read.
     #[must_use]
     pub fn tell(&self, participant: ParticipantId, text: Arc<str>) -> bool {
-        self.outboxes.get(&participant).is_none_or(|outbox| outbox.sender.try_send(text).is_ok())
+        self.outboxes.get(&participant).is_none_or(|outbox| outbox.put(text))
     }
 
     /// Lets a token resume a participant.

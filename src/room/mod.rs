@@ -13,6 +13,7 @@ mod settling;
 mod telling;
 mod requests;
 pub mod report;
+pub mod outbox;
 pub mod directory;
 pub mod control;
 #[cfg(test)]

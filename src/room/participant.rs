@@ -11,7 +11,7 @@ use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::client::{TrackIntent, View};
 use crate::protocol::server::{Binding, ErrorCode, OwnTrack, PauseReason, Slot, SlotState};
 use crate::protocol::shared::{Peer, PeerKind, PeerState, Source, TrackInfo};
-use crate::protocol::{MAX_LABEL, MAX_META, MAX_NAME, MAX_VIEW, RESUME_WITHIN};
+use crate::protocol::{MAX_LABEL, MAX_META, MAX_NAME, MAX_TRACKS, MAX_VIEW, RESUME_WITHIN};
 use crate::sfu::session::channels::ChannelKind;
 use crate::sfu::session::negotiate::AnsweredTrack;
 
@@ -304,7 +304,10 @@ pub(super) fn published(
     intents: &[TrackIntent],
     tracks: &[AnsweredTrack],
 ) -> Result<Vec<Published>, Refusal> {
-    let mut published: Vec<Published> = Vec::with_capacity(tracks.len());
+    if intents.len() > MAX_TRACKS {
+        return Err((ErrorCode::TooLarge, format!("A participant publishes {MAX_TRACKS} tracks at most.")));
+    }
+    let mut published: Vec<Published> = Vec::with_capacity(intents.len());
     for intent in intents {
         let track = tracks.iter().find(|track| track.mid == intent.mid);
         let Some(track) = track.filter(|track| track.kind == intent.source.kind()) else {

@@ -167,7 +167,7 @@ impl Room {
 
     pub(super) fn refuse(&mut self, id: ParticipantId, re: Option<u32>, refusal: Refusal) {
         let (code, message) = refusal;
-        self.tell(vec![id], re, ServerMessage::Error(Error { code, message }));
+        self.tell(vec![id], re, ServerMessage::Error(Error::new(code, &message)));
     }
 
     pub(super) fn tell_session(&mut self, session: SessionId, code: ErrorCode, message: &str) {

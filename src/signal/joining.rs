@@ -3,23 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc;
-
 use super::app::App;
 use crate::ids::{ParticipantId, RoomName};
 use crate::protocol::client::{ClientMessage, Join, Request};
 use crate::protocol::server::{ErrorCode, Limits, Welcome};
 use crate::protocol::{MAX_DATA, MAX_MESSAGE, MESSAGES_PER_SECOND, PING_EVERY, RESUME_WITHIN, VERSION};
 use crate::room::control::{JoinError, Joining};
-use crate::room::directory::{Outbox, Seat};
 use crate::room::event::{Entry, Media};
+use crate::room::outbox::{Outbox, Seat, Texts};
 use crate::room::resource::ResumeToken;
 use crate::sfu::session::Session;
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::{OfferError, Role};
-
-/// How many texts wait for a client that reads slowly. A room of hundreds causes a few dozen a second.
-const OUTBOX: usize = 512;
 
 /// Why somebody is not let in.
 pub(super) struct Refused {
@@ -49,11 +44,7 @@ struct Identity {
 }
 
 /// Takes a client in, or back in.
-pub(super) async fn join(
-    app: &Arc<App>,
-    request: Request,
-    is_local: bool,
-) -> Result<(Seat, mpsc::Receiver<Arc<str>>), Refused> {
+pub(super) async fn join(app: &Arc<App>, request: Request, is_local: bool) -> Result<(Seat, Texts), Refused> {
     let re = request.id;
     let refused = |code, message: &str| Refused::new(re, code, message);
     let ClientMessage::Join(join) = request.message else {
@@ -85,13 +76,12 @@ pub(super) async fn join(
     let welcome = Box::new(welcome(&room, &identity, answer));
     let entry = Entry { participant: identity.participant, name, meta, media, tracks, request: re, welcome };
     let seat = Seat { room: room.clone(), participant: identity.participant, socket: app.mint.socket() };
-    let (sender, receiver) = mpsc::channel(OUTBOX);
-    let outbox = Outbox { seat: seat.clone(), sender };
+    let (outbox, texts) = Outbox::new(seat.clone());
     let Identity { participant, token, resumes } = identity;
     tracing::info!(%room, %participant, resumes, "join");
     let joining = Joining { room, entry, resumes, session, token, outbox };
     app.control.join(joining).map_err(|error| too_bad(re, &error))?;
-    Ok((seat, receiver))
+    Ok((seat, texts))
 }
 
 /// A new participant, or the one that a token resumes. `None` when it resumes nobody.

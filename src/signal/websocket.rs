@@ -9,7 +9,6 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::app::App;
@@ -20,8 +19,8 @@ use super::rate::Rate;
 use crate::protocol::client::{ClientMessage, Request};
 use crate::protocol::server::{Bye, ByeCode, Error, ErrorCode, Reply, ServerMessage};
 use crate::protocol::{JOIN_WITHIN, MAX_MESSAGE, PING_EVERY};
-use crate::room::directory::Seat;
 use crate::room::event::Event;
+use crate::room::outbox::{Seat, Texts};
 
 /// How long a text may take to be written before the client counts as gone.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
@@ -36,6 +35,8 @@ const READ_BUFFER: usize = 8 * 1024;
 const RETRY_FLOOD: u32 = 10_000;
 /// What a message costs of the client's budget: an offer is work for the media thread, the rest is not.
 const OFFER_COST: u32 = 10;
+/// A message to others costs one more for each so many bytes of it: all others have to take them.
+const BYTES_OF_COST: usize = 8 * 1024;
 
 const NOT_TEXT: &str = "Messages are text frames.";
 
@@ -61,7 +62,7 @@ async fn serve(app: Arc<App>, mut socket: WebSocket, is_local: bool) {
     let _counted = app.websockets.count();
     let refused = match timeout(JOIN_WITHIN, first(&mut socket)).await {
         Ok(First::Request(request)) => match joining::join(&app, *request, is_local).await {
-            Ok((seat, outbox)) => return Client::new(app, socket, seat, outbox).run().await,
+            Ok((seat, texts)) => return Client::new(app, socket, seat, texts).run().await,
             Err(refused) => refused,
         },
         Ok(First::Refused(error)) => Refused::new(None, ErrorCode::BadMessage, error),
@@ -106,6 +107,15 @@ fn parse(text: &str) -> Result<Request, String> {
         .map_err(|error| format!("This is not a message of the room protocol: {error}."))
 }
 
+/// What a message of so many bytes costs.
+fn cost(message: &ClientMessage, bytes: usize) -> u32 {
+    match message {
+        ClientMessage::Offer(_) => OFFER_COST,
+        ClientMessage::Send(_) => 1 + u32::try_from(bytes / BYTES_OF_COST).unwrap_or(u32::MAX - 1),
+        _ => 1,
+    }
+}
+
 async fn turn_away(socket: WebSocket, refused: Refused) {
     let Refused { re, code, message, retry_ms } = refused;
     tracing::info!(?code, "not let in");
@@ -143,7 +153,7 @@ struct Client {
     app: Arc<App>,
     socket: WebSocket,
     seat: Seat,
-    outbox: mpsc::Receiver<Arc<str>>,
+    texts: Texts,
     rate: Rate,
     pings_unheard: u32,
 }
@@ -163,8 +173,8 @@ enum End {
 }
 
 impl Client {
-    fn new(app: Arc<App>, socket: WebSocket, seat: Seat, outbox: mpsc::Receiver<Arc<str>>) -> Self {
-        Self { app, socket, seat, outbox, rate: Rate::new(Instant::now()), pings_unheard: 0 }
+    fn new(app: Arc<App>, socket: WebSocket, seat: Seat, texts: Texts) -> Self {
+        Self { app, socket, seat, texts, rate: Rate::new(Instant::now()), pings_unheard: 0 }
     }
 
     async fn run(mut self) {
@@ -174,7 +184,7 @@ impl Client {
         let end = loop {
             let step = tokio::select! {
                 received = self.socket.recv() => self.received(received),
-                text = self.outbox.recv() => self.write(text).await,
+                text = self.texts.next() => self.write(text).await,
                 _ = pings.tick() => self.ping().await,
             };
             if let ControlFlow::Break(end) = step {
@@ -232,7 +242,7 @@ impl Client {
             Ok(request) => request,
             Err(error) => return self.no_message(&error),
         };
-        let cost = if matches!(request.message, ClientMessage::Offer(_)) { OFFER_COST } else { 1 };
+        let cost = cost(&request.message, text.len());
         let (id, message) = (request.id, request.message);
         if self.rate.take(Instant::now(), cost) {
             let participant = self.seat.participant;
@@ -262,7 +272,7 @@ impl Client {
 
     /// Says what is wrong, by the same queue as everything else.
     fn complain(&self, re: Option<u32>, code: ErrorCode, message: &str) {
-        let error = Error { code, message: message.to_owned() };
+        let error = Error::new(code, message);
         self.app.control.say(&self.seat, &Reply { re, message: ServerMessage::Error(error) });
     }
 

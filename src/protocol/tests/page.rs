@@ -6,8 +6,8 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::super::{
-    JOIN_WITHIN, MAX_DATA, MAX_LABEL, MAX_MESSAGE, MAX_META, MAX_NAME, MAX_TOPIC, MAX_VIEW, MESSAGE_BURST,
-    MESSAGES_PER_SECOND, PING_EVERY, RESUME_WITHIN,
+    JOIN_WITHIN, MAX_DATA, MAX_LABEL, MAX_MESSAGE, MAX_META, MAX_NAME, MAX_TOPIC, MAX_TRACKS, MAX_VIEW,
+    MESSAGE_BURST, MESSAGES_PER_SECOND, PING_EVERY, RESUME_WITHIN,
 };
 use super::schema::schema;
 use super::typescript::declarations;
@@ -119,6 +119,7 @@ fn limits() -> String {
         ("Label of a track", format!("{MAX_LABEL} characters")),
         ("Topic of a message", format!("{MAX_TOPIC} bytes of UTF-8")),
         ("Message between participants", format!("{} KiB", MAX_DATA / 1024)),
+        ("Tracks that a participant publishes", MAX_TRACKS.to_string()),
         ("Slots that a view names, and voices", format!("{MAX_VIEW} each")),
     ];
     let mut table = "| What | At most |\n|---|---|\n".to_owned();
