@@ -266,6 +266,9 @@ export class Room extends EventTarget {
     // A server that was started anew counts from the beginning: the same ids are other people then.
     if (!welcome.resumed) this.#roster.replace([]);
     this.#roster.replace(welcome.peers);
+    // Whoever speaks, and whose connection is not good, is told after this; all others are as at first.
+    this.#speakers([]);
+    for (const { id, quality } of [this.me, ...this.peers.values()]) if (quality !== 'good') this.#quality(id, 'good');
   }
 
   /** @param {import('./sluice-media.js').Media} media @param {boolean} renewed */
