@@ -261,7 +261,10 @@ fn worker_config(config: &Config) -> WorkerConfig {
 fn access(auth: &AuthConfig) -> &'static str {
     match (auth.stream_keys.is_empty(), auth.room_keys.is_empty()) {
         (true, true) => "open to everybody who can reach this server",
-        (false, true) => "publishing needs a stream key",
+        (false, true) if auth.open => "publishing needs a stream key",
+        (false, true) => {
+            "publishing needs a stream key; rooms are for this machine only until they have a room key"
+        }
         (true, false) if auth.open => "rooms need a room key",
         (true, false) => "rooms need a room key; publishing by WHIP needs a stream key, and there is none",
         (false, false) => "publishing needs a stream key, and rooms need a room key",

@@ -133,7 +133,7 @@ pub static KEYS: &[Key] = &[
     ),
     Key::new(
         "limits.sessions",
-        "Publishers and viewers at one time. Who comes when the server is full is told to come later.",
+        "Publishers, viewers and participants at one time. Who comes when the server is full is told to come later.",
         |c| number(&mut c.limits.sessions, 1..=100_000, "sessions"),
     ),
     Key::new(

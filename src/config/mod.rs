@@ -121,7 +121,7 @@ pub struct WorkerConfig {
 /// `[limits]`: what one server takes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
-    /// `limits.sessions`: publishers and viewers at one time, 1 to 100000. Default 2000.
+    /// `limits.sessions`: publishers, viewers and participants at one time, 1 to 100000. Default 2000.
     pub sessions: u32,
     /// `limits.participants`: participants of one room at one time, 1 to 10000. Default 200.
     pub participants: u32,

@@ -12,7 +12,7 @@ use super::error::Problem;
 const AT_ONCE: usize = 2;
 
 /// How many more may wait for their turn. When an event begins everybody comes in the same second: that many are
-/// through in a fraction of it. Each holds its body while it waits, 64 KiB at most, so 16 MiB together.
+/// through in a fraction of it. Each holds its offer while it waits, 192 KiB at most, so 48 MiB together.
 const WAITING: usize = 256;
 
 /// Keeps the answering of offers away from the threads that serve HTTP, and within bounds: anybody may post an offer,
