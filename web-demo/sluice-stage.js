@@ -16,7 +16,7 @@ import { carries, isOfTrack, planSlots, viewOf } from './sluice-view.js';
 /** Changes are gathered for so long before they become one view, in milliseconds. */
 const GATHER_MS = 16;
 /** Views are so far apart, in milliseconds. */
-const APART_MS = 80;
+const APART_MS = 150;
 /** How often a slot that was bound is looked at until it shows what it shall, in milliseconds. */
 const LOOK_EVERY_MS = 30;
 /** What is asked for until the size of an element is known, in CSS pixels. */

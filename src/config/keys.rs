@@ -139,7 +139,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "limits.participants",
         "Participants of one room at one time. Who comes when the room is full is told so.",
-        |c| number(&mut c.limits.participants, 1..=10_000, "participants"),
+        |c| number(&mut c.limits.participants, 1..=1_000, "participants"),
     ),
     Key::new("log.level", "How much is logged, with exceptions for parts of the program.", |c| {
         one(&mut c.log.level)

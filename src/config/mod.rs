@@ -123,7 +123,7 @@ pub struct WorkerConfig {
 pub struct LimitsConfig {
     /// `limits.sessions`: publishers, viewers and participants at one time, 1 to 100000. Default 2000.
     pub sessions: u32,
-    /// `limits.participants`: participants of one room at one time, 1 to 10000. Default 200.
+    /// `limits.participants`: participants of one room at one time, 1 to 1000. Default 200.
     pub participants: u32,
 }
 

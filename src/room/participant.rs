@@ -315,6 +315,11 @@ pub(super) fn published(
             let message = format!("The offer has no section {mid:?} on which {kind} is sent.");
             return Err((ErrorCode::NotFound, message));
         };
+        if matches!(intent.source, Source::Stream | Source::StreamAudio) {
+            let message =
+                "Only what comes by WHIP is a stream. Publish it as camera, screen, mic or screen_audio.";
+            return Err((ErrorCode::BadMessage, message.to_owned()));
+        }
         if published.iter().any(|other| other.track == track.id) {
             let message = format!("The section {:?} is named twice.", intent.mid);
             return Err((ErrorCode::BadMessage, message));

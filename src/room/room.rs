@@ -15,7 +15,7 @@ use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::client::TrackIntent;
 use crate::protocol::server;
 use crate::protocol::server::{Answer, Bye, ByeCode, ErrorCode, PeerQuality, Quality, ServerMessage, Slots};
-use crate::protocol::shared::Peer;
+use crate::protocol::shared::{Peer, Source};
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::offer::OfferError;
 use crate::sfu::session::renegotiate::Renegotiated;
@@ -300,7 +300,8 @@ impl Room {
         let audible = |track: &TrackId| catalog.get(track).is_some_and(|known| !known.muted);
         let here: Vec<_> = levels.iter().filter(|(track, _)| audible(track)).copied().collect();
         if !here.is_empty() {
-            self.speakers.hear(now, &here);
+            let is_voice = |track| catalog.get(&track).is_some_and(|known| known.source == Source::Mic);
+            self.speakers.hear(now, &here, is_voice);
             self.unsettled = true;
         }
     }

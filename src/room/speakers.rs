@@ -30,8 +30,14 @@ struct Voice {
 }
 
 impl Speakers {
-    /// Takes new levels in. What is not named is as loud as before.
-    pub(super) fn hear(&mut self, now: Instant, levels: &[(TrackId, AudioLevel)]) {
+    /// Takes new levels in. What is not named is as loud as before. Only voices can have the floor: a stream or the sound of
+    /// a screen would never give it back.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        levels: &[(TrackId, AudioLevel)],
+        is_voice: impl Fn(TrackId) -> bool,
+    ) {
         for (track, level) in levels {
             let voice = self.voices.entry(*track).or_insert_with(|| {
                 self.order.push(*track);
@@ -43,7 +49,7 @@ impl Speakers {
             voice.level = *level;
         }
         self.sort();
-        self.give_floor(now);
+        self.give_floor(now, is_voice);
     }
 
     /// Keeps only those tracks that can be heard. Who has the floor keeps it when muted, until somebody else speaks.
@@ -98,8 +104,9 @@ impl Speakers {
         level(behind) >= level(ahead).saturating_add(OVERTAKES_BY)
     }
 
-    fn give_floor(&mut self, now: Instant) {
-        let Some((loudest, _)) = self.audible().next() else { return self.rival = None };
+    fn give_floor(&mut self, now: Instant, is_voice: impl Fn(TrackId) -> bool) {
+        let loudest = self.audible().map(|(track, _)| track).find(|track| is_voice(*track));
+        let Some(loudest) = loudest else { return self.rival = None };
         let holder_speaks = self
             .floor
             .and_then(|holder| self.voices.get(&holder))
@@ -140,11 +147,11 @@ mod tests {
     fn who_is_clearly_louder_comes_first_and_who_is_about_as_loud_does_not() {
         let start = Instant::now();
         let mut speakers = Speakers::default();
-        speakers.hear(start, &[level(A, 80), level(B, 84), level(C, 60)]);
+        speakers.hear(start, &[level(A, 80), level(B, 84), level(C, 60)], |_| true);
         assert_eq!(speakers.order(), [A, B, C]);
-        speakers.hear(at(start, 200), &[level(B, 86)]);
+        speakers.hear(at(start, 200), &[level(B, 86)], |_| true);
         assert_eq!(speakers.order(), [B, A, C]);
-        speakers.hear(at(start, 400), &[level(A, 90)]);
+        speakers.hear(at(start, 400), &[level(A, 90)], |_| true);
         assert_eq!(speakers.order(), [B, A, C]);
     }
 
@@ -152,9 +159,9 @@ mod tests {
     fn silent_ones_stand_behind_and_the_last_heard_is_the_first_of_them() {
         let start = Instant::now();
         let mut speakers = Speakers::default();
-        speakers.hear(start, &[level(A, 90), level(B, 80), level(C, 40)]);
-        speakers.hear(at(start, 200), &[level(B, 0)]);
-        speakers.hear(at(start, 400), &[level(A, 0), level(C, 40)]);
+        speakers.hear(start, &[level(A, 90), level(B, 80), level(C, 40)], |_| true);
+        speakers.hear(at(start, 200), &[level(B, 0)], |_| true);
+        speakers.hear(at(start, 400), &[level(A, 0), level(C, 40)], |_| true);
         assert_eq!(speakers.order(), [C, A, B]);
         assert_eq!(speakers.audible().count(), 1);
         speakers.retain(|track| track != C, |track| track != C);
@@ -165,16 +172,16 @@ mod tests {
     fn an_interjection_does_not_take_the_floor_and_a_pause_gives_it_away_only_to_a_speaker() {
         let start = Instant::now();
         let mut speakers = Speakers::default();
-        speakers.hear(start, &[level(A, 80)]);
-        speakers.hear(at(start, 200), &[level(B, 100)]);
-        speakers.hear(at(start, 800), &[level(B, 0)]);
-        speakers.hear(at(start, 1_000), &[level(B, 100)]);
+        speakers.hear(start, &[level(A, 80)], |_| true);
+        speakers.hear(at(start, 200), &[level(B, 100)], |_| true);
+        speakers.hear(at(start, 800), &[level(B, 0)], |_| true);
+        speakers.hear(at(start, 1_000), &[level(B, 100)], |_| true);
         assert_eq!(speakers.floor(), Some(A), "B was loudest for 600 ms, then anew");
-        speakers.hear(at(start, 1_800), &[level(B, 100)]);
+        speakers.hear(at(start, 1_800), &[level(B, 100)], |_| true);
         assert_eq!(speakers.floor(), Some(B));
-        speakers.hear(at(start, 2_000), &[level(A, 0), level(B, 0)]);
+        speakers.hear(at(start, 2_000), &[level(A, 0), level(B, 0)], |_| true);
         assert_eq!(speakers.floor(), Some(B), "silence changes nothing");
-        speakers.hear(at(start, 2_200), &[level(A, 70)]);
+        speakers.hear(at(start, 2_200), &[level(A, 70)], |_| true);
         assert_eq!(speakers.floor(), Some(A));
     }
 }

@@ -81,10 +81,10 @@ impl Room {
         }
     }
 
-    /// Who speaks, the loudest first. The sound of a screen is nobody's voice.
+    /// Who speaks, the loudest first. The sound of a stream or a screen is nobody's voice.
     pub(super) fn speaking(&self, catalog: &Catalog) -> Vec<(ParticipantId, AudioLevel)> {
         let voices = self.speakers.audible().filter_map(|(track, level)| {
-            let known = catalog.get(&track).filter(|known| known.source != Source::ScreenAudio)?;
+            let known = catalog.get(&track).filter(|known| known.source == Source::Mic)?;
             Some((known.owner, level))
         });
         let mut speaking: Vec<(ParticipantId, AudioLevel)> = Vec::with_capacity(MOST_SPEAKERS);

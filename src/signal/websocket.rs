@@ -33,8 +33,10 @@ const PART_WITHIN: Duration = Duration::from_secs(1);
 const READ_BUFFER: usize = 8 * 1024;
 /// When a client that sent too much may come back, in milliseconds.
 const RETRY_FLOOD: u32 = 10_000;
-/// What a message costs of the client's budget: an offer is work for the media thread, the rest is not.
-const OFFER_COST: u32 = 10;
+/// What messages cost of the client's budget: an offer is work for the media thread, and a view has all slots of the room
+/// worked out anew.
+const OFFER_COST: u32 = 20;
+const VIEW_COST: u32 = 2;
 /// A message to others costs one more for each so many bytes of it: all others have to take them.
 const BYTES_OF_COST: usize = 8 * 1024;
 
@@ -111,6 +113,7 @@ fn parse(text: &str) -> Result<Request, String> {
 fn cost(message: &ClientMessage, bytes: usize) -> u32 {
     match message {
         ClientMessage::Offer(_) => OFFER_COST,
+        ClientMessage::View(_) => VIEW_COST,
         ClientMessage::Send(_) => 1 + u32::try_from(bytes / BYTES_OF_COST).unwrap_or(u32::MAX - 1),
         _ => 1,
     }

@@ -104,7 +104,7 @@ fn every_key_is_read_the_same_from_every_source() {
         ("auth.room_keys.a", "\"12345678\"", "12345678"),
         ("worker.count", "1", "1"),
         ("limits.sessions", "100000", "100000"),
-        ("limits.participants", "10000", "10_000"),
+        ("limits.participants", "1000", "1_000"),
         ("log.level", "\"info,str0m=warn\"", "info,str0m=warn"),
         ("log.format", "\"json\"", "json"),
         ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),
