@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::client::{Client, Publisher, Talk};
-use crate::engine::{Command, durations};
+use crate::engine::{Command, EngineReport, durations};
 use crate::peer::Direct;
 use crate::report::LatencyMs;
 use crate::room_report::{JoinReport, PageReport, RoomReport};
@@ -90,7 +90,7 @@ impl Room<'_> {
         let cpu = before.zip(after).map(|(a, b)| (b.user + b.system).saturating_sub(a.user + a.system));
 
         let (media, engine) = self.run.window()?;
-        let page = self.pages()?;
+        let page = self.pages(&engine)?;
         let times = self.times.lock().unwrap();
         let join = JoinReport {
             open: LatencyMs::of(&times.open),
@@ -242,7 +242,7 @@ impl Room<'_> {
     }
 
     /// Everybody pages at the same moment, several times.
-    fn pages(&self) -> Result<PageReport> {
+    fn pages(&self, window: &EngineReport) -> Result<PageReport> {
         let args = self.run.args;
         let (mut ok, mut rebound, mut missing) = (durations(), durations(), 0);
         let pages = if args.publishing < 2 || args.no_video { 0 } else { args.pages };
@@ -274,7 +274,16 @@ impl Room<'_> {
                 }
             }
         }
-        Ok(PageReport { pages, ok: LatencyMs::of(&ok), rebound: LatencyMs::of(&rebound), missing })
+        // Publishers count them from the beginning of the window.
+        let engine = self.run.engine.report()?;
+        Ok(PageReport {
+            pages,
+            ok: LatencyMs::of(&ok),
+            rebound: LatencyMs::of(&rebound),
+            missing,
+            keyframe_requests: engine.keyframe_requests.saturating_sub(window.keyframe_requests),
+            keyframes: engine.keyframes.saturating_sub(window.keyframes),
+        })
     }
 }
 

@@ -48,6 +48,9 @@ pub struct PageReport {
     pub rebound: Option<LatencyMs>,
     /// Slots that brought nothing new.
     pub missing: u64,
+    /// What publishers were asked for since the window, and sent.
+    pub keyframe_requests: u64,
+    pub keyframes: u64,
 }
 
 impl Display for RoomReport {
@@ -73,6 +76,12 @@ impl Display for RoomReport {
                 writeln!(f, "  {name:<14} {row}")?;
             }
         }
+        let page = &self.page;
+        writeln!(
+            f,
+            "  paging         {} times, {} keyframes requested, {} sent",
+            page.pages, page.keyframe_requests, page.keyframes
+        )?;
         if self.page.missing > 0 {
             writeln!(f, "  WARNING        {} slots brought nothing new after a view", self.page.missing)?;
         }
