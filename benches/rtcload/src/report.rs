@@ -169,7 +169,7 @@ impl Report {
         if generator.dropped_at_socket > 0 {
             warnings.push("the generator's socket dropped datagrams: loss is partly its own".into());
         }
-        if e.without_media > 0 {
+        if e.without_media > 0 && !e.sent.is_empty() {
             warnings.push(format!("{} subscribers never received media", e.without_media));
         }
         if total.corrupt + total.misrouted > 0 {

@@ -1,6 +1,7 @@
 //! A room: everybody joins, everybody sees some others, and everybody pages.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,10 +13,10 @@ use serde_json::{Value, json};
 use crate::args::Args;
 use crate::client::{Client, Publisher, Talk};
 use crate::engine::{Command, EngineReport, durations};
-use crate::peer::Direct;
+use crate::peer::{Direct, Peer};
 use crate::report::LatencyMs;
 use crate::room_report::{JoinReport, PageReport, RoomReport};
-use crate::room_socket::{Line, Sockets, publisher_name};
+use crate::room_socket::{Line, Sockets, Viewed, publisher_name};
 use crate::scenario::Run;
 use crate::server::Memory;
 use crate::subscriber::{Csrcs, Subscriber};
@@ -122,13 +123,14 @@ impl Room<'_> {
         self.run.connect(publishing, |_, index| self.join(index))?;
         self.run.wait_for("publishers", |s| s.publishers_connected >= publishing as usize)?;
         self.name_publishers()?;
-        let first: Vec<_> = (0..publishing).filter_map(|index| self.view(index, 0)).collect();
+        for index in 0..publishing {
+            self.view(index, 0);
+        }
         self.run.connect(others, |_, index| {
             self.join(publishing + index)?;
             self.view(publishing + index, 0);
             Ok(())
         })?;
-        drop(first);
         self.run.wait_for("participants", |s| s.subscribers_connected >= args.participants as usize)?;
         // A publisher that is alone has nobody to look at.
         let receiving = match publishing {
@@ -174,16 +176,16 @@ impl Room<'_> {
             times.offer_bytes = offer.len();
             times.answer_bytes = welcomed.answer.len();
         }
-        let client = self.client(index, peer, asked_at);
+        let (client, slots) = self.client(index, peer, asked_at);
         let line = Arc::new(self.sockets.serve(welcomed));
-        let member = Member { id, line: line.clone(), slots: client.1 };
+        let member = Member { id, line: line.clone(), slots };
         self.members.lock().unwrap().insert(index, member);
-        self.run.start(id, client.0, Box::new(move || line.leave()));
+        self.run.start(id, client, Box::new(move || line.leave()));
         Ok(())
     }
 
     /// The client that sends and receives the media, and the mids of its video slots.
-    fn client(&self, index: u32, peer: crate::peer::Peer, asked_at: Instant) -> (Client, Vec<String>) {
+    fn client(&self, index: u32, peer: Peer, asked_at: Instant) -> (Client, Vec<String>) {
         let args = self.run.args;
         let pts = peer.payload_types();
         let talk = Talk { publishers: args.publishing, at_once: args.audio_slots };
@@ -224,7 +226,7 @@ impl Room<'_> {
     }
 
     /// Tells the server what this participant sees on a page.
-    fn view(&self, index: u32, page: u32) -> Option<std::sync::mpsc::Receiver<crate::room_socket::Viewed>> {
+    fn view(&self, index: u32, page: u32) -> Option<Receiver<Viewed>> {
         let published = self.sockets.known.published();
         let members = self.members.lock().unwrap();
         let member = members.get(&index)?;
