@@ -109,12 +109,20 @@ export class Media {
   grow(count, exchange) {
     return this.#serial.run(async () => {
       if (this.#closed) return;
-      this.#addSlots('video', count);
+      // Those that an offer before could not bring in are still there.
+      const waiting = this.pc.getTransceivers().filter(({ mid, direction }) => mid === null && direction === 'recvonly');
+      this.#addSlots('video', Math.max(0, count - waiting.length));
       const { sdp = '' } = await this.pc.createOffer();
       const offer = withStereo(sdp);
       await this.pc.setLocalDescription({ type: 'offer', sdp: offer });
       this.#name(offer);
-      await this.#answered(await exchange(offer));
+      try {
+        await this.#answered(await exchange(offer));
+      } catch (error) {
+        // Else the next offer would have to wait for an answer that never comes.
+        if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
+        throw error;
+      }
     });
   }
 
@@ -128,7 +136,7 @@ export class Media {
     await this.pc.setRemoteDescription({ type: 'answer', sdp: withStartBitrate(sdp, START_KBPS) });
     this.slots = this.pc
       .getTransceivers()
-      .filter(({ direction }) => direction === 'recvonly')
+      .filter(({ mid, direction }) => mid !== null && direction === 'recvonly')
       .map(({ mid, receiver }) => ({ mid: mid ?? '', kind: kindOf(receiver.track), receiver }));
     await Promise.all(Object.values(this.senders).map((sender) => sender.negotiated()));
   }

@@ -49,6 +49,8 @@ export { Chat, LocalTrack, RemotePeer, RemoteTrack, RoomAudio, SluiceError };
  * @property {boolean} speaking @property {number} level 0 to 127, in dB. @property {QualityLevel} quality
  */
 
+/** Refusals that say nothing about what the server would take at another time. */
+const PASSING = new Set(['unreachable', 'not_joined', 'rate', 'busy', 'media']);
 /** More than this in the way of a data channel is not added to, in bytes: reliable, and lossy. */
 const MOST_WAITING = { reliable: 4_000_000, lossy: 64_000 };
 
@@ -362,8 +364,8 @@ export class Room extends EventTarget {
       });
       if (connection.media === media) this.#stage.use(media.slots);
     } catch (error) {
-      // The slots that there are go on; there will be no more of them.
-      this.#maxSlots = count;
+      // The slots that there are go on. Where the server refuses more, there will be no more of them.
+      if (!PASSING.has(asSluiceError(error).code)) this.#maxSlots = count;
       this.#failed(error);
     } finally {
       this.#growing = false;

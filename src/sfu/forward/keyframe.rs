@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// The shortest time between two requests. A key frame is ten times as large as another frame; viewers who join
 /// in the same instant must not make the publisher send one each.
 const FIRST_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between two requests, once the last was answered, for those who see nothing at all: when a page of a
+/// room is turned everybody asks within some ten milliseconds, and whoever comes just behind the key frame must not wait
+/// half a second.
+const NEWCOMER_INTERVAL: Duration = Duration::from_millis(200);
 /// A publisher that was asked so often within so long is asked less often for a while: a viewer who has a picture and
 /// asks on and on must not spoil that of all others.
 const BURST: usize = 5;
@@ -66,14 +70,17 @@ impl KeyframeRequests {
     fn interval(&self) -> Duration {
         let doublings = self.unanswered.saturating_sub(1).min(8);
         let patience = (FIRST_INTERVAL * 2_u32.pow(doublings)).min(LONGEST_INTERVAL);
-        let burst = !self.newcomer
-            && self.sent.len() >= BURST
+        let burst = self.sent.len() >= BURST
             && self
                 .sent
                 .front()
                 .zip(self.sent.back())
                 .is_some_and(|(first, last)| *last - *first < BURST_WITHIN);
-        if burst { patience.max(INTERVAL_AFTER_BURST) } else { patience }
+        match (self.newcomer, burst) {
+            (true, false) if self.unanswered == 0 => NEWCOMER_INTERVAL,
+            (false, true) => patience.max(INTERVAL_AFTER_BURST),
+            _ => patience,
+        }
     }
 }
 
@@ -147,7 +154,8 @@ mod tests {
             }
             requests.want_to_begin();
         });
-        assert_eq!(sent.len(), 20, "one every 500 ms");
+        assert_eq!(sent[..6], [0, 200, 400, 600, 800, 1_300]);
+        assert_eq!(sent.len(), 23, "one every 500 ms after the first five");
     }
 
     #[test]
