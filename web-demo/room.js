@@ -59,9 +59,9 @@ function setTitle(unread = 0) {
 function enterLobby() {
   setTitle();
   show('lobby');
-  lobby = new Lobby(devices, name, link, join);
   if (key === '') key = remember.get('sessionStorage', `sluice.room-key.${name}`) ?? '';
   byId('room-key').value = key;
+  lobby = new Lobby(devices, name, link, join);
   devices.begin();
 }
 
