@@ -16,6 +16,8 @@
 pub mod stun;
 pub mod sdp;
 pub mod sctp;
+pub mod ntp;
+pub mod rtcp;
 pub mod vp8;
 pub mod vp9;
 pub mod h26x;
