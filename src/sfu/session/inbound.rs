@@ -57,7 +57,7 @@ impl Session {
         let number = *packet.header.payload_type;
         let payload_type = self.payload_types.iter().find(|pt| pt.number == number);
         let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
-            return turn.unknown_media += 1;
+            return turn.counters.unknown_media += 1;
         };
         self.stats.received(source.track.id, packet.payload.len(), payload_type.format);
         let report = packet.last_sender_info.map(|info| Report {

@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use str0m::format::CodecConfig;
 
 pub(super) use self::cleaned::Shown;
-pub(super) use self::codecs::{Coding, Settled};
+pub(super) use self::codecs::Settled;
 use self::codecs::{encoding_names, formats};
 use crate::sfu::egress::PayloadType;
 use crate::units::MediaKind;
