@@ -11,11 +11,12 @@ use std::time::Instant;
 pub use self::event::CoreEvent;
 use self::levels::Levels;
 use super::counters::Counters;
+use super::forward::history::Histories;
 use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
-use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
+use super::session::{EndReason, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
 use crate::ids::{IdMap, RequestId, SessionId, TrackId};
 use crate::net::addresses::AddressMap;
@@ -29,6 +30,7 @@ pub struct Core {
     demux: Demux<SessionId>,
     sessions: IdMap<SessionId, Session>,
     tracks: IdMap<TrackId, Track>,
+    histories: Histories,
     timers: Timers,
     levels: Levels,
     next_source: u64,
@@ -56,6 +58,7 @@ impl Core {
             demux: Demux::new(),
             sessions: IdMap::default(),
             tracks: IdMap::default(),
+            histories: Histories::default(),
             timers: Timers::default(),
             levels: Levels::default(),
             next_source: 0,
@@ -319,7 +322,7 @@ impl Core {
             addresses: &self.addresses,
             batch,
             events: &mut self.session_events,
-            tracks: &self.tracks,
+            histories: &self.histories,
             next_source: &mut self.next_source,
             counters: &mut self.counters,
         };

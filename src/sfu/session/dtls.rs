@@ -13,6 +13,7 @@ use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider,
 use str0m::crypto::{self, CryptoError};
 
 use super::sctp_guard::{Guard, Verdict};
+use crate::sfu::egress::KeySlot;
 use crate::sfu::egress::srtp::{Keys, Profile};
 
 /// The certificate and crypto of this process. Cloning shares both.
@@ -47,9 +48,6 @@ impl Identity {
         self.crypto.clone()
     }
 }
-
-/// Where a connection leaves the keys that it agreed on, for the media that does not pass str0m.
-pub(super) type KeySlot = Arc<OnceLock<Keys>>;
 
 thread_local! {
     /// The slot of the connection that is made next on this thread: str0m does not say for which session it makes one.
@@ -156,7 +154,7 @@ impl DtlsInstance for Connection {
             // SCTP takes no notice of a packet without a header.
             DtlsOutput::ApplicationData(packet) if !self.admits(packet) => DtlsOutput::ApplicationData(&[]),
             DtlsOutput::KeyingMaterial(material, profile) => {
-                let keys = Profile::from_dtls(profile)
+                let keys = Profile::from_str0m(profile)
                     .and_then(|profile| Keys::from_dtls(&material, profile, self.dtls.is_active()));
                 if let Some(keys) = keys {
                     // DTLS 1.2 without renegotiation: it agrees on keys once.

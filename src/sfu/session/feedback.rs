@@ -12,8 +12,7 @@ impl Session {
     pub(super) fn feedback(&mut self, now: Instant, datagram: &[u8], turn: &mut Turn<'_>) {
         let mut plain = std::mem::take(&mut self.scratch);
         match self.egress.open(datagram, &mut plain) {
-            Ok(range) => {
-                let packets = plain.get(range).unwrap_or(&[]);
+            Ok(packets) => {
                 for packet in rtcp::packets(packets) {
                     self.heed(now, &packet, turn);
                 }
@@ -51,9 +50,33 @@ impl Session {
     }
 
     fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
-        let epoch = self.egress.epoch;
+        let epoch = self.egress.epoch();
         if let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) {
             slot.sender.reports.received(now, &epoch, block);
+        }
+    }
+
+    fn nacked(&mut self, now: Instant, nack: &rtcp::Nack<'_>, turn: &mut Turn<'_>) {
+        let place = self.place_of(nack.media);
+        let Some((slot, path)) = place.and_then(|place| self.slots.get_mut(place)).zip(self.paths.outgoing())
+        else {
+            return;
+        };
+        let stamp = self.egress.stamp(now);
+        for number in nack.numbers() {
+            turn.counters.nacks_in += 1;
+            slot.sender.asked();
+            let sent = slot.subscription.sent(number);
+            let kept = sent.and_then(|sent| turn.histories.get(sent.source, sent.sequence).zip(Some(sent)));
+            let again = kept.and_then(|((track, packet), sent)| {
+                let numbers = slot.subscription.again(&sent, packet)?;
+                let csrc = self.agreement.is_some().then(|| track.csrc());
+                self.egress.resend(&stamp, path, &mut slot.sender, packet, numbers, csrc, turn.batch).ok()
+            });
+            match again {
+                Some(()) => turn.counters.resent += 1,
+                None => turn.counters.not_resent += 1,
+            }
         }
     }
 

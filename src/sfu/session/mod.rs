@@ -72,6 +72,8 @@ pub struct Session {
     nacks: HashMap<Mid, u64>,
     channels: Channels,
     stats: Stats,
+    /// For RTCP that was opened.
+    scratch: Vec<u8>,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -189,6 +191,7 @@ impl Session {
             nacks: HashMap::new(),
             channels: Channels::new(now),
             stats: Stats::new(now),
+            scratch: Vec::new(),
             progress: Progress::New,
             started: now,
             deadline: now,

@@ -16,7 +16,8 @@ use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
-use crate::sfu::egress::sender::{Sender, Sources};
+use crate::sfu::egress::header::ExtensionIds;
+use crate::sfu::egress::sender::Sender;
 use crate::sfu::egress::{Coding, Egress, PayloadType};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
@@ -183,6 +184,8 @@ pub(super) struct Line {
     flow: Flow,
     /// What both ends know, in the client's order.
     codings: Vec<Coding>,
+    /// The header extensions that the client knows there.
+    extensions: ExtensionIds,
     /// The first of them.
     format: Format,
 }
@@ -243,7 +246,8 @@ fn pair<'s, 'a>(
     let Some(first) = codings.first() else { return Pair { offered, answer: None } };
     if offered.flow != Flow::Still {
         let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.payload_type.format);
-        lines.push(Line { place, name, mid, kind, flow, format, codings });
+        let extensions = ExtensionIds::default();
+        lines.push(Line { place, name, mid, kind, flow, format, codings, extensions });
     }
     Pair { offered, answer }
 }
@@ -287,7 +291,7 @@ impl Session {
             .find(|(_, slot)| slot.sender.mid() == line.mid && slot.kind == line.kind);
         if let Some((index, slot)) = known {
             slot.is_open = true;
-            slot.sender.set_codings(line.codings.clone());
+            slot.sender.renew(line.codings.clone(), line.extensions.clone());
             return index;
         }
         let index = self.slots.len();
@@ -307,7 +311,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         is_open: true,
         told: None,
-        sender: Sender::new(line.mid, line.codings.clone(), Sources::of_slot(seed, index)),
+        sender: Sender::new(line.mid, line.codings.clone(), line.extensions.clone(), seed, index),
     }
 }
 

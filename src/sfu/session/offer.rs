@@ -19,7 +19,7 @@ use str0m::format::CodecConfig;
 pub(super) use self::cleaned::Shown;
 pub(super) use self::codecs::Settled;
 use self::codecs::{encoding_names, formats};
-use crate::sfu::egress::PayloadType;
+use crate::sfu::egress::{Coding, PayloadType};
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, PayloadTypes, Sdp, SdpError, Section};
 

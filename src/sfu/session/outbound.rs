@@ -1,11 +1,15 @@
 //! What goes out to the client through the slots: media, and reports of it.
 
+use std::collections::HashMap;
 use std::time::Instant;
+
+use str0m::media::Mid;
 
 use super::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
-use crate::sfu::egress::{Stamp, Path};
+use crate::sfu::egress::sender::Sources;
+use crate::sfu::egress::{Path, Stamp};
 use crate::sfu::forward::subscription::Verdict;
 use crate::units::{Format, MediaKind};
 
@@ -122,5 +126,21 @@ impl Session {
     /// When the next report is due.
     pub(super) fn next_report(&self) -> Option<Instant> {
         self.slots.iter().filter_map(|slot| slot.sender.reports.deadline()).min()
+    }
+
+    /// Says that all its slots' streams are over.
+    pub(super) fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
+        let sources: Vec<_> = self.slots.iter().map(|slot| slot.sender.sources().main).collect();
+        if let Some(path) = self.paths.outgoing().filter(|_| !sources.is_empty() && self.is_connected())
+            && self.egress.goodbye(path, &sources, turn.batch).is_err()
+        {
+            turn.counters.unsent += 1;
+        }
+    }
+
+    /// The sources of each section towards the client, for an answer.
+    pub(super) fn sources_by_mid(&self) -> HashMap<Mid, Sources> {
+        let open = self.slots.iter().filter(|slot| slot.is_open);
+        open.map(|slot| (slot.sender.mid(), slot.sender.sources())).collect()
     }
 }

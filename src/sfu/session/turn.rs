@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::channels::{ChannelKind, DataMessage};
 use super::stats::SessionStats;
-use crate::ids::{IdMap, TrackId};
+use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
 use crate::sfu::counters::Counters;
+use crate::sfu::forward::history::Histories;
 use crate::sfu::forward::packet::{Packet, SourceId};
-use crate::sfu::forward::track::Track;
 use crate::units::Format;
 
 /// What a session writes to while it is being driven.
@@ -21,8 +21,8 @@ pub struct Turn<'a> {
     pub batch: &'a mut SendBatch,
     /// What happened, in order.
     pub events: &'a mut Vec<SessionEvent>,
-    /// The tracks of this worker, for what is to be sent again.
-    pub tracks: &'a IdMap<TrackId, Track>,
+    /// What was sent a moment ago.
+    pub histories: &'a Histories,
     /// The last [`SourceId`] that was given out.
     pub next_source: &'a mut u64,
     /// What is counted.
