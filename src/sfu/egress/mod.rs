@@ -7,8 +7,9 @@ use str0m::media::{ExtensionValues, Mid, Pt};
 use str0m::rtp::{RtpWrite, SeqNo, VideoOrientation, Vp8Descriptor, Vp8Patch};
 
 use super::forward::packet::{Extensions, Packet};
-use super::forward::rewrite::{Rewritten, Vp8Numbers};
+use super::forward::rewrite::Rewritten;
 use crate::units::{Format, MediaKind};
+use crate::wire::vp8::Numbers;
 
 /// A payload type that the other end understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl Sender {
         .marker(packet.marker)
         .csrc(csrc.as_slice())
         .nackable(self.kind == MediaKind::Video)
-        .ext_vals(extension_values(packet.extensions));
+        .ext_vals(extension_values(&packet.extensions));
         if let Some(patch) = numbers.vp8.and_then(|vp8| vp8_patch(&packet.payload, vp8)) {
             rtp = rtp.vp8_patch(patch);
         }
@@ -108,7 +109,7 @@ pub fn best_fit(payload_types: &[PayloadType], stream: Format) -> Option<u8> {
     fits.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, number)| number)
 }
 
-fn extension_values(extensions: Extensions) -> ExtensionValues {
+fn extension_values(extensions: &Extensions) -> ExtensionValues {
     ExtensionValues {
         audio_level: extensions.audio_level,
         voice_activity: extensions.voice_activity,
@@ -118,7 +119,7 @@ fn extension_values(extensions: Extensions) -> ExtensionValues {
 }
 
 /// The bytes of the VP8 descriptor to change. `None` for a descriptor that str0m cannot read: sent as it is.
-fn vp8_patch(payload: &[u8], numbers: Vp8Numbers) -> Option<Vp8Patch> {
+fn vp8_patch(payload: &[u8], numbers: Numbers) -> Option<Vp8Patch> {
     let descriptor = Vp8Descriptor::parse(payload).ok()?;
     let mut patch = descriptor.patch();
     if let Some(id) = numbers.picture_id {

@@ -43,8 +43,14 @@ impl Subscription {
     /// a switch to it waits for a key frame, the old source goes on.
     pub fn accept(&mut self, packet: &Packet, target: SourceId) -> Verdict {
         let current = self.rewriter.source().filter(|_| self.following);
+        // Padding that a publisher sends to probe its own link says nothing to a decoder.
+        let is_padding = packet.payload.is_empty();
         if current != Some(packet.source) {
-            if packet.source != target {
+            // The last of a source comes behind the first of the next, now and then.
+            if current.is_some() && self.rewriter.owes(packet) {
+                return self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward);
+            }
+            if packet.source != target || is_padding {
                 return Verdict::Unwanted;
             }
             if !packet.entry {
@@ -53,9 +59,8 @@ impl Subscription {
             self.rewriter.switch(packet);
             self.following = true;
         }
-        // Padding that a publisher sends to probe its own link says nothing to a decoder.
-        if packet.payload.is_empty() {
-            self.rewriter.skip(packet);
+        // Padding that comes late is a gap already, which it fills.
+        if is_padding && self.rewriter.skip(packet) {
             return Verdict::Unwanted;
         }
         self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward)
@@ -83,6 +88,8 @@ mod tests {
             arrived: Instant::now(),
             captured: Instant::now(),
             extensions: Extensions::default(),
+            vp8: None,
+            dependency: None,
             payload: Arc::from([1u8].as_slice()),
         }
     }
