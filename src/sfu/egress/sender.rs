@@ -12,6 +12,7 @@ use crate::ids::Ssrc;
 use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Format, MediaKind};
+use crate::wire::dependency;
 
 /// The sources of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,9 +184,18 @@ impl Sender {
             send_time: hop.send_time,
             transport_number: hop.transport_number,
             passed: &packet.extensions,
-            dependency_descriptor: packet.extensions.dependency_descriptor.as_deref(),
+            // One that cannot be read is not passed on.
+            dependency_descriptor: packet
+                .dependency
+                .and(packet.extensions.dependency_descriptor.as_deref()),
         };
         let written = self.template.write(arena, &fields, &elements);
+        if let Some(numbers) = numbers.dependency
+            && let Some(place) = written.dependency_descriptor
+            && let Some(descriptor) = arena.get_mut(place)
+        {
+            dependency::patch(descriptor, numbers);
+        }
         written.length
     }
 

@@ -2,6 +2,8 @@
 
 pub mod packet;
 pub mod history;
+mod stretch;
+mod used;
 pub mod rewrite;
 pub mod subscription;
 pub mod keyframe;

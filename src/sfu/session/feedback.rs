@@ -69,7 +69,7 @@ impl Session {
             let sent = slot.subscription.sent(number);
             let kept = sent.and_then(|sent| turn.histories.get(sent.source, sent.sequence).zip(Some(sent)));
             let again = kept.and_then(|((track, packet), sent)| {
-                let numbers = slot.subscription.again(&sent, packet)?;
+                let numbers = sent.numbers(packet)?;
                 let csrc = self.agreement.is_some().then(|| track.csrc());
                 self.egress.resend(&stamp, path, &mut slot.sender, packet, numbers, csrc, turn.batch).ok()
             });

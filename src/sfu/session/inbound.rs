@@ -6,7 +6,7 @@ use str0m::rtp::RtpPacket;
 use super::clock::Report;
 use super::turn::{EndReason, SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
-use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry};
+use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry, vp8_descriptor};
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
@@ -81,7 +81,10 @@ impl Session {
                 audio_level: extensions.audio_level,
                 voice_activity: extensions.voice_activity,
                 orientation: extensions.video_orientation.map(|orientation| orientation as u8),
+                ..Extensions::default()
             },
+            vp8: vp8_descriptor(codec, &packet.payload),
+            dependency: None,
             payload: packet.payload,
         };
         turn.events.push(SessionEvent::Media(source.track.id, media));
