@@ -2,6 +2,9 @@
 //!
 //! Everything that is sent to a subscriber passes here. Inside, str0m seals and resends for now.
 
+pub mod report;
+pub mod resend;
+
 use str0m::Rtc;
 use str0m::media::{ExtensionValues, Mid, Pt};
 use str0m::rtp::{RtpWrite, SeqNo, VideoOrientation, Vp8Descriptor, Vp8Patch};
