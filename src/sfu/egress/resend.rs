@@ -58,9 +58,8 @@ const RECENT: usize = 256;
 /// One part in so many of what is sent may be sent again.
 const SHARE: u64 = 3;
 
-/// The most that the bucket holds, in bytes: 109 packets of 1,200 bytes. That is once
-/// all of 0.7 s of a stream of 1.5 Mbit/s; and no more than one large key frame, so that it does
-/// no harm to a line which carries key frames.
+/// The most that the bucket holds, in bytes: 109 packets of 1,200 bytes. That is once all of 0.7 s of a stream of
+/// 1.5 Mbit/s; and no more than one large key frame, so that it does no harm to a line which carries key frames.
 const DEPTH: u64 = 1 << 17;
 
 /// What the bucket gets in any case, in bytes a second: it is full again 16 s later, so that a slide that is sent once in a
