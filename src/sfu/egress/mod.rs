@@ -2,6 +2,8 @@
 //!
 //! Everything that is sent to a subscriber passes here. Inside, str0m seals and resends for now.
 
+pub mod header;
+
 use str0m::Rtc;
 use str0m::media::{ExtensionValues, Mid, Pt};
 use str0m::rtp::{RtpWrite, SeqNo, VideoOrientation, Vp8Descriptor, Vp8Patch};
@@ -82,7 +84,7 @@ impl Sender {
         .marker(packet.marker)
         .csrc(csrc.as_slice())
         .nackable(self.kind == MediaKind::Video)
-        .ext_vals(extension_values(packet.extensions));
+        .ext_vals(extension_values(&packet.extensions));
         if let Some(patch) = numbers.vp8.and_then(|vp8| vp8_patch(&packet.payload, vp8)) {
             rtp = rtp.vp8_patch(patch);
         }
@@ -108,7 +110,7 @@ pub fn best_fit(payload_types: &[PayloadType], stream: Format) -> Option<u8> {
     fits.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, number)| number)
 }
 
-fn extension_values(extensions: Extensions) -> ExtensionValues {
+fn extension_values(extensions: &Extensions) -> ExtensionValues {
     ExtensionValues {
         audio_level: extensions.audio_level,
         voice_activity: extensions.voice_activity,

@@ -43,8 +43,8 @@ pub struct Packet {
 }
 
 /// Header extensions that mean something to the receiver. What belongs to one hop (transport-wide sequence
-/// numbers, send times, mids) is written anew for each subscriber.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// numbers, send times, mids) is written anew for each subscriber, and never found here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
     /// RFC 6464: -127 to 0 dBov.
     pub audio_level: Option<i8>,
@@ -52,6 +52,23 @@ pub struct Extensions {
     pub voice_activity: Option<bool>,
     /// 3GPP TS 26.114 section 7.4.5: the two rotation bits, 0 to 3.
     pub orientation: Option<u8>,
+    /// `playout-delay`: the least and the most, 12 bits each, in units of 10 ms.
+    pub playout_delay: Option<[u8; 3]>,
+    /// The dependency descriptor (AV1 RTP specification, appendix A), as it came.
+    pub dependency_descriptor: Option<Arc<[u8]>>,
+    /// `video-layers-allocation00`, of the encoding that the packet belongs to.
+    pub layers_allocation: Option<Arc<[u8]>>,
+    /// Those that mean nothing here.
+    pub others: Option<Arc<[Passed]>>,
+}
+
+/// A header extension that means nothing here. It goes to receivers that negotiated the same URI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// What the publisher calls it.
+    pub uri: Arc<str>,
+    /// Its bytes, 255 at most.
+    pub value: Box<[u8]>,
 }
 
 /// Whether a decoder can begin with this payload.
