@@ -22,3 +22,4 @@ pub mod vp8;
 pub mod vp9;
 pub mod h26x;
 pub mod av1;
+pub mod layers;

@@ -2,6 +2,7 @@
 //!
 //! `tests/fixtures/offers/README.md` says what produced each.
 
+mod extensions;
 mod join;
 
 use std::collections::BTreeSet;

@@ -161,6 +161,12 @@ impl HeaderTemplate {
         Self { rule: ids.rule(), one_byte, two_byte, ids }
     }
 
+    /// What the receiver negotiated.
+    #[must_use]
+    pub fn ids(&self) -> &ExtensionIds {
+        &self.ids
+    }
+
     /// Writes a header behind the end of `arena`.
     pub fn write(&self, arena: &mut Vec<u8>, fields: &Fields, elements: &Elements<'_>) -> Written {
         let start = arena.len();

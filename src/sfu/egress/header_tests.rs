@@ -154,7 +154,8 @@ fn forms_are_mixed_only_where_that_is_allowed() {
     assert_eq!(profile(&uniform, &long(17)), Some(0x1000));
     assert_eq!(profile(&uniform, &Extensions::default()), Some(0x1000), "key frames need the two-byte form");
     let plain = ExtensionIds { dependency_descriptor: None, ..uniform.clone() };
-    let colour = Extensions { others: Some(Arc::from([passed("urn:x:colour", &[1; 28])])), ..Extensions::default() };
+    let colour =
+        Extensions { others: Some(Arc::from([passed("urn:x:colour", &[1; 28])])), ..Extensions::default() };
     let read = write(&plain, &colour);
     assert_eq!(read.profile, Some(0xbede), "every receiver knows the one-byte form");
     assert!(read.elements.iter().all(|(id, _)| *id != 8), "what does not fit it is left out");

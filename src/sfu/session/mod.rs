@@ -13,6 +13,7 @@ mod messages;
 pub mod stats;
 mod allowance;
 mod clock;
+mod extensions;
 mod inbound;
 mod paths;
 
@@ -26,6 +27,7 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::Ufrag;
+use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::packet::{EncodingIndex, SourceId};
 use crate::sfu::forward::subscription::{Subscription, Verdict};
@@ -100,6 +102,8 @@ pub struct Slot {
     pub subscription: Subscription,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
+    /// How the RTP headers of its packets are written.
+    pub headers: HeaderTemplate,
     /// The format that could not be played, or was played since, and when the control plane was told.
     told: Option<(Format, Instant)>,
     sender: Sender,

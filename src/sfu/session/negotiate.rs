@@ -11,11 +11,13 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use super::agreement::{Agreement, FIRST_VERSION};
 use super::answer::{Pair, rewrite};
 use super::dtls::Identity;
+use super::extensions;
 use super::messages::LARGEST_READ;
 use super::offer::{Coding, Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
+use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::{PayloadType, Sender};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
@@ -117,6 +119,7 @@ fn accept(
     let (codecs, codings) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
+        .set_extension_map(offer.extension_map())
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
         .set_sctp_max_message_size(LARGEST_READ)
@@ -179,6 +182,8 @@ pub(super) struct Line {
     payload_types: Vec<PayloadType>,
     /// The first of them.
     format: Format,
+    /// How packets towards the client begin.
+    headers: HeaderTemplate,
 }
 
 pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {
@@ -237,7 +242,9 @@ fn pair<'s, 'a>(
     let Some(first) = payload_types.first() else { return Pair { offered, answer: None } };
     if offered.flow != Flow::Still {
         let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.format);
-        lines.push(Line { place, name, mid, kind, flow, format, payload_types });
+        let ids = extensions::ids(&offered.extensions, offered.mixed.is_some());
+        let headers = HeaderTemplate::new(ids, &name);
+        lines.push(Line { place, name, mid, kind, flow, format, payload_types, headers });
     }
     Pair { offered, answer }
 }
@@ -281,6 +288,7 @@ impl Session {
             .find(|(_, slot)| slot.sender.mid() == line.mid && slot.kind == line.kind);
         if let Some((index, slot)) = known {
             slot.is_open = true;
+            slot.headers = line.headers.clone();
             slot.sender.set_payload_types(line.payload_types.clone());
             return index;
         }
@@ -300,6 +308,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         is_open: true,
+        headers: line.headers.clone(),
         told: None,
         sender: Sender::new(line.mid, line.kind, line.payload_types.clone()),
     }
