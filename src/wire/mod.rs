@@ -24,3 +24,4 @@ pub mod vp9;
 pub mod h26x;
 pub mod av1;
 pub mod dependency;
+pub mod layers;

@@ -21,16 +21,16 @@ fn join(offer: &str) -> Answered {
 }
 
 /// A session that made a first offer, in a core of its own.
-struct Participant(Core);
+pub(super) struct Participant(Core);
 
 impl Participant {
-    fn join(offer: &str) -> Self {
+    pub(super) fn join(offer: &str) -> Self {
         let mut core = Core::new(AddressMap::new(Vec::new(), &[]));
         core.join(Instant::now(), join(offer).session);
         Self(core)
     }
 
-    fn offer(&mut self, offer: &str) -> Result<Renegotiated, OfferError> {
+    pub(super) fn offer(&mut self, offer: &str) -> Result<Renegotiated, OfferError> {
         let (session, mut batch) = (SessionId(1), SendBatch::new());
         self.0.offer(Instant::now(), session, RequestId(1), offer, &mut batch);
         match self.0.take_events().next() {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use str0m::media::Mid;
 
-use super::header::{Elements, ExtensionIds, Fields, HeaderTemplate};
+use super::header::{Elements, Fields, HeaderTemplate};
 use super::report::Reports;
 use super::resend::{Resends, Verdict};
 use super::{Coding, Unsent, best, low_bits};
@@ -92,11 +92,11 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings` and `extensions`. `seed`
+    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`, with headers after `template`. `seed`
     /// is the session's, and decides the SSRCs: they are the same for all its answers, and no two slots share one, as a
     /// nonce is made of SSRC and sequence number.
     #[must_use]
-    pub fn new(mid: Mid, codings: Vec<Coding>, extensions: ExtensionIds, seed: u64, index: usize) -> Self {
+    pub fn new(mid: Mid, codings: Vec<Coding>, template: HeaderTemplate, seed: u64, index: usize) -> Self {
         let [a, b, c, d, e, f, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
         let pair = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(2);
         let main = u32::from_be_bytes([a, b, c, d]).wrapping_add(pair);
@@ -104,7 +104,7 @@ impl Sender {
             main: Ssrc(main),
             resend: Ssrc(main.wrapping_add(1)),
             chosen: None,
-            template: HeaderTemplate::new(extensions, &mid),
+            template,
             reports: Reports::new(Ssrc(main)),
             resends: Resends::new(),
             asked: 0,
@@ -129,6 +129,12 @@ impl Sender {
         Sources { main: self.main, resend: resends.then_some(self.resend) }
     }
 
+    /// How the headers of its packets are written.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderTemplate {
+        &self.template
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -137,10 +143,10 @@ impl Sender {
     }
 
     /// Lets the receiver understand other payload types and header extensions from now on.
-    pub fn renew(&mut self, codings: Vec<Coding>, extensions: ExtensionIds) {
+    pub fn renew(&mut self, codings: Vec<Coding>, template: HeaderTemplate) {
         self.codings = codings;
         self.chosen = None;
-        self.template = HeaderTemplate::new(extensions, &self.mid);
+        self.template = template;
         // What was sent with other extensions cannot be repeated as it was.
         self.hops.clear();
     }
@@ -182,16 +188,13 @@ impl Sender {
         hop: Hop,
     ) -> usize {
         let (marker, timestamp) = (packet.marker, numbers.timestamp);
-        let fields =
-            Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
+        let fields = Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
         let elements = Elements {
             send_time: hop.send_time,
             transport_number: hop.transport_number,
             passed: &packet.extensions,
             // One that cannot be read is not passed on.
-            dependency_descriptor: packet
-                .dependency
-                .and(packet.extensions.dependency_descriptor.as_deref()),
+            dependency_descriptor: packet.dependency.and(packet.extensions.dependency_descriptor.as_deref()),
         };
         let written = self.template.write(arena, &fields, &elements);
         if let Some(numbers) = numbers.dependency

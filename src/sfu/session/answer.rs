@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use str0m::media::Mid;
 
 use super::channels::MAX_MESSAGE;
-use super::offer::{Flow, Media, Role};
+use super::offer::{Flow, Media, Mixed, Role};
 use crate::ids::Ssrc;
 use crate::sfu::egress::CNAME;
 use crate::sfu::egress::sender::Sources;
@@ -29,6 +29,7 @@ pub(super) struct Pair<'s, 'a> {
 ///   participant is a stream of its own, as anybody's track may come to stand behind it; sections that the client
 ///   sends on carry no stream of ours.
 /// - Only feedback that was offered is answered (RFC 4585 section 4.2).
+/// - The header extensions are those that are read and written here, whichever str0m knows.
 /// - Mids are written as they were offered: str0m changes those that it cannot keep in 16 letters and digits.
 pub(super) fn rewrite(
     session: &Lines<'_>,
@@ -43,6 +44,11 @@ pub(super) fn rewrite(
         let _ = match line.split_once(' ') {
             Some(("a=msid-semantic:", _)) => write!(text, "a=msid-semantic: WMS *\r\n"),
             Some(("a=group:BUNDLE", _)) => write_bundle(&mut text, pairs),
+            None if *line == ALLOW_MIXED
+                && !pairs.iter().any(|pair| pair.offered.mixed == Some(Mixed::Above)) =>
+            {
+                continue;
+            }
             // No need to tell everybody which library of which version is at work.
             Some((origin, rest)) if origin.starts_with("o=") => write_origin(&mut text, rest, version),
             _ => write!(text, "{line}\r\n"),
@@ -149,7 +155,10 @@ fn write_section(
             "candidate" => {}
             "mid" => {
                 let _ = write!(text, "a=mid:{}\r\n", offered.mid);
+                offered.extensions.iter().for_each(|extmap| text.push_str(&extmap.answer()));
             }
+            // Said above, as egress writes them.
+            "extmap" => {}
             "max-message-size" => {
                 let _ = write!(text, "a=max-message-size:{MAX_MESSAGE}\r\n");
             }
@@ -166,10 +175,16 @@ fn write_section(
             }
         }
     }
+    if offered.kind.is_some() && offered.mixed == Some(Mixed::Here) {
+        let _ = write!(text, "{ALLOW_MIXED}\r\n");
+    }
     if offered.section.lines.has("rtcp-rsize") && !section.lines.has("rtcp-rsize") {
         text.push_str("a=rtcp-rsize\r\n");
     }
 }
+
+/// Packets with header extensions of either form may follow each other (RFC 8285 section 6).
+const ALLOW_MIXED: &str = "a=extmap-allow-mixed";
 
 /// The id of the one media stream.
 const STREAM: &str = CNAME;

@@ -4,9 +4,10 @@ use str0m::media::Pt;
 use str0m::rtp::RtpPacket;
 
 use super::clock::Report;
+use super::extensions;
 use super::turn::{EndReason, SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
-use crate::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, is_entry, vp8_descriptor};
+use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
@@ -66,7 +67,7 @@ impl Session {
         });
         let codec = payload_type.format.codec;
         let timestamp = packet.header.timestamp;
-        let extensions = &packet.header.ext_vals;
+        let passed = extensions::passed(&packet.header.ext_vals, codec);
         let media = Packet {
             source: source.id,
             encoding: source.encoding,
@@ -77,14 +78,9 @@ impl Session {
             entry: is_entry(codec, &packet.payload),
             arrived: packet.timestamp,
             captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
-            extensions: Extensions {
-                audio_level: extensions.audio_level,
-                voice_activity: extensions.voice_activity,
-                orientation: extensions.video_orientation.map(|orientation| orientation as u8),
-                ..Extensions::default()
-            },
+            dependency: passed.dependency(),
             vp8: vp8_descriptor(codec, &packet.payload),
-            dependency: None,
+            extensions: passed,
             payload: packet.payload,
         };
         turn.events.push(SessionEvent::Media(source.track.id, media));

@@ -11,12 +11,13 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use super::agreement::{Agreement, FIRST_VERSION};
 use super::answer::{Pair, rewrite};
 use super::dtls::{Identity, with_key_slot};
+use super::extensions;
 use super::messages::LARGEST_READ;
 use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
-use crate::sfu::egress::header::ExtensionIds;
+use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
 use crate::sfu::egress::{Coding, Egress, PayloadType};
 use crate::sfu::forward::subscription::Subscription;
@@ -122,6 +123,7 @@ fn accept(
     let (codecs, codings) = offer.codecs();
     let mut config = RtcConfig::new()
         .set_rtp_mode(true)
+        .set_extension_map(offer.extension_map())
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
         .set_sctp_max_message_size(LARGEST_READ)
@@ -184,10 +186,10 @@ pub(super) struct Line {
     flow: Flow,
     /// What both ends know, in the client's order.
     codings: Vec<Coding>,
-    /// The header extensions that the client knows there.
-    extensions: ExtensionIds,
     /// The first of them.
     format: Format,
+    /// How packets towards the client begin.
+    headers: HeaderTemplate,
 }
 
 pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {
@@ -246,8 +248,9 @@ fn pair<'s, 'a>(
     let Some(first) = codings.first() else { return Pair { offered, answer: None } };
     if offered.flow != Flow::Still {
         let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.payload_type.format);
-        let extensions = ExtensionIds::default();
-        lines.push(Line { place, name, mid, kind, flow, format, codings, extensions });
+        let ids = extensions::ids(&offered.extensions, offered.mixed.is_some());
+        let headers = HeaderTemplate::new(ids, &name);
+        lines.push(Line { place, name, mid, kind, flow, format, codings, headers });
     }
     Pair { offered, answer }
 }
@@ -291,7 +294,7 @@ impl Session {
             .find(|(_, slot)| slot.sender.mid() == line.mid && slot.kind == line.kind);
         if let Some((index, slot)) = known {
             slot.is_open = true;
-            slot.sender.renew(line.codings.clone(), line.extensions.clone());
+            slot.sender.renew(line.codings.clone(), line.headers.clone());
             return index;
         }
         let index = self.slots.len();
@@ -311,7 +314,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         is_open: true,
         told: None,
-        sender: Sender::new(line.mid, line.codings.clone(), line.extensions.clone(), seed, index),
+        sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),
     }
 }
 

@@ -15,10 +15,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use str0m::format::CodecConfig;
+use str0m::rtp::ExtensionMap;
 
 pub(super) use self::cleaned::Shown;
 pub(super) use self::codecs::Settled;
 use self::codecs::{encoding_names, formats};
+use super::extensions::{Extmap, SectionKind};
 use crate::sfu::egress::{Coding, PayloadType};
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, PayloadTypes, Sdp, SdpError, Section};
@@ -136,6 +138,19 @@ pub(super) struct Media<'a> {
     pub(super) taken: bool,
     /// Which way media goes.
     pub(super) flow: Flow,
+    /// The header extensions that are answered.
+    pub(super) extensions: Vec<Extmap<'a>>,
+    /// Where the client allows to mix forms of header extensions.
+    pub(super) mixed: Option<Mixed>,
+}
+
+/// Where `a=extmap-allow-mixed` stands (RFC 8285 section 6). It is answered in the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mixed {
+    /// Above all sections, for all of them.
+    Above,
+    /// In the section.
+    Here,
 }
 
 /// What the sections share, as they are bundled.
@@ -164,8 +179,9 @@ impl<'a> Offer<'a> {
         let plain = |mid: &str| mid.len() <= 16 && mid.bytes().all(|b| b.is_ascii_alphanumeric());
         let mids_are_plain = sections.iter().all(|media| plain(&media.mid));
         let settled = Settled::default();
-        let offer = Self { sections, transport, role, settled, mids_are_plain };
+        let mut offer = Self { sections, transport, role, settled, mids_are_plain };
         offer.check()?;
+        offer.take_extensions();
         Ok(offer)
     }
 
@@ -177,6 +193,29 @@ impl<'a> Offer<'a> {
             media.taken &= media.kind.is_none() || !media.formats.is_empty();
         }
         self.settled = settled;
+        self.take_extensions();
+    }
+
+    /// Decides which header extensions are answered, by what they stand for in the whole bundle.
+    fn take_extensions(&mut self) {
+        let is_first = self.settled.codings.is_empty();
+        let numbers = &mut self.settled.extensions;
+        let offered = |media: &Media<'a>| {
+            let lines = media.section.lines.attributes("extmap").take(MAX_REPEATED);
+            lines.filter_map(Extmap::parse).collect::<Vec<_>>()
+        };
+        let media = |media: &&mut Media<'a>| media.taken && media.kind.is_some();
+        for media in self.sections.iter_mut().filter(media) {
+            offered(media).iter().for_each(|extmap| numbers.learn(extmap, is_first));
+        }
+        for media in self.sections.iter_mut().filter(media) {
+            let Some(kind) = media.kind else { continue };
+            // A viewer's section that rests may receive later; all others may send.
+            let flow = if self.role == Role::Watch { Flow::Down } else { media.flow };
+            let codec = media.formats.first().map(|first| first.format.codec);
+            let section = SectionKind { kind, flow, mid: &media.mid, codec };
+            media.extensions = numbers.taken(&section, offered(media).into_iter());
+        }
     }
 
     /// The SSRCs that str0m is shown.
@@ -191,16 +230,12 @@ impl<'a> Offer<'a> {
 
     /// What is settled for all later offers of the session.
     pub(super) fn settle(self, codings: Vec<Coding>) -> Settled {
-        let mut extensions = self.settled.extensions;
-        for media in self.sections.iter().filter(|media| media.taken && media.kind.is_some()) {
-            for extmap in media.section.lines.attributes("extmap").take(MAX_REPEATED) {
-                let (Some(number), uri) = extension(extmap) else { continue };
-                if !extensions.iter().any(|(known, other)| *known == number || other == uri) {
-                    extensions.push((number, uri.to_owned()));
-                }
-            }
-        }
-        Settled { codings, extensions }
+        Settled { codings, extensions: self.settled.extensions }
+    }
+
+    /// What str0m is to read in packets.
+    pub(super) fn extension_map(&self) -> ExtensionMap {
+        self.settled.extensions.extension_map(self.role == Role::Join)
     }
 
     fn check(&self) -> Result<(), OfferError> {
@@ -262,7 +297,14 @@ impl<'a> Media<'a> {
         let rejected = section.port == 0 && !is_bundled(&section, bundle);
         let direction = direction(&section.lines).or_else(|| direction(session)).unwrap_or("sendrecv");
         let flow = Flow::of(direction, role);
-        let mut media = Self { section, kind, mid, payload_types, formats, rejected, taken: false, flow };
+        let is_mixed = |lines: &Lines<'_>| lines.has("extmap-allow-mixed");
+        let mixed = match (is_mixed(session), is_mixed(&section.lines)) {
+            (true, _) => Some(Mixed::Above),
+            (false, is_here) => is_here.then_some(Mixed::Here),
+        };
+        let (taken, extensions) = (false, Vec::new());
+        let mut media =
+            Self { section, kind, mid, payload_types, formats, rejected, taken, flow, extensions, mixed };
         let fits = kind.is_none() || !media.formats.is_empty();
         // A participant can do without one of its sections; a publisher is refused whole.
         let is_bearable = role != Role::Join || !media.has_too_many_layers();
@@ -355,13 +397,6 @@ fn mids<'a>(sdp: &Sdp<'a>) -> Result<Vec<Cow<'a, str>>, OfferError> {
 
 fn is_bundled(section: &Section<'_>, bundle: &HashSet<&str>) -> bool {
     section.mid().is_some_and(|mid| bundle.contains(mid))
-}
-
-/// The number and the URI of an `a=extmap` value, `<number>[/<direction>] <URI> [<attributes>]` (RFC 8285 section 5).
-fn extension(extmap: &str) -> (Option<u8>, &str) {
-    let mut words = extmap.split_ascii_whitespace();
-    let number = words.next().and_then(|word| word.split('/').next()?.parse().ok());
-    (number, words.next().unwrap_or_default())
 }
 
 /// The direction that lines name; `sendrecv` where nothing is said at all (RFC 8866 section 6.7).

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::codecs::{FEEDBACK, resends};
-use super::{Flow, MAX_REPEATED, Media, Offer, Role, extension};
+use super::{Flow, MAX_REPEATED, Media, Offer, Role};
 use crate::units::MediaKind;
 
 /// What is copied from media sections of a client that sends. A viewer is sent one encoding of each track, and says
@@ -104,11 +104,9 @@ impl Offer<'_> {
         };
         let sends = self.role != Role::Watch && media.flow != Flow::Down;
         let _ = write!(text, "\r\na=mid:{}\r\na={direction}\r\na=rtcp-mux\r\n", media.mid);
-        for extmap in media.section.lines.attributes("extmap").take(MAX_REPEATED) {
-            let (number, uri) = extension(extmap);
-            let names_mids = sends || self.mids_are_plain || uri != MID_EXTENSION;
-            if names_mids && self.settled.extends(number, uri) {
-                let _ = write!(text, "a=extmap:{extmap}\r\n");
+        for extmap in &media.extensions {
+            if sends || self.mids_are_plain || extmap.uri != MID_EXTENSION {
+                let _ = write!(text, "a=extmap:{} {}\r\n", extmap.number.get(), extmap.uri);
             }
         }
         if sends {

@@ -4,6 +4,7 @@ use str0m::format::{Codec as StrCodec, CodecConfig, CodecSpec, FormatParams, Pay
 use str0m::media::{Frequency, Pt};
 
 use crate::sfu::egress::{Coding, PayloadType};
+use crate::sfu::session::extensions::Numbers;
 use crate::units::{Codec, Format, MediaKind};
 use crate::wire::sdp::{Description, PayloadTypes, payload_type};
 
@@ -12,8 +13,8 @@ use crate::wire::sdp::{Description, PayloadTypes, payload_type};
 pub(in crate::sfu::session) struct Settled {
     /// The payload types; none before the first answer.
     pub(in crate::sfu::session) codings: Vec<Coding>,
-    /// The header extensions: number and URI.
-    pub(super) extensions: Vec<(u8, String)>,
+    /// The header extensions.
+    pub(in crate::sfu::session) extensions: Numbers,
 }
 
 impl Settled {
@@ -21,11 +22,6 @@ impl Settled {
     pub(super) fn resends(&self, of: u8, by: u8) -> bool {
         let known = self.codings.iter().find(|known| known.payload_type.number == of);
         self.codings.is_empty() || known.is_some_and(|known| known.resend == Some(by))
-    }
-
-    /// Whether the number may stand for the extension.
-    pub(super) fn extends(&self, number: Option<u8>, uri: &str) -> bool {
-        self.extensions.iter().all(|(known, other)| (Some(*known) == number) == (other == uri))
     }
 }
 
