@@ -37,6 +37,9 @@ pub struct UdpConfig {
     pub receive_buffer: usize,
     /// The send buffer to ask the kernel for, in bytes per socket.
     pub send_buffer: usize,
+    /// Whether other sockets of this process listen on the same addresses (SO_REUSEPORT, Linux only). The kernel then
+    /// spreads clients over them.
+    pub shared: bool,
 }
 
 /// One socket, listening on one address.
@@ -77,6 +80,8 @@ impl Socket {
         socket.set_recv_buffer_size(config.receive_buffer)?;
         socket.set_send_buffer_size(config.send_buffer)?;
         socket.set_nonblocking(true)?;
+        #[cfg(target_os = "linux")]
+        socket.set_reuse_port(config.shared)?;
         socket.bind(&address.into())?;
         let state = UdpSocketState::new((&socket).into())?;
         let io = UdpSocket::from_std(socket.into())?;

@@ -417,6 +417,7 @@ mod tests {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             receive_buffer: 1 << 16,
             send_buffer: 1 << 20,
+            shared: false,
         };
         let mut port = UdpPort::bind(&config).unwrap();
         let local = port.local_addrs()[0];
@@ -446,6 +447,7 @@ mod tests {
             listen: vec!["[::]:0".parse().unwrap()],
             receive_buffer: 1 << 16,
             send_buffer: 1 << 20,
+            shared: false,
         };
         let mut port = UdpPort::bind(&config).unwrap();
         let local = port.local_addrs()[0];
@@ -481,6 +483,7 @@ mod tests {
             listen: vec!["127.0.0.1:0".parse().unwrap()],
             receive_buffer: 1 << 16,
             send_buffer: 1 << 16,
+            shared: false,
         };
         let mut port = UdpPort::bind(&config).unwrap();
         let mut sender = Sender { call: scripted, ..Sender::new() };

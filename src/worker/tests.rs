@@ -7,7 +7,7 @@ use crate::wire::stun::{self, Method, TransactionId, Writer};
 
 fn port() -> UdpPort {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20 }).unwrap()
+    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20, shared: false }).unwrap()
 }
 
 fn address(port: &UdpPort) -> SocketAddr {
