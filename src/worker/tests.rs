@@ -1,6 +1,8 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
+use crate::ids::WorkerId;
 use crate::net::addresses::AddressMap;
 use crate::net::udp::UdpConfig;
 use crate::wire::stun::{self, Method, TransactionId, Writer};
@@ -21,7 +23,8 @@ fn worker() -> (Worker, (mpsc::UnboundedSender<Command>, watch::Receiver<Snapsho
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let events = mpsc::unbounded_channel().0;
-    (Worker::new(Core::new(map), port, command_queue, events, snapshot_slot), (commands, snapshots))
+    let neighbours = Neighbours::new(WorkerId(0), Arc::new([]));
+    (Worker::new(Core::new(map), port, neighbours, command_queue, events, snapshot_slot), (commands, snapshots))
 }
 
 fn binding_request() -> Vec<u8> {
