@@ -230,3 +230,38 @@ fn a_track_that_ended_is_taken_from_subscribers_of_all_workers() {
     let video = world.clients[1].received_video();
     assert!(video.windows(2).all(|pair| *pair[1].seq_no == *pair[0].seq_no + 1), "one stream to its decoder");
 }
+
+#[test]
+fn packets_lost_between_workers_are_lost_there_and_nowhere_else() {
+    let (mut world, publisher, _) = far_viewers(1);
+    world.next_worker = 0;
+    let (near, viewer) = world.join(Role::Watch, VP8);
+    world.watch(&viewer, &publisher);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    world.relay_loses = |number| number % 10 == 4;
+    publish(&mut world, 0, 0..50, 0);
+    assert_eq!(numbers(&world, near), (0..50).collect::<Vec<_>>());
+    let kept: Vec<_> = (0..50).filter(|number| number % 10 != 3).collect();
+    assert_eq!(numbers(&world, 1), kept);
+    let video = world.clients[1].received_video();
+    assert_eq!(*video[49 - 5].seq_no - *video[0].seq_no, 49, "the gaps show");
+}
+
+#[test]
+fn a_key_frame_lost_between_workers_is_asked_for_again() {
+    let (mut world, ..) = far_viewers(1);
+    world.relay_loses = |number| number == 1;
+    publish(&mut world, 0, 0..5, 0);
+    assert_eq!(numbers(&world, 1), [0; 0], "nothing to begin with");
+    let before = world.clients[0].keyframe_requests;
+    publish(&mut world, 0, 5..6, 5);
+    world.run(Duration::from_secs(1));
+    for frame in 10..40u8 {
+        let (now, client) = (world.now, &mut world.clients[0]);
+        let video = client.video;
+        let keyframe = client.keyframe_requests > before;
+        client.send(now, video, u32::from(frame) * 3_150, true, &vp8(keyframe, frame.into(), frame));
+        world.run(FRAME);
+    }
+    assert!(numbers(&world, 1).len() > 10, "{:?}", numbers(&world, 1));
+}
