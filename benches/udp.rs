@@ -20,7 +20,9 @@ const SIZE: usize = 1_200;
 fn send(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     let _inside = runtime.enter();
-    let bind = |listen| UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 16, send_buffer: 4 << 20, shared: false });
+    let bind = |listen| {
+        UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 16, send_buffer: 4 << 20, shared: false })
+    };
     let receivers = bind(vec![SocketAddr::from(([127, 0, 0, 1], 0)); 32]).expect("receivers");
     let destinations = receivers.local_addrs();
     let mut port = bind(vec![SocketAddr::from(([0, 0, 0, 0], 0))]).expect("a sender");

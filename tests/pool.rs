@@ -120,7 +120,13 @@ impl Client {
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(self.mid, None).expect("it sends");
         let sequence = SeqNo::from(1_000 + u64::from(number));
-        stream.write_rtp(RtpWrite::new(pt, sequence, u32::from(number) * 960, Instant::now(), &[0xfc, number][..]));
+        stream.write_rtp(RtpWrite::new(
+            pt,
+            sequence,
+            u32::from(number) * 960,
+            Instant::now(),
+            &[0xfc, number][..],
+        ));
     }
 }
 
@@ -134,7 +140,8 @@ impl Desk {
     /// A client with a session on the worker `home`. Sound only: it needs no key frames.
     fn join(&mut self, pool: &Pool, role: Role, home: u8, socket: UdpSocket) -> (Client, Vec<TrackId>) {
         self.sessions += 1;
-        let mut rtc = RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(Instant::now());
+        let mut rtc =
+            RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false).build(Instant::now());
         let address = socket.local_addr().expect("bound");
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut change = rtc.sdp_api();
@@ -174,8 +181,10 @@ async fn media_flows_whichever_worker_the_datagrams_reach() {
             free.entry(arrival).or_default().push(socket);
         }
     }
-    let endpoint =
-        Endpoint { identity: Identity::generate().expect("a certificate"), candidates: pool.announced().to_vec() };
+    let endpoint = Endpoint {
+        identity: Identity::generate().expect("a certificate"),
+        candidates: pool.announced().to_vec(),
+    };
     let mut desk = Desk { endpoint, sessions: 0 };
     let (mut clients, mut track) = (Vec::new(), None);
     for (role, home, arrival) in wanted {

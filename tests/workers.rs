@@ -21,7 +21,8 @@ type Seen = (u64, u32, bool, Vec<u8>);
 /// What each client received, by the place of the section in its offer.
 fn seen(world: &World) -> Vec<BTreeMap<usize, Vec<Seen>>> {
     let of = |client: &common::Client| {
-        let known: Vec<_> = [client.audio, client.video].into_iter().chain(client.slots.iter().copied()).collect();
+        let known: Vec<_> =
+            [client.audio, client.video].into_iter().chain(client.slots.iter().copied()).collect();
         let mut sections: BTreeMap<_, Vec<Seen>> = BTreeMap::new();
         for (mid, packet) in client.received_by_section() {
             let header = &packet.header;

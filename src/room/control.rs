@@ -384,7 +384,8 @@ impl Control {
         for action in actions {
             match action {
                 Action::Bind { session, slot, track } => {
-                    let home = |track| Some(TrackHome { track, worker: self.directory.worker_of_track(track)? });
+                    let home =
+                        |track| Some(TrackHome { track, worker: self.directory.worker_of_track(track)? });
                     let track = track.and_then(home);
                     self.send(session, Command::Bind { session, slot, track });
                 }
@@ -401,7 +402,8 @@ impl Control {
                         }
                     }
                     for (worker, to) in by_worker {
-                        let _ = self.pool.send(worker, Command::Send { to, channel, message: message.clone() });
+                        let _ =
+                            self.pool.send(worker, Command::Send { to, channel, message: message.clone() });
                     }
                 }
                 Action::Tell { to, reply } => self.tell(&to, &reply),

@@ -1,6 +1,7 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
 mod event;
+mod exchange;
 mod levels;
 mod mute;
 pub mod relay;
@@ -242,20 +243,6 @@ impl Core {
     /// Takes a datagram for a session. What it brought leaves with [`Self::forward`].
     pub fn receive(&mut self, now: Instant, id: SessionId, datagram: &Datagram<'_>, batch: &mut SendBatch) {
         self.with_session(id, batch, |session, turn| session.receive(now, datagram, turn));
-    }
-
-    /// Takes a datagram for a session that `arrival`, another worker, received and handed over.
-    pub fn receive_from(
-        &mut self,
-        now: Instant,
-        arrival: WorkerId,
-        id: SessionId,
-        datagram: &Datagram<'_>,
-        batch: &mut SendBatch,
-    ) {
-        self.relay.arrival = Some(arrival);
-        self.receive(now, id, datagram, batch);
-        self.relay.arrival = None;
     }
 
     /// Drives everything whose time has come.

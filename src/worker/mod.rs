@@ -115,7 +115,7 @@ impl Worker {
     }
 
     async fn wait(&mut self) -> Wake {
-        if self.unread {
+        if self.unread || !self.relayed.is_empty() {
             // Lets the runtime look at the sockets: one that never empties would keep the other from being seen.
             tokio::task::yield_now().await;
             return Wake::Network;
@@ -169,14 +169,18 @@ impl Worker {
     /// Takes what came from other workers.
     fn hear(&mut self, now: Instant) {
         let Some(inbox) = self.neighbours.inbox() else { return };
-        inbox.packets.take(&mut self.relayed);
+        if self.relayed.is_empty() {
+            inbox.packets.take(&mut self.relayed);
+        }
         inbox.datagrams.take(&mut self.handed);
-        self.core.relayed(&mut self.relayed);
+        let count = self.relayed.len().min(DATAGRAMS_PER_TURN);
+        self.core.relayed(self.relayed.drain(..count));
         for handed in self.handed.drain(..) {
             let (arrival, datagram) = (handed.arrival, handed.datagram());
             match self.core.demux().route(&datagram) {
                 Route::Session(id) => self.core.receive_from(now, arrival, id, &datagram, &mut self.batch),
-                // It is nobody's any more; only sessions have datagrams handed over.
+                Route::Drop(reason) => self.core.counters_mut().drop(reason),
+                // Only sessions have datagrams handed over, and nothing is handed on.
                 _ => self.core.counters_mut().drop(DropReason::UnknownSource),
             }
         }

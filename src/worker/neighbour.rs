@@ -132,3 +132,52 @@ impl Neighbours {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::addresses::AddressMap;
+    use crate::sfu::relay::Note;
+
+    /// The neighbours as the first of two workers sees them, and the commands of both.
+    fn two(inbox: fn() -> Inbox) -> (Neighbours, [mpsc::UnboundedReceiver<Command>; 2]) {
+        let ends = [(); 2].map(|()| mpsc::unbounded_channel());
+        let all = ends
+            .each_ref()
+            .map(|(commands, _)| Neighbour { commands: commands.clone(), inbox: Arc::new(inbox()) });
+        (Neighbours::new(WorkerId(0), all.into()), ends.map(|(_, queue)| queue))
+    }
+
+    fn datagram(payload: &[u8]) -> Datagram<'_> {
+        let address = SocketAddr::from(([192, 0, 2, 1], 3478));
+        Datagram { source: address, local: address, payload }
+    }
+
+    /// A queue that nobody empties costs what does not fit it, and notes and others' queues are as before.
+    #[tokio::test]
+    async fn what_finds_a_queue_full_is_dropped_and_counted() {
+        let (mut neighbours, mut commands) = two(|| Inbox::of(1, 2));
+        let mut core = Core::on(WorkerId(0), AddressMap::new(Vec::new(), &[]));
+        for number in 0..5 {
+            assert!(neighbours.hand_over(WorkerId(1), &datagram(&[number])));
+        }
+        assert!(!neighbours.hand_over(WorkerId(2), &datagram(&[9])), "there is no such worker");
+        assert!(!neighbours.hand_over(WorkerId(0), &datagram(&[9])), "nobody hands to itself");
+        // A subscription to what is not there is answered.
+        core.note(std::time::Instant::now(), WorkerId(1), Note::Subscribe(crate::ids::TrackId(7)));
+        neighbours.pass_on(&mut core);
+        let counters = neighbours.counters;
+        assert_eq!((counters.datagrams, counters.datagrams_dropped), (5, 3));
+        let other = neighbours.all[1].inbox.clone();
+        other.filled().await;
+        let mut handed = Vec::new();
+        other.datagrams.take(&mut handed);
+        let first: Vec<_> = handed.iter().map(|handed| handed.datagram().payload[0]).collect();
+        assert_eq!(first, [0, 1]);
+        let note = commands[1].try_recv().ok();
+        assert!(matches!(note, Some(Command::Note(WorkerId(0), Note::Ended(_)))));
+        neighbours.hand_over(WorkerId(1), &datagram(&[6]));
+        neighbours.pass_on(&mut core);
+        assert_eq!(neighbours.counters.datagrams_dropped, 3, "it goes on");
+    }
+}

@@ -48,8 +48,10 @@ impl Placement {
     /// The room's heaviest worker that is not full is taken, else the least busy of all.
     pub fn choose(&mut self, loads: &[Load], room: &BTreeMap<WorkerId, u64>) -> WorkerId {
         self.workers.resize(loads.len(), Known::default());
-        let expected: Vec<f32> = self.workers.iter_mut().zip(loads).map(|(known, load)| known.take(load)).collect();
-        let is_free = |worker: &WorkerId| self.workers.get(usize::from(worker.0)).is_some_and(|known| !known.full);
+        let expected: Vec<f32> =
+            self.workers.iter_mut().zip(loads).map(|(known, load)| known.take(load)).collect();
+        let is_free =
+            |worker: &WorkerId| self.workers.get(usize::from(worker.0)).is_some_and(|known| !known.full);
         let free = room.iter().filter(|(worker, _)| is_free(worker));
         let heaviest = free.max_by_key(|(worker, weight)| (**weight, std::cmp::Reverse(**worker)));
         let chosen = heaviest.map(|(worker, _)| *worker).unwrap_or_else(|| least_busy(&expected));
@@ -106,7 +108,10 @@ mod tests {
     fn rooms_stay_together_until_their_worker_is_loaded() {
         let mut placement = Placement::default();
         let room = on(&[(0, 2), (1, 9)]);
-        assert_eq!(placement.choose(&[load(0.1, 9, 1), load(0.5, 9, 1), load(0.0, 0, 1)], &room), WorkerId(1));
+        assert_eq!(
+            placement.choose(&[load(0.1, 9, 1), load(0.5, 9, 1), load(0.0, 0, 1)], &room),
+            WorkerId(1)
+        );
         let loads = [load(0.1, 9, 2), load(0.7, 9, 2), load(0.0, 0, 2)];
         assert_eq!(placement.choose(&loads, &room), WorkerId(0), "where it is too");
         let loads = [load(0.8, 9, 3), load(0.7, 9, 3), load(0.3, 9, 3)];
@@ -119,7 +124,8 @@ mod tests {
     fn a_full_worker_gets_sessions_again_when_it_has_become_clearly_free() {
         let mut placement = Placement::default();
         let room = on(&[(0, 1)]);
-        let mut at = |busy, number| placement.choose(&[load(busy, 100, number), load(0.0, 0, number)], &room).0;
+        let mut at =
+            |busy, number| placement.choose(&[load(busy, 100, number), load(0.0, 0, number)], &room).0;
         assert_eq!((at(0.55, 1), at(0.65, 2), at(0.55, 3), at(0.4, 5), at(0.55, 7)), (0, 1, 1, 0, 0));
     }
 

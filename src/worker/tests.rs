@@ -9,7 +9,8 @@ use crate::wire::stun::{self, Method, TransactionId, Writer};
 
 fn port() -> UdpPort {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20, shared: false }).unwrap()
+    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20, shared: false })
+        .unwrap()
 }
 
 fn address(port: &UdpPort) -> SocketAddr {
@@ -24,7 +25,10 @@ fn worker() -> (Worker, (mpsc::UnboundedSender<Command>, watch::Receiver<Snapsho
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let events = mpsc::unbounded_channel().0;
     let neighbours = Neighbours::new(WorkerId(0), Arc::new([]));
-    (Worker::new(Core::new(map), port, neighbours, command_queue, events, snapshot_slot), (commands, snapshots))
+    (
+        Worker::new(Core::new(map), port, neighbours, command_queue, events, snapshot_slot),
+        (commands, snapshots),
+    )
 }
 
 fn binding_request() -> Vec<u8> {

@@ -17,12 +17,12 @@ use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::{Datagram, SendBatch};
 use sluice::net::demux::{Route, Ufrag};
+use sluice::sfu::relay::{Relayed, TrackHome};
 use sluice::sfu::session::channels::{ChannelKind, DataMessage};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::sfu::session::renegotiate::Renegotiated;
-use sluice::sfu::relay::{Relayed, TrackHome};
 use sluice::sfu::{Core, CoreEvent};
 use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
@@ -303,7 +303,7 @@ impl World {
                     self.relayed += 1;
                     !(self.relay_loses)(self.relayed)
                 });
-                self.core_of(to).expect("there").relayed(&mut packets);
+                self.core_of(to).expect("there").relayed(packets);
             }
             self.forward();
         }

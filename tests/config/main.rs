@@ -117,6 +117,7 @@ fn every_key_is_read_the_same_from_every_source() {
             "admin.listen" => "admin.key=1234567890123456",
             "tls.cert" => "tls.key=/k",
             "tls.key" => "tls.cert=/c",
+            "worker.count" => "limits.sessions=2000",
             _ => "worker.count=0",
         };
         let mut parts = key.splitn(3, '.');

@@ -231,7 +231,7 @@ proptest! {
                 1 => {
                     let learned = demux.learn(now, source(number), local(), session);
                     let holder = demux.addresses.get(&(source(number), local()));
-                    prop_assert_eq!(learned, holder.is_some_and(|holder| holder.session == session));
+                    prop_assert_eq!(learned, holder.is_some_and(|holder| holder.owner.session() == Some(session)));
                 }
                 2 => demux.remove_ufrag(ufrag(u8::try_from(number).unwrap())),
                 _ => demux.remove(session),
@@ -242,7 +242,7 @@ proptest! {
             for (session, known) in &demux.sessions {
                 prop_assert!(known.addresses.len() <= MAX_ADDRESSES);
                 prop_assert!(known.ufrags.iter().all(|ufrag| demux.ufrags.get(ufrag) == Some(session)));
-                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path).is_some_and(|h| h.session == *session)));
+                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path).is_some_and(|h| h.owner.session() == Some(*session))));
             }
         }
     }

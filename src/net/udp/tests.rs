@@ -9,7 +9,8 @@ const PATHS: [SendPath; 3] = [SendPath::Portable, SendPath::Batched, SendPath::S
 
 fn port(listen: &[&str]) -> UdpPort {
     let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 20, send_buffer: 1 << 20, shared: false }).unwrap()
+    UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 20, send_buffer: 1 << 20, shared: false })
+        .unwrap()
 }
 
 /// The time, which some tests stop.

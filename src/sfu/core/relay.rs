@@ -6,9 +6,7 @@
 //! a command that was given earlier; packets may get lost.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
 
-use super::Core;
 use crate::ids::{SessionId, TrackId, WorkerId};
 use crate::net::demux::Path;
 use crate::sfu::forward::keyframe::KeyframeRequests;
@@ -63,7 +61,7 @@ pub(super) struct Relay {
     pub(super) worker: WorkerId,
     /// The worker that received the datagram which is just handled, if it was another.
     pub(super) arrival: Option<WorkerId>,
-    imports: HashMap<TrackId, Import>,
+    pub(super) imports: HashMap<TrackId, Import>,
     /// The imported tracks for which a key frame is wanted.
     wanting: BTreeSet<TrackId>,
     notes: Vec<(WorkerId, Note)>,
@@ -72,15 +70,15 @@ pub(super) struct Relay {
 
 /// A track of another core.
 #[derive(Debug)]
-struct Import {
+pub(super) struct Import {
     home: WorkerId,
     /// The slots that it is bound to.
     bound: BTreeSet<(SessionId, usize)>,
     /// Those of them that get it: their sessions are connected.
-    subscribers: Vec<(SessionId, usize)>,
+    pub(super) subscribers: Vec<(SessionId, usize)>,
     keyframes: KeyframeRequests,
     /// Where the last packet stood.
-    mark: Option<RelayMark>,
+    pub(super) mark: Option<RelayMark>,
 }
 
 impl Relay {
@@ -112,15 +110,50 @@ impl Relay {
     /// Sends a packet of a track of this core to those who asked for it.
     pub(super) fn send(&mut self, track: &Track, media: &TurnMedia) {
         for worker in &track.relayed_to {
-            let media =
-                TurnMedia { track: media.track, target: media.target, packet: media.packet.clone() };
+            let media = TurnMedia { track: media.track, target: media.target, packet: media.packet.clone() };
             self.packets.entry(*worker).or_default().push(Relayed { media, mark: track.mark() });
         }
     }
 
-    /// A slot has this track now. Returns whether it is another core's.
-    pub(super) fn bound(&mut self, track: TrackId, to: (SessionId, usize)) -> bool {
-        self.imports.get_mut(&track).map(|import| import.bound.insert(to)).is_some()
+    /// A slot is about to be bound to a track of another core. To be followed by [`Self::settle`].
+    pub(super) fn expect(&mut self, TrackHome { track, worker }: TrackHome) {
+        self.imports.entry(track).or_insert_with(|| Import {
+            home: worker,
+            bound: BTreeSet::new(),
+            subscribers: Vec::new(),
+            keyframes: KeyframeRequests::default(),
+            mark: None,
+        });
+    }
+
+    /// Forgets a track that was bound to nothing after all: the session, or the slot, ended a moment ago.
+    pub(super) fn settle(&mut self, track: TrackId) {
+        if self.imports.get(&track).is_some_and(|import| import.bound.is_empty()) {
+            self.imports.remove(&track);
+        }
+    }
+
+    /// A track is gone. Returns the slots that it was bound to.
+    pub(super) fn ended(&mut self, track: TrackId) -> BTreeSet<(SessionId, usize)> {
+        self.imports.remove(&track).map(|import| import.bound).unwrap_or_default()
+    }
+
+    /// Takes out what is to be told.
+    pub(super) fn take_notes(&mut self) -> impl Iterator<Item = (WorkerId, Note)> + '_ {
+        self.notes.drain(..)
+    }
+
+    /// The packets to be sent, by worker.
+    pub(super) fn packets(&mut self) -> impl Iterator<Item = (WorkerId, &mut Vec<Relayed>)> {
+        let filled = self.packets.iter_mut().filter(|(_, packets)| !packets.is_empty());
+        filled.map(|(worker, packets)| (*worker, packets))
+    }
+
+    /// A slot has this track now.
+    pub(super) fn bound(&mut self, track: TrackId, to: (SessionId, usize)) {
+        if let Some(import) = self.imports.get_mut(&track) {
+            import.bound.insert(to);
+        }
     }
 
     /// Lets a track flow to a slot that it is bound to. Returns whether it is another core's.
@@ -167,107 +200,6 @@ impl Relay {
             let seen = import.mark.map_or(0, |mark| mark.keyframes);
             if let Some(begins) = import.keyframes.take() {
                 self.notes.push((import.home, Note::Keyframe { track, begins, seen }));
-            }
-        }
-    }
-}
-
-impl Core {
-    /// Takes what is to be told to other workers' cores.
-    pub fn take_notes(&mut self) -> impl Iterator<Item = (WorkerId, Note)> + '_ {
-        let released = self.demux.take_released();
-        self.relay.notes.extend(released.map(|(worker, path)| (worker, Note::PathGone(path))));
-        self.relay.notes.drain(..)
-    }
-
-    /// The packets for other workers' cores, to be taken out. Vectors that were used once are kept for their memory.
-    pub fn relays(&mut self) -> impl Iterator<Item = (WorkerId, &mut Vec<Relayed>)> {
-        let filled = self.relay.packets.iter_mut().filter(|(_, packets)| !packets.is_empty());
-        filled.map(|(worker, packets)| (*worker, packets))
-    }
-
-    /// Hears a note of another worker's core. To be called between turns.
-    pub fn note(&mut self, now: Instant, from: WorkerId, note: Note) {
-        match note {
-            Note::Subscribe(track) => self.export(from, track),
-            Note::Unsubscribe(track) => {
-                if let Some(track) = self.tracks.get_mut(&track) {
-                    track.relayed_to.retain(|worker| *worker != from);
-                }
-            }
-            Note::Keyframe { track, begins, seen } => {
-                let is_news = self.tracks.get(&track).is_some_and(|track| track.mark().keyframes <= seen);
-                if is_news {
-                    let want =
-                        if begins { KeyframeRequests::want_to_begin } else { KeyframeRequests::want };
-                    self.want_keyframe(track, want);
-                }
-            }
-            Note::Ended(track) => self.import_ended(from, track),
-            Note::PathProved(path) => {
-                self.demux.learn_elsewhere(now, path, from);
-            }
-            Note::PathGone(path) => self.demux.forget_elsewhere(path, from),
-        }
-    }
-
-    /// Takes packets of other workers' tracks, as [`Self::receive`] takes datagrams: they leave with [`Self::forward`].
-    /// `packets` is empty afterwards. What nobody here subscribes to any more is left out.
-    pub fn relayed(&mut self, packets: &mut Vec<Relayed>) {
-        for Relayed { media, mark } in packets.drain(..) {
-            let Some(import) = self.relay.imports.get_mut(&media.track) else { continue };
-            if import.subscribers.is_empty() {
-                continue;
-            }
-            self.counters.relayed_packets_in += 1;
-            let before = import.mark.replace(mark);
-            let subscribers = std::mem::take(&mut import.subscribers);
-            if before.is_some_and(|before| before.epoch != mark.epoch) {
-                self.begin_anew(&subscribers);
-            }
-            let track = media.track;
-            self.deal(&subscribers, media);
-            if let Some(import) = self.relay.imports.get_mut(&track) {
-                import.subscribers = subscribers;
-            }
-        }
-    }
-
-    /// Does what [`Self::bind`] does, for a track of any worker.
-    pub fn bind_any(&mut self, id: SessionId, slot: usize, track: Option<TrackHome>) {
-        let far = track.filter(|home| home.worker != self.relay.worker);
-        if let Some(TrackHome { track, worker }) = far {
-            self.relay.imports.entry(track).or_insert_with(|| Import {
-                home: worker,
-                bound: BTreeSet::new(),
-                subscribers: Vec::new(),
-                keyframes: KeyframeRequests::default(),
-                mark: None,
-            });
-        }
-        self.bind(id, slot, track.map(|home| home.track));
-        // The session, or the slot, may have ended a moment ago.
-        if let Some(TrackHome { track, .. }) = far
-            && self.relay.imports.get(&track).is_some_and(|import| import.bound.is_empty())
-        {
-            self.relay.imports.remove(&track);
-        }
-    }
-
-    fn export(&mut self, to: WorkerId, id: TrackId) {
-        let Some(track) = self.tracks.get_mut(&id) else { return self.relay.tell(to, Note::Ended(id)) };
-        if !track.relayed_to.contains(&to) {
-            track.relayed_to.push(to);
-        }
-        self.want_keyframe(id, KeyframeRequests::want_to_begin);
-    }
-
-    fn import_ended(&mut self, home: WorkerId, id: TrackId) {
-        let Some(import) = self.relay.imports.remove(&id).filter(|import| import.home == home) else { return };
-        for (session, slot) in import.bound {
-            let slot = self.sessions.get_mut(&session).and_then(|session| session.slots.get_mut(slot));
-            if let Some(slot) = slot.filter(|slot| slot.track == Some(id)) {
-                slot.bind(None);
             }
         }
     }
