@@ -54,7 +54,7 @@ impl Placement {
             |worker: &WorkerId| self.workers.get(usize::from(worker.0)).is_some_and(|known| !known.full);
         let free = room.iter().filter(|(worker, _)| is_free(worker));
         let heaviest = free.max_by_key(|(worker, weight)| (**weight, std::cmp::Reverse(**worker)));
-        let chosen = heaviest.map(|(worker, _)| *worker).unwrap_or_else(|| least_busy(&expected));
+        let chosen = heaviest.map_or_else(|| least_busy(&expected), |(worker, _)| *worker);
         if let Some(known) = self.workers.get_mut(usize::from(chosen.0)) {
             known.placed += 1;
         }
@@ -78,8 +78,8 @@ impl Known {
 
 /// The first of the least busy workers.
 fn least_busy(expected: &[f32]) -> WorkerId {
-    let step = |load: &f32| (load / STEP) as u64;
-    let first = (0..=u8::MAX).zip(expected).min_by_key(|(_, load)| step(load));
+    let step = |load: &f32| (load / STEP).floor();
+    let first = (0..=u8::MAX).zip(expected).min_by(|(_, one), (_, other)| step(one).total_cmp(&step(other)));
     WorkerId(first.map_or(0, |(worker, _)| worker))
 }
 
