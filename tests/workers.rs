@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use common::media::{FRAME, numbers, publish, vp8};
 use common::{Joined, World};
+use sluice::ids::WorkerId;
+use sluice::sfu::relay::Note;
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 
@@ -265,4 +267,18 @@ fn a_key_frame_lost_between_workers_is_asked_for_again() {
         world.run(FRAME);
     }
     assert!(numbers(&world, 1).len() > 10, "{:?}", numbers(&world, 1));
+}
+
+#[test]
+fn a_key_frame_that_is_on_its_way_is_not_asked_for_again() {
+    let (mut world, publisher, _) = far_viewers(1);
+    publish(&mut world, 0, 0..10, 0);
+    world.run(Duration::from_secs(1));
+    let before = world.clients[0].keyframe_requests;
+    for (seen, requests) in [(0, 0), (1, 1)] {
+        let note = Note::Keyframe { track: publisher.tracks[PICTURE], begins: true, seen };
+        world.core.note(world.now, WorkerId(1), note);
+        world.run(Duration::from_millis(100));
+        assert_eq!(world.clients[0].keyframe_requests, before + requests, "with {seen} of 1 key frames seen");
+    }
 }

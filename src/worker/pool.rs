@@ -56,7 +56,9 @@ impl Pool {
         config.udp.shared = count > 1;
         if config.udp.shared {
             // Sockets that share a port would share it with another server of the same user, too, which nobody wants.
-            drop(UdpPort::bind(&UdpConfig { shared: false, ..config.udp.clone() })?);
+            let alone = UdpPort::bind(&UdpConfig { shared: false, ..config.udp.clone() })?;
+            let opened: Vec<IpAddr> = alone.local_addrs().iter().map(SocketAddr::ip).collect();
+            config.udp.listen.retain(|address| opened.contains(&address.ip()));
         }
         let mut queues = Vec::new();
         let neighbour = |_| {
@@ -168,6 +170,9 @@ async fn spawn(
         runtime.block_on(async {
             match open(&config) {
                 Ok((port, map)) => {
+                    if id == WorkerId(0) {
+                        port.warn_of_small_buffers(&config.udp);
+                    }
                     let addresses = (map.announced().to_vec(), port.local_addrs());
                     let neighbours = Neighbours::new(id, all);
                     let core = Core::on(id, map);
