@@ -15,7 +15,7 @@ use crate::config::{AdminKey, AuthConfig, Config};
 use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
-use crate::net::udp::UdpConfig;
+use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
@@ -252,7 +252,7 @@ fn worker_config(config: &Config) -> WorkerConfig {
             listen: config.media.listen.clone(),
             receive_buffer: config.media.receive_buffer.as_usize(),
             send_buffer: config.media.send_buffer.as_usize(),
-            shared: false,
+            sharing: Sharing::Alone,
         },
         announce: config.media.announce.clone(),
         loopback: config.media.loopback,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use sluice::ids::{SessionId, TrackId, WorkerId};
 use sluice::net::demux::Ufrag;
-use sluice::net::udp::UdpConfig;
+use sluice::net::udp::{Sharing, UdpConfig};
 use sluice::sfu::relay::TrackHome;
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Endpoint, NewSession, answer};
@@ -30,7 +30,7 @@ async fn pool(count: u8) -> (Pool, mpsc::UnboundedReceiver<Event>) {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         receive_buffer: 1 << 20,
         send_buffer: 1 << 20,
-        shared: false,
+        sharing: Sharing::Alone,
     };
     let config = WorkerConfig { count, udp, announce: Vec::new(), loopback: true };
     (Pool::start(config, events).await.expect("a port"), queue)
@@ -234,7 +234,7 @@ async fn the_port_of_another_server_is_not_shared() {
         listen: pool.announced().to_vec(),
         receive_buffer: 1 << 16,
         send_buffer: 1 << 16,
-        shared: false,
+        sharing: Sharing::Alone,
     };
     let config = WorkerConfig { count: 2, udp, announce: Vec::new(), loopback: true };
     let error = Pool::start(config, events).await.err().expect("it is taken");

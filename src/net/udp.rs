@@ -12,8 +12,8 @@ use socket2::SockRef;
 
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::report::SendReport;
-pub use crate::net::socket::UdpConfig;
 use crate::net::socket::{Message, SOCKET_ROOM, Socket};
+pub use crate::net::socket::{Sharing, UdpConfig};
 #[cfg(target_os = "linux")]
 use crate::net::udp_linux;
 use crate::net::udp_portable;

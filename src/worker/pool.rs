@@ -14,7 +14,7 @@ use super::neighbour::{Inbox, Neighbour, Neighbours};
 use super::placement::Load;
 use crate::ids::WorkerId;
 use crate::net::addresses::{self, AddressMap};
-use crate::net::udp::{UdpConfig, UdpPort};
+use crate::net::udp::{Sharing, UdpConfig, UdpPort};
 use crate::sfu::Core;
 
 /// What a worker needs to start.
@@ -53,13 +53,7 @@ impl Pool {
     pub async fn start(config: WorkerConfig, events: mpsc::UnboundedSender<Event>) -> io::Result<Self> {
         let mut config = config;
         let count = if cfg!(target_os = "linux") { config.count.max(1) } else { 1 };
-        config.udp.shared = count > 1;
-        if config.udp.shared {
-            // Sockets that share a port would share it with another server of the same user, too, which nobody wants.
-            let alone = UdpPort::bind(&UdpConfig { shared: false, ..config.udp.clone() })?;
-            let opened: Vec<IpAddr> = alone.local_addrs().iter().map(SocketAddr::ip).collect();
-            config.udp.listen.retain(|address| opened.contains(&address.ip()));
-        }
+        config.udp.sharing = if count > 1 { Sharing::First } else { Sharing::Alone };
         let mut queues = Vec::new();
         let neighbour = |_| {
             let (commands, queue) = mpsc::unbounded_channel();
@@ -73,6 +67,7 @@ impl Pool {
             pool.workers.push(worker);
             // A free port that the first one got is the port of all, and so is what it could not listen on.
             config.udp.listen = listening;
+            config.udp.sharing = Sharing::Joins;
         }
         Ok(pool)
     }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 use super::*;
 use crate::ids::WorkerId;
 use crate::net::addresses::AddressMap;
-use crate::net::udp::UdpConfig;
+use crate::net::udp::{Sharing, UdpConfig};
 use crate::wire::stun::{self, Method, TransactionId, Writer};
 
 fn port() -> UdpPort {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20, shared: false })
-        .unwrap()
+    UdpPort::bind(&UdpConfig {
+        listen,
+        receive_buffer: 8 << 20,
+        send_buffer: 4 << 20,
+        sharing: Sharing::Alone,
+    })
+    .unwrap()
 }
 
 fn address(port: &UdpPort) -> SocketAddr {
