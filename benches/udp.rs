@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sluice::net::datagram::SendBatch;
-use sluice::net::udp::{SendPath, UdpConfig, UdpPort};
+use sluice::net::udp::{SendPath, Sharing, UdpConfig, UdpPort};
 
 const DATAGRAMS: usize = 64;
 const SIZE: usize = 1_200;
@@ -20,7 +20,14 @@ const SIZE: usize = 1_200;
 fn send(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     let _inside = runtime.enter();
-    let bind = |listen| UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 16, send_buffer: 4 << 20 });
+    let bind = |listen| {
+        UdpPort::bind(&UdpConfig {
+            listen,
+            receive_buffer: 1 << 16,
+            send_buffer: 4 << 20,
+            sharing: Sharing::Alone,
+        })
+    };
     let receivers = bind(vec![SocketAddr::from(([127, 0, 0, 1], 0)); 32]).expect("receivers");
     let destinations = receivers.local_addrs();
     let mut port = bind(vec![SocketAddr::from(([0, 0, 0, 0], 0))]).expect("a sender");

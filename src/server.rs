@@ -15,7 +15,7 @@ use crate::config::{AdminKey, AuthConfig, Config};
 use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
-use crate::net::udp::UdpConfig;
+use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
 use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::sfu::session::negotiate::Endpoint;
@@ -97,7 +97,7 @@ impl Server {
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
-        let candidates = pool.workers().iter().flat_map(|worker| worker.announced.iter().copied()).collect();
+        let candidates = pool.announced().to_vec();
         let control = Arc::new(Control::new(pool, limits(config)));
         tokio::spawn(control.clone().run(event_queue));
         let app = App {
@@ -248,14 +248,23 @@ fn limits(config: &Config) -> Limits {
 
 fn worker_config(config: &Config) -> WorkerConfig {
     WorkerConfig {
+        count: workers(config.worker.count),
         udp: UdpConfig {
             listen: config.media.listen.clone(),
             receive_buffer: config.media.receive_buffer.as_usize(),
             send_buffer: config.media.send_buffer.as_usize(),
+            sharing: Sharing::Alone,
         },
         announce: config.media.announce.clone(),
         loopback: config.media.loopback,
     }
+}
+
+/// How many media threads a count in the configuration means: 0 is one for each CPU.
+fn workers(count: u32) -> u8 {
+    let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = if count == 0 { cpus() } else { usize::try_from(count).unwrap_or(usize::MAX) };
+    u8::try_from(count.min(64)).unwrap_or(1)
 }
 
 /// Who may do what, in one line.

@@ -22,7 +22,6 @@ static RULES: &[Rule] = &[
     Rule { keys: &["admin.listen", "http.listen", "metrics.listen"], broken: admin_on_another_address },
     Rule { keys: &["admin.listen", "admin.key"], broken: admin_without_key },
     Rule { keys: &["media.announce", "media.loopback"], broken: unreachable_announcements },
-    Rule { keys: &["worker.count"], broken: several_workers },
     Rule { keys: &["tls.cert", "tls.key"], broken: cert_without_key },
     Rule { keys: &["tls.key", "tls.cert"], broken: key_without_cert },
 ];
@@ -95,15 +94,6 @@ fn unreachable_announcements(config: &Config) -> Vec<String> {
         Some(format!("`media.announce` holds {address}, which {why}"))
     };
     config.media.announce.iter().filter_map(fault).collect()
-}
-
-fn several_workers(config: &Config) -> Vec<String> {
-    match config.worker.count {
-        1 => Vec::new(),
-        count => {
-            vec![format!("`worker.count` is {count}, but this version runs one media worker; set it to 1")]
-        }
-    }
 }
 
 fn cert_without_key(config: &Config) -> Vec<String> {

@@ -128,8 +128,9 @@ pub static KEYS: &[Key] = &[
     ),
     Key::new(
         "worker.count",
-        "The number of media threads. This version runs one: anything but 1 is refused for now.",
-        |c| number(&mut c.worker.count, 1..=256, "threads"),
+        "The number of media threads, which share the media port: the system spreads clients over them. A room stays on\n\
+         one until that one is loaded. 0 takes one for each CPU, at most 64. Systems other than Linux run one.",
+        |c| number(&mut c.worker.count, 0..=64, "threads"),
     ),
     Key::new(
         "limits.sessions",

@@ -112,9 +112,9 @@ pub struct AuthConfig {
 }
 
 /// `[worker]`: the media threads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WorkerConfig {
-    /// `worker.count`: the number of media threads. Default 1, and this version runs no other number.
+    /// `worker.count`: the number of media threads, 1 to 64; 0 takes one for each CPU. Default 0.
     pub count: u32,
 }
 
@@ -202,12 +202,6 @@ impl Default for MediaConfig {
             receive_buffer: ByteSize(8 << 20),
             send_buffer: ByteSize(4 << 20),
         }
-    }
-}
-
-impl Default for WorkerConfig {
-    fn default() -> Self {
-        Self { count: 1 }
     }
 }
 

@@ -186,6 +186,27 @@ pub static METRICS: &[Metric] = &[
         |sum| sum.core.stun_bindings,
     ),
     // The program.
+    // Between workers.
+    counter(
+        "sluice_relay_media_packets_total",
+        "Media packets sent from one worker to another, once for all its subscribers of the track.",
+        |sum| sum.relay.packets,
+    ),
+    counter(
+        "sluice_relay_media_dropped_packets_total",
+        "Those of them that were dropped, as the other worker's queue was full.",
+        |sum| sum.relay.packets_dropped,
+    ),
+    counter(
+        "sluice_relay_handed_datagrams_total",
+        "Received datagrams handed over to the worker that holds their session.",
+        |sum| sum.relay.datagrams,
+    ),
+    counter(
+        "sluice_relay_handed_dropped_datagrams_total",
+        "Those of them that were dropped, as the other worker's queue was full.",
+        |sum| sum.relay.datagrams_dropped,
+    ),
     histogram(
         "sluice_worker_turn_duration_seconds",
         "Time a worker took to handle what had come, without waiting; it adds to the delay of media.",

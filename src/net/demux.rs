@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub use super::ufrag::Ufrag;
+use crate::ids::WorkerId;
 use crate::net::datagram::Datagram;
 use crate::wire::stun::{self, Message, Method};
 
@@ -75,6 +76,8 @@ fn shortest(class: Class) -> usize {
 pub enum Route<K> {
     /// To this session.
     Session(K),
+    /// To a session of another worker, which knows whose it is.
+    Elsewhere(WorkerId),
     /// To the STUN server (`turn::binding`).
     Binding,
     /// To the TURN server.
@@ -123,21 +126,58 @@ impl DropReason {
 /// that the source says nothing about a STUN message. Only what carries no ufrag goes by address, and an
 /// address enters the table only when the caller has seen a check from it whose integrity was right. Even then
 /// it stays with the session that has it, as long as that session goes on to confirm it ([`HELD_FOR`]).
+///
+/// Where several workers listen on one port, the system decides which of them gets the datagrams of a path: its
+/// arrival worker. That need not be the one that holds the session. The arrival worker's table then says which worker
+/// has the path ([`Demux::learn_elsewhere`]), by the same rules, and the other's table whose it is.
 #[derive(Debug)]
 pub struct Demux<K> {
+    worker: WorkerId,
     ufrags: HashMap<Ufrag, K>,
     addresses: HashMap<Path, Holder<K>>,
     sessions: HashMap<K, Known>,
+    released: Vec<(WorkerId, Path)>,
 }
 
 /// The source and the local address of a datagram.
-type Path = (SocketAddr, SocketAddr);
+pub type Path = (SocketAddr, SocketAddr);
 
 /// Who has a path, and when it last proved itself there.
 #[derive(Debug)]
 struct Holder<K> {
-    session: K,
+    owner: Owner<K>,
     confirmed: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner<K> {
+    /// A session of this worker, and the other worker at which the path's datagrams arrive, if it is another.
+    Session(K, Option<WorkerId>),
+    /// A session of another worker.
+    Elsewhere(WorkerId),
+}
+
+impl<K: Copy + Eq> Owner<K> {
+    fn session(self) -> Option<K> {
+        match self {
+            Self::Session(session, _) => Some(session),
+            Self::Elsewhere(_) => None,
+        }
+    }
+
+    fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Session(one, _), Self::Session(another, _)) => one == another,
+            (one, another) => one == another,
+        }
+    }
+
+    fn arrival(self) -> Option<WorkerId> {
+        match self {
+            Self::Session(_, arrival) => arrival,
+            Self::Elsewhere(_) => None,
+        }
+    }
 }
 
 /// What is in the tables of one session, so that removing it needs no search.
@@ -150,15 +190,27 @@ struct Known {
 
 impl<K> Default for Demux<K> {
     fn default() -> Self {
-        Self { ufrags: HashMap::new(), addresses: HashMap::new(), sessions: HashMap::new() }
+        Self {
+            worker: WorkerId(0),
+            ufrags: HashMap::new(),
+            addresses: HashMap::new(),
+            sessions: HashMap::new(),
+            released: Vec::new(),
+        }
     }
 }
 
 impl<K: Copy + Eq + Hash> Demux<K> {
-    /// An empty table.
+    /// An empty table of the first worker.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty table of one of several workers.
+    #[must_use]
+    pub fn on(worker: WorkerId) -> Self {
+        Self { worker, ..Self::default() }
     }
 
     /// Tells where a datagram belongs.
@@ -187,15 +239,18 @@ impl<K: Copy + Eq + Hash> Demux<K> {
         let Some(username) = message.username() else { return Route::Binding };
         // In a check the receiver's ufrag stands first (RFC 8445 section 7.2.2).
         let receiver = username.split(|byte| *byte == b':').next().and_then(Ufrag::parse);
-        match receiver.and_then(|ufrag| self.ufrags.get(&ufrag)) {
+        let Some(ufrag) = receiver else { return Route::Drop(DropReason::UnknownUfrag) };
+        match self.ufrags.get(&ufrag) {
             Some(session) => Route::Session(*session),
+            None if ufrag.worker() != self.worker => Route::Elsewhere(ufrag.worker()),
             None => Route::Drop(DropReason::UnknownUfrag),
         }
     }
 
     fn route_address(&self, datagram: &Datagram<'_>) -> Route<K> {
-        match self.addresses.get(&(datagram.source, datagram.local)) {
-            Some(holder) => Route::Session(holder.session),
+        match self.addresses.get(&(datagram.source, datagram.local)).map(|holder| holder.owner) {
+            Some(Owner::Session(session, _)) => Route::Session(session),
+            Some(Owner::Elsewhere(worker)) => Route::Elsewhere(worker),
             None => Route::Drop(DropReason::UnknownSource),
         }
     }
@@ -227,31 +282,72 @@ impl<K: Copy + Eq + Hash> Demux<K> {
     /// Returns whether the path is the session's now. It is not when another session has it and confirmed it
     /// less than [`HELD_FOR`] ago, and never a session's that has no ufrag, for that one is unknown.
     pub fn learn(&mut self, now: Instant, source: SocketAddr, local: SocketAddr, session: K) -> bool {
-        let path = (source, local);
-        if !self.sessions.contains_key(&session) {
+        self.learn_from(now, (source, local), session, None)
+    }
+
+    /// Does what [`Self::learn`] does, for a message that another worker received, `arrival`, and handed over. When the
+    /// path is the session's, that worker is to be told ([`Self::learn_elsewhere`] there).
+    pub fn learn_from(&mut self, now: Instant, path: Path, session: K, arrival: Option<WorkerId>) -> bool {
+        if !self.sessions.contains_key(&session) || !self.take(now, path, Owner::Session(session, arrival)) {
             return false;
         }
+        self.make_newest(session, path);
+        true
+    }
+
+    /// Remembers that a session of `worker` proved itself on a path whose datagrams arrive here. To be called whenever
+    /// that worker tells so. Returns whether the path is that worker's now, by the rules of [`Self::learn`].
+    pub fn learn_elsewhere(&mut self, now: Instant, path: Path, worker: WorkerId) -> bool {
+        self.take(now, path, Owner::Elsewhere(worker))
+    }
+
+    /// Forgets that `worker` has a path, if it still has it.
+    pub fn forget_elsewhere(&mut self, path: Path, worker: WorkerId) {
+        if let Entry::Occupied(holder) = self.addresses.entry(path)
+            && holder.get().owner == Owner::Elsewhere(worker)
+        {
+            holder.remove();
+        }
+    }
+
+    /// Takes out the paths that no session of this worker has any more, each with the worker at which its datagrams
+    /// arrive, which is to be told ([`Self::forget_elsewhere`] there).
+    pub fn take_released(&mut self) -> impl Iterator<Item = (WorkerId, Path)> + '_ {
+        self.released.drain(..)
+    }
+
+    /// Gives a path to `owner`, unless another holds it.
+    fn take(&mut self, now: Instant, path: Path, owner: Owner<K>) -> bool {
         let before = match self.addresses.entry(path) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Holder { session, confirmed: now });
-                None
+                vacant.insert(Holder { owner, confirmed: now });
+                return true;
             }
             Entry::Occupied(mut occupied) => {
                 let holder = occupied.get_mut();
                 let silent = now.saturating_duration_since(holder.confirmed);
-                if holder.session != session && silent < HELD_FOR {
+                if !holder.owner.is_same(owner) && silent < HELD_FOR {
                     return false;
                 }
-                Some(std::mem::replace(holder, Holder { session, confirmed: now }).session)
+                std::mem::replace(holder, Holder { owner, confirmed: now }).owner
             }
         };
-        if let Some(other) = before.filter(|before| *before != session)
+        if let Some(arrival) = before.arrival().filter(|arrival| owner.arrival() != Some(*arrival)) {
+            self.released.push((arrival, path));
+        }
+        if let Some(other) = before.session().filter(|before| owner.session() != Some(*before))
             && let Some(known) = self.sessions.get_mut(&other)
         {
             known.addresses.retain(|other| *other != path);
         }
-        self.make_newest(session, path);
         true
+    }
+
+    /// Removes a path that a session had.
+    fn release(&mut self, path: Path) {
+        if let Some(arrival) = self.addresses.remove(&path).and_then(|holder| holder.owner.arrival()) {
+            self.released.push((arrival, path));
+        }
     }
 
     /// Puts a path last among those of its session, and forgets the session's oldest when there are too many.
@@ -265,7 +361,7 @@ impl<K: Copy + Eq + Hash> Demux<K> {
         if known.addresses.len() > MAX_ADDRESSES
             && let Some(oldest) = known.addresses.pop_front()
         {
-            self.addresses.remove(&oldest);
+            self.release(oldest);
         }
     }
 
@@ -277,7 +373,7 @@ impl<K: Copy + Eq + Hash> Demux<K> {
             self.ufrags.remove(&ufrag);
         }
         for path in known.addresses {
-            self.addresses.remove(&path);
+            self.release(path);
         }
     }
 }

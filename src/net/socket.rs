@@ -37,6 +37,22 @@ pub struct UdpConfig {
     pub receive_buffer: usize,
     /// The send buffer to ask the kernel for, in bytes per socket.
     pub send_buffer: usize,
+    /// Whether other workers listen on the same addresses.
+    pub sharing: Sharing,
+}
+
+/// Whether sockets share their addresses with others of this process (SO_REUSEPORT, Linux only). The kernel then spreads
+/// clients over them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// With none.
+    #[default]
+    Alone,
+    /// With others that come later. The addresses must be free: another server that shares them, too, would go unnoticed
+    /// otherwise, and so would one that chose the same free port.
+    First,
+    /// With those that are there.
+    Joins,
 }
 
 /// One socket, listening on one address.
@@ -77,7 +93,11 @@ impl Socket {
         socket.set_recv_buffer_size(config.receive_buffer)?;
         socket.set_send_buffer_size(config.send_buffer)?;
         socket.set_nonblocking(true)?;
+        #[cfg(target_os = "linux")]
+        socket.set_reuse_port(config.sharing == Sharing::Joins)?;
         socket.bind(&address.into())?;
+        #[cfg(target_os = "linux")]
+        socket.set_reuse_port(config.sharing != Sharing::Alone)?;
         let state = UdpSocketState::new((&socket).into())?;
         let io = UdpSocket::from_std(socket.into())?;
         Ok(Self {

@@ -12,8 +12,8 @@ use socket2::SockRef;
 
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::report::SendReport;
-pub use crate::net::socket::UdpConfig;
 use crate::net::socket::{Message, SOCKET_ROOM, Socket};
+pub use crate::net::socket::{Sharing, UdpConfig};
 #[cfg(target_os = "linux")]
 use crate::net::udp_linux;
 use crate::net::udp_portable;
@@ -49,8 +49,7 @@ pub struct ReceiveBatch {
 impl UdpPort {
     /// Opens all sockets. Needs to be called within a tokio runtime, which then watches them.
     ///
-    /// `[::]` is left out with a log line when this system has no IPv6 and there is an IPv4 socket. When the
-    /// kernel gives smaller buffers than asked for, a warning says what to change.
+    /// `[::]` is left out with a log line when this system has no IPv6 and there is an IPv4 socket.
     ///
     /// # Errors
     /// When an address cannot be listened on; the text names it and says what to do.
@@ -73,13 +72,18 @@ impl UdpPort {
             }
             None => {}
         }
-        warn_of_small_buffers(&sockets, config);
         Ok(Self {
             sockets,
             path: if cfg!(target_os = "linux") { SendPath::Segmented } else { SendPath::Portable },
             #[cfg(target_os = "linux")]
             sender: udp_linux::Sender::new(),
         })
+    }
+
+    /// Warns once per kind of buffer when the kernel gave less than asked for, and says what to change. Then bursts are
+    /// lost in the kernel, where no counter of ours sees them.
+    pub fn warn_of_small_buffers(&self, config: &UdpConfig) {
+        warn_of_small_buffers(&self.sockets, config);
     }
 
     /// The addresses listened on, with their real ports, in the order of the configuration.
@@ -233,8 +237,7 @@ fn explain(address: SocketAddr, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot listen on UDP {address}: {error}: {advice}"))
 }
 
-/// Warns once per kind of buffer when the kernel gave less than asked for. Then bursts are lost in the
-/// kernel, where no counter of ours sees them.
+/// See [`UdpPort::warn_of_small_buffers`].
 fn warn_of_small_buffers(sockets: &[Socket], config: &UdpConfig) {
     let smallest = |size: fn(&SockRef<'_>) -> io::Result<usize>| {
         sockets.iter().filter_map(|socket| size(&SockRef::from(&socket.io)).ok()).map(granted).min()

@@ -14,12 +14,14 @@ use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RequestId, RoomName, SessionId, TrackId, WorkerId};
 use crate::protocol::server::{Bye, ByeCode, Reply, ServerMessage};
 use crate::sfu::CoreEvent;
+use crate::sfu::relay::TrackHome;
 use crate::sfu::session::Session;
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
 use crate::sfu::session::offer::OfferError;
 use crate::sfu::session::renegotiate::Renegotiated;
 use crate::units::AudioLevel;
 use crate::worker::message::{Command, Event as WorkerEvent};
+use crate::worker::placement::Placement;
 use crate::worker::pool::Pool;
 
 /// How often rooms look whose time has come. What they wait for is measured in seconds.
@@ -33,6 +35,7 @@ pub struct Control {
     directory: Directory,
     pool: Pool,
     limits: Limits,
+    placement: Mutex<Placement>,
     /// Held while a decision is made and told to the workers, so that they hear decisions in the order in which they
     /// were made. Never held over an await.
     order: Mutex<()>,
@@ -87,7 +90,13 @@ impl Control {
     /// A control plane over running workers.
     #[must_use]
     pub fn new(pool: Pool, limits: Limits) -> Self {
-        Self { directory: Directory::default(), pool, limits, order: Mutex::new(()) }
+        Self {
+            directory: Directory::default(),
+            pool,
+            limits,
+            placement: Mutex::default(),
+            order: Mutex::new(()),
+        }
     }
 
     /// Who is where.
@@ -102,10 +111,11 @@ impl Control {
         &self.pool
     }
 
-    /// The worker for the next session.
+    /// The worker for the next session of a room. It stays there for life.
     #[must_use]
-    pub fn place(&self) -> WorkerId {
-        WorkerId(0)
+    pub fn place(&self, room: &RoomName) -> WorkerId {
+        let (loads, spread) = (self.pool.loads(), self.directory.spread(room));
+        self.placement.lock().unwrap_or_else(PoisonError::into_inner).choose(&loads, &spread)
     }
 
     /// Takes a WHIP publisher in, as a participant.
@@ -374,6 +384,9 @@ impl Control {
         for action in actions {
             match action {
                 Action::Bind { session, slot, track } => {
+                    let home =
+                        |track| Some(TrackHome { track, worker: self.directory.worker_of_track(track)? });
+                    let track = track.and_then(home);
                     self.send(session, Command::Bind { session, slot, track });
                 }
                 Action::Mute { session, track, muted } => self.send(session, Command::Mute { track, muted }),
@@ -382,9 +395,15 @@ impl Control {
                     self.send(session, Command::Offer { session, request, offer: sdp });
                 }
                 Action::Data { to, channel, message } => {
-                    // One worker serves all sessions of a room.
-                    if let Some(first) = to.first().copied() {
-                        self.send(first, Command::Send { to, channel, message });
+                    let mut by_worker: BTreeMap<WorkerId, Vec<SessionId>> = BTreeMap::new();
+                    for session in to {
+                        if let Some(worker) = self.directory.worker(session) {
+                            by_worker.entry(worker).or_default().push(session);
+                        }
+                    }
+                    for (worker, to) in by_worker {
+                        let _ =
+                            self.pool.send(worker, Command::Send { to, channel, message: message.clone() });
                     }
                 }
                 Action::Tell { to, reply } => self.tell(&to, &reply),

@@ -4,6 +4,7 @@
 //! The maps are concurrent; every method takes what it needs in one short visit and gives values back, so that no
 //! guard outlives it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -31,7 +32,12 @@ struct Home {
     connected: bool,
     /// What was last heard of its media.
     stats: Option<Box<SessionStats>>,
+    /// How much of its room it is, for [`Directory::spread`].
+    weight: u64,
 }
+
+/// The weight of a session that publishes: what it sends is to be near those who watch, and they near it.
+const PUBLISHER: u64 = 1_000;
 
 /// The directory of this process.
 #[derive(Debug, Default)]
@@ -39,6 +45,7 @@ pub struct Directory {
     rooms: DashMap<RoomName, Room>,
     sessions: DashMap<SessionId, Home>,
     tracks: DashMap<TrackId, SessionId>,
+    spreads: DashMap<RoomName, BTreeMap<WorkerId, u64>>,
     resources: DashMap<ResourceId, Resource>,
     tokens: DashMap<ResumeToken, (RoomName, ParticipantId)>,
     granted: DashMap<ParticipantId, ResumeToken>,
@@ -122,9 +129,13 @@ impl Directory {
         tracks: impl IntoIterator<Item = TrackId>,
         resource: Option<(ResourceId, Resource)>,
     ) {
+        let mut tracks = tracks.into_iter().peekable();
+        let weight = if tracks.peek().is_some() { PUBLISHER } else { 1 };
         self.know_tracks(session, tracks);
+        *self.spreads.entry(room.clone()).or_default().entry(worker).or_default() += weight;
         let home = Home {
             room,
+            weight,
             worker,
             resource: resource.as_ref().map(|(id, _)| *id),
             connected: false,
@@ -169,6 +180,29 @@ impl Directory {
         self.sessions.get(&session).map(|home| home.worker)
     }
 
+    /// The worker that drives the session of a track's publisher.
+    #[must_use]
+    pub fn worker_of_track(&self, track: TrackId) -> Option<WorkerId> {
+        let session = self.tracks.get(&track).map(|session| *session)?;
+        self.worker(session)
+    }
+
+    /// The workers that a room is on, each with the weight of its sessions there.
+    #[must_use]
+    pub fn spread(&self, room: &RoomName) -> BTreeMap<WorkerId, u64> {
+        self.spreads.get(room).map(|spread| spread.clone()).unwrap_or_default()
+    }
+
+    fn leaves(&self, home: &Home) {
+        if let Some(mut spread) = self.spreads.get_mut(&home.room) {
+            if let Some(weight) = spread.get_mut(&home.worker) {
+                *weight = weight.saturating_sub(home.weight);
+            }
+            spread.retain(|_, weight| *weight > 0);
+        }
+        self.spreads.remove_if(&home.room, |_, spread| spread.is_empty());
+    }
+
     /// The room of a session.
     #[must_use]
     pub fn room_of(&self, session: SessionId) -> Option<RoomName> {
@@ -193,6 +227,7 @@ impl Directory {
     /// A session is gone, and its room knows. Its URL answers for a while longer.
     pub fn ended(&self, now: Instant, session: SessionId) {
         let Some((_, home)) = self.sessions.remove(&session) else { return };
+        self.leaves(&home);
         if !home.connected {
             self.connecting.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,8 +1,10 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
 mod event;
+mod exchange;
 mod levels;
 mod mute;
+pub mod relay;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,6 +12,7 @@ use std::time::Instant;
 
 pub use self::event::CoreEvent;
 use self::levels::Levels;
+use self::relay::{Note, Relay};
 use super::counters::Counters;
 use super::forward::histories::Histories;
 use super::forward::keyframe::KeyframeRequests;
@@ -18,7 +21,7 @@ use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
 use super::session::{EndReason, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
-use crate::ids::{IdMap, RequestId, SessionId, TrackId};
+use crate::ids::{IdMap, RequestId, SessionId, TrackId, WorkerId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
@@ -33,6 +36,7 @@ pub struct Core {
     histories: Histories,
     timers: Timers,
     levels: Levels,
+    relay: Relay,
     next_source: u64,
     /// The media of this turn.
     media: Vec<TurnMedia>,
@@ -50,18 +54,26 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core without sessions.
+    /// The core of the first worker, or of the only one, without sessions.
     #[must_use]
     pub fn new(addresses: AddressMap) -> Self {
+        Self::on(WorkerId(0), addresses)
+    }
+
+    /// The core of one of several workers.
+    #[must_use]
+    pub fn on(worker: WorkerId, addresses: AddressMap) -> Self {
         Self {
             addresses,
-            demux: Demux::new(),
+            demux: Demux::on(worker),
             sessions: IdMap::default(),
             tracks: IdMap::default(),
             histories: Histories::default(),
             timers: Timers::default(),
             levels: Levels::default(),
-            next_source: 0,
+            relay: Relay::new(worker),
+            // Sources of all workers are told apart.
+            next_source: u64::from(worker.0) << 56,
             media: Vec::new(),
             touched: Vec::new(),
             forwarding: false,
@@ -82,7 +94,8 @@ impl Core {
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let subscriptions = self.tracks.values().map(|track| track.subscribers.len() as u64).sum();
+        let own: u64 = self.tracks.values().map(|track| track.subscribers.len() as u64).sum();
+        let subscriptions = own + self.relay.subscriptions();
         let (sessions, tracks) = (self.sessions.len() as u64, self.tracks.len() as u64);
         Counters { sessions, tracks, subscriptions, ..self.counters.clone() }
     }
@@ -135,13 +148,17 @@ impl Core {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let connected = session.is_connected();
         let Some(state) = session.slots.get_mut(slot) else { return };
-        let track = track.filter(|track| state.is_open && self.tracks.contains_key(track));
+        let is_known = |track: &TrackId| self.tracks.contains_key(track) || self.relay.knows(*track);
+        let track = track.filter(|track| state.is_open && is_known(track));
         if state.track == track {
             return;
         }
         let before = state.bind(track);
-        if let Some(before) = before.and_then(|track| self.tracks.get_mut(&track)) {
-            before.subscribers.retain(|subscriber| *subscriber != (id, slot));
+        if let Some(before) = before {
+            self.unbound(id, slot, before);
+        }
+        if let Some(track) = track {
+            self.relay.bound(track, (id, slot));
         }
         if let Some(track) = track.filter(|_| connected) {
             self.subscribe(id, slot, track);
@@ -183,6 +200,8 @@ impl Core {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
             self.want_keyframe(track, KeyframeRequests::want_to_begin);
+        } else if self.relay.subscribe(track, (id, slot)) {
+            // Its packets come from another worker.
         } else if let Some(session) = self.sessions.get_mut(&id)
             && let Some(slot) = session.slots.get_mut(slot)
         {
@@ -191,7 +210,16 @@ impl Core {
         }
     }
 
+    /// A slot has this track no more.
+    fn unbound(&mut self, id: SessionId, slot: usize, track: TrackId) {
+        match self.tracks.get_mut(&track) {
+            Some(track) => track.subscribers.retain(|subscriber| *subscriber != (id, slot)),
+            None => self.relay.unbound(track, (id, slot)),
+        }
+    }
+
     fn want_keyframe(&mut self, track: TrackId, want: fn(&mut KeyframeRequests)) {
+        self.relay.want_keyframe(track, want);
         if let Some(state) = self.tracks.get_mut(&track).filter(|state| state.kind == MediaKind::Video) {
             want(&mut state.keyframes);
             self.wanting.insert(track);
@@ -248,6 +276,7 @@ impl Core {
         self.forwarding = false;
         self.media.clear();
         self.request_keyframes(now, batch);
+        self.relay.tell_keyframes();
         false
     }
 
@@ -368,7 +397,12 @@ impl Core {
             }
             SessionEvent::Path { at, remote, local } => {
                 // A path that another session holds stays there: this one goes on by others, or by a later check.
-                self.demux.learn(at, remote, local, id);
+                let (path, arrival) = ((remote, local), self.relay.arrival);
+                if self.demux.learn_from(at, path, id, arrival)
+                    && let Some(arrival) = arrival
+                {
+                    self.relay.tell(arrival, Note::PathProved(path));
+                }
             }
             SessionEvent::Media(track, packet) => self.media(track, packet),
             SessionEvent::Unplayable { slot, track, format } => {
@@ -400,7 +434,7 @@ impl Core {
         self.counters.media_packets_in += 1;
         self.counters.media_bytes_in += packet.payload.len() as u64;
         if track.is_muted() {
-            return self.counters.muted += track.subscribers.len() as u64;
+            return self.counters.muted += track.receivers();
         }
         let Some(received) = track.receive(packet.arrived, &packet) else {
             self.counters.unknown_media += 1;
@@ -413,24 +447,39 @@ impl Core {
             self.wanting.insert(id);
         }
         if !track.passes(&mut packet) {
-            return self.counters.silent += track.subscribers.len() as u64;
+            return self.counters.silent += track.receivers();
         }
         if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
             self.levels.heard(packet.arrived, id);
         }
-        if !track.subscribers.is_empty() {
-            self.histories.push(packet.arrived, id, &packet);
+        packet.entry = received.entry;
+        let media = TurnMedia { track: id, target: received.target, packet };
+        if !track.relayed_to.is_empty() {
+            self.relay.send(track, &media);
+            self.counters.relayed_packets_out += track.relayed_to.len() as u64;
         }
+        let subscribers = std::mem::take(&mut track.subscribers);
+        self.deal(&subscribers, media);
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.subscribers = subscribers;
+        }
+    }
+
+    /// Puts a packet on the lists of those who get it.
+    fn deal(&mut self, subscribers: &[(SessionId, usize)], media: TurnMedia) {
+        if subscribers.is_empty() {
+            return;
+        }
+        self.histories.push(media.packet.arrived, media.track, &media.packet);
         let place = self.media.len();
-        for (id, slot) in &track.subscribers {
+        for (id, slot) in subscribers {
             let Some(session) = self.sessions.get_mut(id) else { continue };
             if session.work.is_empty() {
                 self.touched.push(*id);
             }
             session.work.push((place, *slot));
         }
-        packet.entry = received.entry;
-        self.media.push(TurnMedia { track: id, target: received.target, packet });
+        self.media.push(media);
     }
 
     fn end(&mut self, id: SessionId, reason: EndReason) {
@@ -440,9 +489,9 @@ impl Core {
         for track in &session.published {
             self.end_track(track.id);
         }
-        for slot in session.slots {
-            if let Some(track) = slot.track.and_then(|track| self.tracks.get_mut(&track)) {
-                track.subscribers.retain(|(subscriber, _)| *subscriber != id);
+        for (index, slot) in session.slots.iter().enumerate() {
+            if let Some(track) = slot.track {
+                self.unbound(id, index, track);
             }
         }
         self.counters.ended(reason);
@@ -453,6 +502,9 @@ impl Core {
     fn end_track(&mut self, id: TrackId) {
         self.levels.remove(id);
         let Some(track) = self.tracks.remove(&id) else { return };
+        for worker in track.relayed_to {
+            self.relay.tell(worker, Note::Ended(id));
+        }
         for (subscriber, slot) in track.subscribers {
             let slot = self.sessions.get_mut(&subscriber).and_then(|session| session.slots.get_mut(slot));
             if let Some(slot) = slot.filter(|slot| slot.track == Some(id)) {

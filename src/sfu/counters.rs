@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::session::EndReason;
 use super::session::channels::DataCounters;
+use super::session::ending::EndReason;
 use crate::net::demux::DropReason;
 
 /// Counters and histograms of one forwarding core.
@@ -39,6 +39,10 @@ pub struct Counters {
     pub silent: u64,
     /// Packets that were not forwarded to a subscriber, as their track is muted.
     pub muted: u64,
+    /// Media packets sent to other workers, once to each that has subscribers of the track.
+    pub relayed_packets_out: u64,
+    /// Media packets that came from other workers.
+    pub relayed_packets_in: u64,
     /// Key-frame requests received from subscribers.
     pub keyframe_requests_in: u64,
     /// Key-frame requests sent to publishers, after merging and throttling.

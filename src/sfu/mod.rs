@@ -11,4 +11,4 @@ mod timers;
 pub mod counters;
 mod core;
 
-pub use self::core::{Core, CoreEvent};
+pub use self::core::{Core, CoreEvent, relay};

@@ -80,7 +80,7 @@ pub(super) async fn negotiate(
 }
 
 fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
-    let worker = app.control.place();
+    let worker = app.control.place(&room);
     let new = app.mint.session(worker);
     let (session, ufrag) = (new.id, new.ufrag);
     let role = match side {

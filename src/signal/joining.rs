@@ -69,7 +69,7 @@ pub(super) async fn join(app: &Arc<App>, request: Request, is_local: bool) -> Re
         return Err(refused(ErrorCode::Offer, "A join needs an offer."));
     }
     let answered = match sdp {
-        Some(sdp) => Some(negotiate(app, sdp).await.map_err(|error| Refused { re, ..error })?),
+        Some(sdp) => Some(negotiate(app, &room, sdp).await.map_err(|error| Refused { re, ..error })?),
         None => None,
     };
     let (session, answer, media) = taken_apart(answered);
@@ -98,10 +98,10 @@ fn identity(app: &App, join: &Join, room: &RoomName) -> Option<Identity> {
     (of == *room).then_some(Identity { participant, token, resumes: true })
 }
 
-async fn negotiate(app: &Arc<App>, sdp: String) -> Result<Answered, Refused> {
-    let shared = app.clone();
+async fn negotiate(app: &Arc<App>, room: &RoomName, sdp: String) -> Result<Answered, Refused> {
+    let (shared, room) = (app.clone(), room.clone());
     let answered = app.answering.run(move || {
-        let new = shared.mint.session(shared.control.place());
+        let new = shared.mint.session(shared.control.place(&room));
         answer(&sdp, Role::Join, &new, &shared.endpoint, Instant::now())
     });
     let busy = |_| {

@@ -1,13 +1,16 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
-use crate::ids::{RequestId, SessionId, TrackId};
+use super::placement::Load;
+use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
 use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
+use crate::sfu::relay::{Note, TrackHome};
 use crate::sfu::session::Session;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
 
-/// From the control plane to a worker. Never lost, and carried out in order; the worker takes them between batches.
+/// From the control plane or another worker to a worker. Never lost, and carried out in order; the worker takes them between
+/// batches.
 pub enum Command {
     /// Drive this session from now on.
     Join(Box<Session>),
@@ -19,8 +22,8 @@ pub enum Command {
         session: SessionId,
         /// The slot's index in the subscriber's session.
         slot: usize,
-        /// The track. `None` leaves the slot empty.
-        track: Option<TrackId>,
+        /// The track, of whichever worker. `None` leaves the slot empty.
+        track: Option<TrackHome>,
     },
     /// Answer a later offer of a participant, with [`CoreEvent::Answered`].
     Offer {
@@ -47,6 +50,8 @@ pub enum Command {
         /// The message, shared by all of them.
         message: DataMessage,
     },
+    /// What another worker has to say.
+    Note(WorkerId, Note),
     /// End all sessions with a goodbye, then the thread.
     Stop,
 }
@@ -66,6 +71,23 @@ pub struct Snapshot {
     pub udp: UdpCounters,
     /// How long a turn of the worker's loop took, without waiting.
     pub turn_time: Histogram,
+    /// What was sent to other workers.
+    pub relay: RelayCounters,
+    /// How busy the worker is.
+    pub load: Load,
+}
+
+/// What a worker had for other workers. What was dropped is counted as sent too.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RelayCounters {
+    /// Media packets, once for each worker that got them.
+    pub packets: u64,
+    /// Those of them that found the other's queue full.
+    pub packets_dropped: u64,
+    /// Datagrams for sessions of another worker, handed over.
+    pub datagrams: u64,
+    /// Those of them that found the other's queue full.
+    pub datagrams_dropped: u64,
 }
 
 /// Counters of a worker's sockets. Bytes are UDP payload.

@@ -1,18 +1,25 @@
-//! The media threads. Each has its own sockets and its own [`Core`]; they share nothing.
+//! The media threads. Each has its own sockets and its own [`Core`]; they share nothing, and tell each other in values what
+//! the sessions of one need of the others.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod message;
+pub mod placement;
 pub mod pool;
+mod neighbour;
+mod ring;
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
 use self::message::{Command, Event, Snapshot};
+use self::neighbour::{Handed, Neighbours};
+use self::placement::Load;
 use crate::net::datagram::SendBatch;
 use crate::net::demux::{DropReason, Route};
 use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::sfu::Core;
+use crate::sfu::relay::Relayed;
 use crate::turn::binding;
 
 /// How often the counters are copied out.
@@ -29,11 +36,16 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 pub(crate) struct Worker {
     core: Core,
     port: UdpPort,
+    neighbours: Neighbours,
     commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::UnboundedSender<Event>,
     snapshots: watch::Sender<Snapshot>,
     snapshot: Snapshot,
-    snapshot_due: Instant,
+    snapshot_at: Instant,
+    /// Time spent in turns since the last snapshot.
+    busy: Duration,
+    relayed: Vec<Relayed>,
+    handed: Vec<Handed>,
     received: ReceiveBatch,
     /// Whether the last turn ended before everything was read.
     unread: bool,
@@ -54,6 +66,7 @@ impl Worker {
     fn new(
         core: Core,
         port: UdpPort,
+        neighbours: Neighbours,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::UnboundedSender<Event>,
         snapshots: watch::Sender<Snapshot>,
@@ -61,11 +74,15 @@ impl Worker {
         Self {
             core,
             port,
+            neighbours,
             commands,
             events,
             snapshots,
             snapshot: Snapshot::default(),
-            snapshot_due: Instant::now(),
+            snapshot_at: Instant::now(),
+            busy: Duration::ZERO,
+            relayed: Vec::new(),
+            handed: Vec::new(),
             received: ReceiveBatch::new(),
             unread: false,
             batch: SendBatch::new(),
@@ -79,12 +96,16 @@ impl Worker {
             let wake = self.wait().await;
             let now = Instant::now();
             let goes_on = self.obey(now, wake);
+            self.hear(now);
             self.receive(now);
             self.core.drive(now, &mut self.batch);
+            // The others can begin with it while this worker serves its own.
+            self.neighbours.pass_on(&mut self.core);
             while self.core.forward(now, &mut self.batch) {
                 self.flush();
             }
             self.flush();
+            self.neighbours.pass_on(&mut self.core);
             self.batch.shrink();
             self.report(now);
             if !goes_on {
@@ -94,7 +115,7 @@ impl Worker {
     }
 
     async fn wait(&mut self) -> Wake {
-        if self.unread {
+        if self.unread || !self.relayed.is_empty() {
             // Lets the runtime look at the sockets: one that never empties would keep the other from being seen.
             tokio::task::yield_now().await;
             return Wake::Network;
@@ -105,6 +126,7 @@ impl Worker {
             command = self.commands.recv() => command.map_or(Wake::Orphaned, Wake::Command),
             // An error means that the runtime ends, and this loop with it.
             _ = self.port.readable() => Wake::Network,
+            () = self.neighbours.filled() => Wake::Network,
             () = tokio::time::sleep_until(deadline.into()) => Wake::Time,
         }
     }
@@ -120,7 +142,7 @@ impl Worker {
             match command {
                 Command::Join(session) => self.core.join(now, *session),
                 Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
-                Command::Bind { session, slot, track } => self.core.bind(session, slot, track),
+                Command::Bind { session, slot, track } => self.core.bind_any(session, slot, track),
                 Command::Offer { session, request, offer } => {
                     self.core.offer(now, session, request, &offer, &mut self.batch);
                 }
@@ -133,6 +155,7 @@ impl Worker {
                         }
                     }
                 }
+                Command::Note(from, note) => self.core.note(now, from, note),
                 Command::Stop => {
                     self.core.leave_all(now, &mut self.batch);
                     return false;
@@ -141,6 +164,29 @@ impl Worker {
             next = self.commands.try_recv().ok();
         }
         true
+    }
+
+    /// Takes what came from other workers.
+    fn hear(&mut self, now: Instant) {
+        let Some(inbox) = self.neighbours.inbox() else { return };
+        if self.relayed.is_empty() {
+            inbox.packets.take(&mut self.relayed);
+        }
+        inbox.datagrams.take(&mut self.handed);
+        let count = self.relayed.len().min(DATAGRAMS_PER_TURN);
+        self.core.relayed(self.relayed.drain(..count));
+        for handed in self.handed.drain(..) {
+            let (arrival, datagram) = (handed.arrival, handed.datagram());
+            match self.core.demux().route(&datagram) {
+                Route::Session(id) => self.core.receive_from(now, arrival, id, &datagram, &mut self.batch),
+                Route::Drop(reason) => self.core.counters_mut().drop(reason),
+                // Only sessions have datagrams handed over, and nothing is handed on.
+                _ => self.core.counters_mut().drop(DropReason::UnknownSource),
+            }
+        }
+        if self.batch.is_full() {
+            self.flush();
+        }
     }
 
     fn receive(&mut self, now: Instant) {
@@ -162,6 +208,11 @@ impl Worker {
                             self.batch.push(datagram.local, datagram.source, &self.stun_reply);
                         }
                         Err(_) => self.core.counters_mut().drop(DropReason::Garbage),
+                    }
+                }
+                Route::Elsewhere(worker) => {
+                    if !self.neighbours.hand_over(worker, &datagram) {
+                        self.core.counters_mut().drop(DropReason::UnknownUfrag);
                     }
                 }
                 Route::Turn => self.core.counters_mut().drop(DropReason::Turn),
@@ -192,12 +243,25 @@ impl Worker {
             let _ = self.events.send(event);
         }
         let now = Instant::now();
-        self.snapshot.turn_time.observe(now.saturating_duration_since(began));
-        if now >= self.snapshot_due {
-            self.snapshot_due = now + SNAPSHOT_EVERY;
+        let took = now.saturating_duration_since(began);
+        self.snapshot.turn_time.observe(took);
+        self.busy += took;
+        let since = now.saturating_duration_since(self.snapshot_at);
+        if since >= SNAPSHOT_EVERY || self.snapshot.load.number == 0 {
+            self.snapshot_at = now;
             self.snapshot.core = self.core.counters();
+            self.snapshot.relay = self.neighbours.counters;
+            self.measure(since);
             self.snapshots.send_replace(self.snapshot.clone());
         }
+    }
+
+    /// How busy the thread was since the last snapshot and, half as much, before.
+    fn measure(&mut self, since: Duration) {
+        let share = std::mem::take(&mut self.busy).as_secs_f32() / since.as_secs_f32().max(f32::MIN_POSITIVE);
+        let before = &self.snapshot.load;
+        let busy = if before.number == 0 { 0.0 } else { (before.busy + 2.0 * share.min(1.0)) / 3.0 };
+        self.snapshot.load = Load { busy, sessions: self.snapshot.core.sessions, number: before.number + 1 };
     }
 }
 

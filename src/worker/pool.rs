@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -9,14 +10,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Worker;
 use super::message::{Command, Event, Snapshot};
+use super::neighbour::{Inbox, Neighbour, Neighbours};
+use super::placement::Load;
 use crate::ids::WorkerId;
 use crate::net::addresses::{self, AddressMap};
-use crate::net::udp::{UdpConfig, UdpPort};
+use crate::net::udp::{Sharing, UdpConfig, UdpPort};
 use crate::sfu::Core;
 
 /// What a worker needs to start.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
+    /// How many workers, 1 to 64. Where the system cannot spread clients over sockets of one port, there is one.
+    pub count: u8,
     /// The sockets.
     pub udp: UdpConfig,
     /// Addresses to announce instead of the machine's own (1:1 NAT).
@@ -41,13 +46,42 @@ pub struct Handle {
 }
 
 impl Pool {
-    /// Starts the worker. `events` gets what it has to tell.
+    /// Starts the workers. `events` gets what they have to tell.
     ///
     /// # Errors
-    /// When its thread or sockets cannot be had, or no address can be announced.
+    /// When a thread or sockets cannot be had, or no address can be announced.
     pub async fn start(config: WorkerConfig, events: mpsc::UnboundedSender<Event>) -> io::Result<Self> {
-        let worker = spawn(WorkerId(0), config, events).await?;
-        Ok(Self { workers: vec![worker] })
+        let mut config = config;
+        let count = if cfg!(target_os = "linux") { config.count.max(1) } else { 1 };
+        config.udp.sharing = if count > 1 { Sharing::First } else { Sharing::Alone };
+        let mut queues = Vec::new();
+        let neighbour = |_| {
+            let (commands, queue) = mpsc::unbounded_channel();
+            queues.push(queue);
+            Neighbour { commands, inbox: Arc::new(Inbox::new()) }
+        };
+        let all: Arc<[Neighbour]> = (0..count).map(neighbour).collect();
+        let mut pool = Self { workers: Vec::new() };
+        for (id, queue) in (0..count).map(WorkerId).zip(queues) {
+            let (worker, listening) = spawn(id, config.clone(), all.clone(), queue, events.clone()).await?;
+            pool.workers.push(worker);
+            // A free port that the first one got is the port of all, and so is what it could not listen on.
+            config.udp.listen = listening;
+            config.udp.sharing = Sharing::Joins;
+        }
+        Ok(pool)
+    }
+
+    /// How busy each worker is, by their ids.
+    #[must_use]
+    pub fn loads(&self) -> Vec<Load> {
+        self.workers.iter().map(|handle| handle.snapshots.borrow().load).collect()
+    }
+
+    /// The addresses that clients are told. All workers share them.
+    #[must_use]
+    pub fn announced(&self) -> &[SocketAddr] {
+        self.workers.first().map_or(&[], |handle| &handle.announced)
     }
 
     /// The workers.
@@ -102,12 +136,25 @@ impl Pool {
     }
 }
 
+impl Drop for Pool {
+    /// The workers hold each other's queues, so that none would notice that nobody is left to command them.
+    fn drop(&mut self) {
+        for handle in &self.workers {
+            let _ = handle.commands.send(Command::Stop);
+        }
+    }
+}
+
+/// Starts a worker. Returns its handle, and what it listens on.
 async fn spawn(
     id: WorkerId,
     config: WorkerConfig,
+    all: Arc<[Neighbour]>,
+    command_queue: mpsc::UnboundedReceiver<Command>,
     events: mpsc::UnboundedSender<Event>,
-) -> io::Result<Handle> {
-    let (commands, command_queue) = mpsc::unbounded_channel();
+) -> io::Result<(Handle, Vec<SocketAddr>)> {
+    let commands = all.get(usize::from(id.0)).map(|own| own.commands.clone());
+    let commands = commands.ok_or_else(|| io::Error::other("a media thread has no queue"))?;
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let (ready, started) = oneshot::channel();
     thread::Builder::new().name(format!("media-{}", id.0)).spawn(move || {
@@ -118,9 +165,14 @@ async fn spawn(
         runtime.block_on(async {
             match open(&config) {
                 Ok((port, map)) => {
-                    let announced = map.announced().to_vec();
-                    let worker = Worker::new(Core::new(map), port, command_queue, events, snapshot_slot);
-                    if ready.send(Ok(announced)).is_ok() {
+                    if id == WorkerId(0) {
+                        port.warn_of_small_buffers(&config.udp);
+                    }
+                    let addresses = (map.announced().to_vec(), port.local_addrs());
+                    let neighbours = Neighbours::new(id, all);
+                    let core = Core::on(id, map);
+                    let worker = Worker::new(core, port, neighbours, command_queue, events, snapshot_slot);
+                    if ready.send(Ok(addresses)).is_ok() {
                         worker.run().await;
                     }
                 }
@@ -128,9 +180,9 @@ async fn spawn(
             }
         });
     })?;
-    let announced =
+    let (announced, listening) =
         started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
-    Ok(Handle { id, announced, commands, snapshots })
+    Ok((Handle { id, announced, commands, snapshots }, listening))
 }
 
 fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap)> {

@@ -1,13 +1,21 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
+use crate::ids::WorkerId;
 use crate::net::addresses::AddressMap;
-use crate::net::udp::UdpConfig;
+use crate::net::udp::{Sharing, UdpConfig};
 use crate::wire::stun::{self, Method, TransactionId, Writer};
 
 fn port() -> UdpPort {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20 }).unwrap()
+    UdpPort::bind(&UdpConfig {
+        listen,
+        receive_buffer: 8 << 20,
+        send_buffer: 4 << 20,
+        sharing: Sharing::Alone,
+    })
+    .unwrap()
 }
 
 fn address(port: &UdpPort) -> SocketAddr {
@@ -21,7 +29,11 @@ fn worker() -> (Worker, (mpsc::UnboundedSender<Command>, watch::Receiver<Snapsho
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let events = mpsc::unbounded_channel().0;
-    (Worker::new(Core::new(map), port, command_queue, events, snapshot_slot), (commands, snapshots))
+    let neighbours = Neighbours::new(WorkerId(0), Arc::new([]));
+    (
+        Worker::new(Core::new(map), port, neighbours, command_queue, events, snapshot_slot),
+        (commands, snapshots),
+    )
 }
 
 fn binding_request() -> Vec<u8> {

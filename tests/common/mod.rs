@@ -1,4 +1,4 @@
-//! A world in virtual time: one forwarding core, and clients that are str0m peers, joined by perfect wires.
+//! A world in virtual time: one forwarding core, or several that know each other, and clients that are str0m peers, joined by perfect wires.
 //!
 //! str0m draws random numbers of its own, so that runs are not equal bit by bit; what is asserted are outcomes.
 #![allow(
@@ -17,6 +17,7 @@ use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::{Datagram, SendBatch};
 use sluice::net::demux::{Route, Ufrag};
+use sluice::sfu::relay::{Relayed, TrackHome};
 use sluice::sfu::session::channels::{ChannelKind, DataMessage};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
@@ -69,6 +70,15 @@ pub struct Client {
 /// The world.
 pub struct World {
     pub core: Core,
+    /// The cores of further workers. The datagrams of a client arrive at the worker of its place, whichever holds its
+    /// session.
+    pub others: Vec<Core>,
+    /// The worker that takes whoever joins next.
+    pub next_worker: u8,
+    /// Packets between workers that get lost: those whose running number this says yes to.
+    pub relay_loses: fn(usize) -> bool,
+    relayed: usize,
+    homes: HashMap<SessionId, WorkerId>,
     pub now: Instant,
     pub clients: Vec<Client>,
     pub events: Vec<CoreEvent>,
@@ -100,6 +110,11 @@ impl World {
         let epoch = Epoch { instant: now, ntp: NtpTime::since_1970(Duration::from_secs(1_700_000_000)) };
         Self {
             core: Core::new(map),
+            others: Vec::new(),
+            next_worker: 0,
+            relay_loses: |_| false,
+            relayed: 0,
+            homes: HashMap::new(),
             now,
             clients: Vec::new(),
             events: Vec::new(),
@@ -112,6 +127,43 @@ impl World {
             client_buffer: 128 * 1024,
             parts: 0,
         }
+    }
+
+    /// A world with so many workers.
+    pub fn of_workers(count: u8) -> Self {
+        let map = || AddressMap::new(vec![server_address()], &[server_address().ip()]);
+        let others = (1..count).map(|worker| Core::on(WorkerId(worker), map())).collect();
+        Self { others, ..Self::new() }
+    }
+
+    /// The core that holds a session.
+    fn home(&mut self, session: SessionId) -> &mut Core {
+        let worker = self.homes.get(&session).copied().unwrap_or(WorkerId(0));
+        self.core_of(worker).expect("there is such a worker")
+    }
+
+    fn core_of(&mut self, worker: WorkerId) -> Option<&mut Core> {
+        match worker.0.checked_sub(1) {
+            None => Some(&mut self.core),
+            Some(other) => self.others.get_mut(usize::from(other)),
+        }
+    }
+
+    fn workers(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..=u8::try_from(self.others.len()).expect("few workers")).map(WorkerId)
+    }
+
+    /// Binds a track of one client to a slot of another, whichever workers hold them.
+    pub fn bind(&mut self, viewer: &Joined, slot: usize, publisher: &Joined, track: usize) {
+        let worker = self.homes.get(&publisher.session).copied().expect("it joined");
+        let track = publisher.tracks.get(track).map(|track| TrackHome { track: *track, worker });
+        self.home(viewer.session).bind_any(viewer.session, slot, track);
+        self.tell_notes();
+    }
+
+    /// Mutes a track, or lets it be heard and seen again.
+    pub fn mute(&mut self, publisher: &Joined, track: usize, muted: bool) {
+        self.home(publisher.session).mute(publisher.tracks[track], muted);
     }
 
     /// A client that offers one audio and one video section with these video codecs. Returns its place and what was
@@ -143,7 +195,9 @@ impl World {
             tracks: answered.tracks.iter().map(|track| track.id).collect(),
             slots: answered.slots.len(),
         };
-        self.core.join(self.now, answered.session);
+        self.homes.insert(joined.session, WorkerId(self.next_worker));
+        let now = self.now;
+        self.home(joined.session).join(now, answered.session);
         (place, joined)
     }
 
@@ -153,7 +207,7 @@ impl World {
         random[..8].copy_from_slice(&self.sessions.to_be_bytes());
         let new = NewSession {
             id: SessionId(self.sessions),
-            ufrag: Ufrag::mint(WorkerId(0), random),
+            ufrag: Ufrag::mint(WorkerId(self.next_worker), random),
             password: format!("{:0>24}", self.sessions),
             first_track: TrackId(self.sessions * 64),
             seed: self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15),
@@ -164,7 +218,7 @@ impl World {
     /// Binds all tracks of a publisher to the slots of a viewer, in order.
     pub fn watch(&mut self, viewer: &Joined, publisher: &Joined) {
         for slot in 0..viewer.slots {
-            self.core.bind(viewer.session, slot, publisher.tracks.get(slot).copied());
+            self.bind(viewer, slot, publisher, slot);
         }
     }
 
@@ -191,7 +245,11 @@ impl World {
     pub fn step(&mut self) {
         self.drive_clients();
         self.turn_core();
+        self.exchange();
         self.events.extend(self.core.take_events());
+        for other in &mut self.others {
+            self.events.extend(other.take_events());
+        }
         self.deliver();
     }
 
@@ -209,18 +267,86 @@ impl World {
             self.feed(source, &payload);
         }
         self.core.drive(self.now, &mut self.batch);
-        while self.core.forward(self.now, &mut self.batch) {
-            self.parts += 1;
-            assert!(self.batch.bytes() < 3 << 19, "{} bytes in one part", self.batch.bytes());
-            self.deliver();
+        for other in &mut self.others {
+            other.drive(self.now, &mut self.batch);
         }
+        self.forward();
+    }
+
+    fn forward(&mut self) {
+        let (now, mut batch) = (self.now, std::mem::take(&mut self.batch));
+        for worker in self.workers() {
+            while self.core_of(worker).expect("there").forward(now, &mut batch) {
+                self.parts += 1;
+                assert!(batch.bytes() < 3 << 19, "{} bytes in one part", batch.bytes());
+                std::mem::swap(&mut batch, &mut self.batch);
+                self.deliver();
+                std::mem::swap(&mut batch, &mut self.batch);
+            }
+        }
+        self.batch = batch;
+    }
+
+    /// Takes to each core what the others have for it, until nobody has anything left to say.
+    pub fn exchange(&mut self) {
+        if self.others.is_empty() {
+            return;
+        }
+        loop {
+            let mut packets: Vec<(WorkerId, Vec<Relayed>)> = Vec::new();
+            for from in self.workers() {
+                let core = self.core_of(from).expect("there");
+                packets.extend(core.relays().map(|(to, packets)| (to, std::mem::take(packets))));
+            }
+            if !self.tell_notes() && packets.is_empty() {
+                return;
+            }
+            for (to, mut packets) in packets {
+                packets.retain(|_| {
+                    self.relayed += 1;
+                    !(self.relay_loses)(self.relayed)
+                });
+                self.core_of(to).expect("there").relayed(packets);
+            }
+            self.forward();
+        }
+    }
+
+    /// Takes the notes of all cores to the others. Returns whether there were any.
+    fn tell_notes(&mut self) -> bool {
+        let (now, mut notes) = (self.now, Vec::new());
+        for from in self.workers() {
+            let core = self.core_of(from).expect("there");
+            notes.extend(core.take_notes().map(|(to, note)| (from, to, note)));
+        }
+        for (from, to, note) in &notes {
+            self.core_of(*to).expect("there").note(now, *from, *note);
+        }
+        !notes.is_empty()
     }
 
     fn feed(&mut self, source: SocketAddr, payload: &[u8]) {
         let datagram = Datagram { source, local: server_address(), payload };
-        if let Route::Session(id) = self.core.demux().route(&datagram) {
-            self.core.receive(self.now, id, &datagram, &mut self.batch);
+        let [.., place] = match source {
+            SocketAddr::V4(source) => source.ip().octets(),
+            SocketAddr::V6(_) => unreachable!("clients have IPv4 addresses"),
+        };
+        let count = u8::try_from(self.others.len() + 1).expect("few workers");
+        let (arrival, now, mut batch) = (WorkerId(place % count), self.now, std::mem::take(&mut self.batch));
+        let core = self.core_of(arrival).expect("there");
+        match core.demux().route(&datagram) {
+            Route::Session(id) => core.receive(now, id, &datagram, &mut batch),
+            Route::Elsewhere(worker) => {
+                let core = self.core_of(worker).expect("there");
+                if let Route::Session(id) = core.demux().route(&datagram) {
+                    core.receive_from(now, arrival, id, &datagram, &mut batch);
+                }
+            }
+            _ => {}
         }
+        self.batch = batch;
+        // What was just proved holds for the next datagram.
+        self.tell_notes();
     }
 
     /// Takes to clients what the core wants sent.
@@ -240,9 +366,13 @@ impl World {
 
     /// Ends a session from the server's side.
     pub fn leave(&mut self, joined: &Joined) {
-        self.core.leave(self.now, joined.session, &mut self.batch);
+        let (now, mut batch) = (self.now, std::mem::take(&mut self.batch));
+        self.home(joined.session).leave(now, joined.session, &mut batch);
+        self.batch = batch;
         self.deliver();
-        self.events.extend(self.core.take_events());
+        let events: Vec<_> = self.home(joined.session).take_events().collect();
+        self.events.extend(events);
+        self.exchange();
     }
 
     /// Sends a later offer of a participant. Returns what was answered; nothing when the session is gone.
@@ -512,6 +642,11 @@ impl Client {
     pub fn received_on(&self, mid: Mid) -> Vec<&RtpPacket> {
         let packets = self.received.iter().zip(&self.sections);
         packets.filter(|(_, section)| **section == mid).map(|(packet, _)| packet).collect()
+    }
+
+    /// All received packets, with the section of each.
+    pub fn received_by_section(&self) -> impl Iterator<Item = (Mid, &RtpPacket)> {
+        self.sections.iter().copied().zip(&self.received)
     }
 
     /// The received packets of all video sections.

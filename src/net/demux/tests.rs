@@ -231,7 +231,7 @@ proptest! {
                 1 => {
                     let learned = demux.learn(now, source(number), local(), session);
                     let holder = demux.addresses.get(&(source(number), local()));
-                    prop_assert_eq!(learned, holder.is_some_and(|holder| holder.session == session));
+                    prop_assert_eq!(learned, holder.is_some_and(|holder| holder.owner.session() == Some(session)));
                 }
                 2 => demux.remove_ufrag(ufrag(u8::try_from(number).unwrap())),
                 _ => demux.remove(session),
@@ -242,8 +242,61 @@ proptest! {
             for (session, known) in &demux.sessions {
                 prop_assert!(known.addresses.len() <= MAX_ADDRESSES);
                 prop_assert!(known.ufrags.iter().all(|ufrag| demux.ufrags.get(ufrag) == Some(session)));
-                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path).is_some_and(|h| h.session == *session)));
+                prop_assert!(known.addresses.iter().all(|path| demux.addresses.get(path).is_some_and(|h| h.owner.session() == Some(*session))));
             }
         }
     }
+}
+
+#[test]
+fn what_belongs_to_another_worker_goes_there() {
+    let mut demux: Demux<u32> = Demux::on(WorkerId(1));
+    let now = Instant::now();
+    assert_eq!(route(&demux, 9, &check(ufrag(1))), Route::Elsewhere(WorkerId(0)));
+    let own = Ufrag::mint(WorkerId(1), [1; 10]);
+    assert_eq!(route(&demux, 9, &check(own)), Route::Drop(DropReason::UnknownUfrag), "it is over");
+    assert_eq!(route(&demux, 9, &RTP), Route::Drop(DropReason::UnknownSource), "nothing is proved");
+    assert!(demux.learn_elsewhere(now, (source(9), local()), WorkerId(0)));
+    assert_eq!(route(&demux, 9, &RTP), Route::Elsewhere(WorkerId(0)));
+    demux.forget_elsewhere((source(9), local()), WorkerId(2));
+    assert_eq!(route(&demux, 9, &RTP), Route::Elsewhere(WorkerId(0)), "it was not that one's");
+    demux.forget_elsewhere((source(9), local()), WorkerId(0));
+    assert_eq!(route(&demux, 9, &RTP), Route::Drop(DropReason::UnknownSource));
+}
+
+/// No session of any worker takes a path from a living session of any other.
+#[test]
+fn a_path_is_held_across_workers() {
+    let (mut demux, now) = (Demux::on(WorkerId(0)), Instant::now());
+    let path = (source(9), local());
+    let (almost, after) = (now + HELD_FOR - Duration::from_millis(1), now + HELD_FOR);
+    demux.insert_ufrag(ufrag(1), 1);
+    demux.learn(now, path.0, path.1, 1);
+    assert!(!demux.learn_elsewhere(almost, path, WorkerId(1)));
+    assert_eq!(route(&demux, 9, &RTP), Route::Session(1));
+    assert!(demux.learn_elsewhere(after, path, WorkerId(1)));
+    assert!(demux.learn_elsewhere(after + Duration::from_secs(5), path, WorkerId(1)), "confirmed");
+    let later = after + HELD_FOR;
+    assert!(!demux.learn_elsewhere(later, path, WorkerId(2)) && !demux.learn(later, path.0, path.1, 1));
+    assert_eq!(route(&demux, 9, &RTP), Route::Elsewhere(WorkerId(1)));
+    demux.remove(1);
+    assert_eq!(route(&demux, 9, &RTP), Route::Elsewhere(WorkerId(1)), "it was not its path any more");
+}
+
+/// Whoever handed a path's datagrams over is told when that is to end.
+#[test]
+fn paths_of_sessions_that_end_are_released_where_they_arrive() {
+    let (mut demux, now) = (Demux::new(), Instant::now());
+    demux.insert_ufrag(ufrag(1), 1);
+    let path = |port| (source(port), local());
+    assert!(demux.learn_from(now, path(1), 1, Some(WorkerId(3))));
+    assert!(demux.learn_from(now, path(2), 1, None));
+    assert!(demux.learn_from(now, path(3), 1, Some(WorkerId(3))));
+    assert!(demux.learn_from(now, path(3), 1, Some(WorkerId(4))), "the way in has changed");
+    assert_eq!(demux.take_released().collect::<Vec<_>>(), [(WorkerId(3), path(3))]);
+    assert_eq!(route(&demux, 3, &RTP), Route::Session(1));
+    demux.remove(1);
+    let released: Vec<_> = demux.take_released().collect();
+    assert_eq!(released, [(WorkerId(3), path(1)), (WorkerId(4), path(3))]);
+    assert!(demux.addresses.is_empty());
 }

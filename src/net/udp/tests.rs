@@ -9,7 +9,13 @@ const PATHS: [SendPath; 3] = [SendPath::Portable, SendPath::Batched, SendPath::S
 
 fn port(listen: &[&str]) -> UdpPort {
     let listen = listen.iter().map(|address| address.parse().unwrap()).collect();
-    UdpPort::bind(&UdpConfig { listen, receive_buffer: 1 << 20, send_buffer: 1 << 20 }).unwrap()
+    UdpPort::bind(&UdpConfig {
+        listen,
+        receive_buffer: 1 << 20,
+        send_buffer: 1 << 20,
+        sharing: Sharing::Alone,
+    })
+    .unwrap()
 }
 
 /// The time, which some tests stop.
@@ -263,7 +269,8 @@ async fn an_empty_datagram_is_sent_and_not_reported() {
 async fn bind_says_what_is_wrong() {
     let taken = port(&["127.0.0.1:0"]);
     let fail = |listen: Vec<SocketAddr>| {
-        let config = UdpConfig { listen, receive_buffer: 1 << 16, send_buffer: 1 << 16 };
+        let config =
+            UdpConfig { listen, receive_buffer: 1 << 16, send_buffer: 1 << 16, sharing: Sharing::Alone };
         UdpPort::bind(&config).err().unwrap().to_string()
     };
     let text = fail(vec![only_address(&taken)]);

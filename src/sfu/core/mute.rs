@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Core, CoreEvent};
-use crate::ids::TrackId;
+use crate::ids::{SessionId, TrackId};
 use crate::sfu::forward::keyframe::KeyframeRequests;
 use crate::sfu::forward::track::Track;
 use crate::units::AudioLevel;
@@ -15,14 +15,24 @@ impl Core {
         let Some(track) = self.tracks.get_mut(&id).filter(|track| track.is_muted() != muted) else { return };
         track.mute(muted);
         // What comes after a mute does not follow what came before it: decoders are to begin anew, and numbers go on.
-        for (session, slot) in &track.subscribers {
+        let wants = track.wants_keyframes();
+        let subscribers = std::mem::take(&mut track.subscribers);
+        self.begin_anew(&subscribers);
+        if let Some(track) = self.tracks.get_mut(&id) {
+            track.subscribers = subscribers;
+        }
+        if wants {
+            self.want_keyframe(id, KeyframeRequests::want_to_begin);
+        }
+    }
+
+    /// What comes for these slots from now on does not follow what came before.
+    pub(super) fn begin_anew(&mut self, subscribers: &[(SessionId, usize)]) {
+        for (session, slot) in subscribers {
             let slot = self.sessions.get_mut(session).and_then(|session| session.slots.get_mut(*slot));
             if let Some(slot) = slot {
                 slot.subscription.rebind();
             }
-        }
-        if !muted && !track.subscribers.is_empty() {
-            self.want_keyframe(id, KeyframeRequests::want_to_begin);
         }
     }
 

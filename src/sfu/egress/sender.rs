@@ -4,15 +4,36 @@ use std::time::Instant;
 
 use str0m::media::Mid;
 
+use super::coding::{Coding, best};
 use super::header::{Elements, Fields, HeaderTemplate};
 use super::report::Reports;
 use super::resend::{Resends, Verdict};
-use super::{Coding, Unsent, best, low_bits};
+use super::srtp::SealError;
 use crate::ids::Ssrc;
 use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Format, MediaKind};
 use crate::wire::dependency;
+
+/// Why something was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// The receiver has no payload type for the stream.
+    #[error("the receiver offered nothing that fits {0}")]
+    NoPayloadType(Format),
+    /// The handshake is not through.
+    #[error("there are no keys yet")]
+    NoKeys,
+    /// It was sent again a moment ago, or the receiver asks for too much.
+    #[error("it is not sent again for now")]
+    TooOften,
+    /// What its header said the first time is forgotten.
+    #[error("it cannot be repeated as it was")]
+    Forgotten,
+    /// The seal failed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
 
 /// The sources of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,4 +283,10 @@ pub(super) fn write_payload(arena: &mut Vec<u8>, packet: &Packet, numbers: &Rewr
     {
         vp8.patch(payload, numbers);
     }
+}
+
+/// The 16 bits of a sequence number that the header has.
+pub(super) fn low_bits(sequence: u64) -> u16 {
+    let [.., a, b] = sequence.to_be_bytes();
+    u16::from_be_bytes([a, b])
 }

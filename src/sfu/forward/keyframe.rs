@@ -41,6 +41,13 @@ impl KeyframeRequests {
         self.newcomer = true;
     }
 
+    /// Takes out what is wanted, to have it asked for elsewhere: whether somebody waits who has no picture at all. `None`
+    /// when nothing is.
+    pub fn take(&mut self) -> Option<bool> {
+        let newcomer = std::mem::take(&mut self.newcomer);
+        std::mem::take(&mut self.wanted).then_some(newcomer)
+    }
+
     /// A key frame begins: everybody who waited has what they need.
     pub fn arrived(&mut self) {
         self.wanted = false;

@@ -6,7 +6,7 @@ use super::gate::Gate;
 use super::keyframe::KeyframeRequests;
 use super::level::{Meter, SILENCE};
 use super::packet::{EncodingIndex, Packet, SourceId};
-use crate::ids::{SessionId, TrackId};
+use crate::ids::{SessionId, TrackId, WorkerId};
 use crate::units::{AudioLevel, Format, MediaKind};
 
 /// How often the encodings of a track are compared.
@@ -27,9 +27,12 @@ pub struct Track {
     pub kind: MediaKind,
     /// Everyone who receives it: the session and the index of its slot.
     pub subscribers: Vec<(SessionId, usize)>,
+    /// The other workers that have subscribers of it.
+    pub relayed_to: Vec<WorkerId>,
     /// Requests for key frames of the chosen encoding.
     pub keyframes: KeyframeRequests,
     muted: bool,
+    mark: RelayMark,
     meter: Meter,
     gate: Gate,
     encodings: Vec<Encoding>,
@@ -49,6 +52,15 @@ struct Encoding {
     bytes: u64,
     peak: u64,
     silent: u32,
+}
+
+/// Where a packet stands in its track, for subscribers on other workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RelayMark {
+    /// Grows when what comes does not follow what came before: the track was muted or unmuted.
+    pub epoch: u32,
+    /// How many key frames of the chosen encoding have begun.
+    pub keyframes: u64,
 }
 
 /// What a track makes of a packet.
@@ -71,8 +83,10 @@ impl Track {
             publisher,
             kind,
             subscribers: Vec::new(),
+            relayed_to: Vec::new(),
             keyframes: KeyframeRequests::default(),
             muted: false,
+            mark: RelayMark::default(),
             meter: Meter::default(),
             gate: Gate::default(),
             encodings: Vec::new(),
@@ -91,6 +105,7 @@ impl Track {
     /// Mutes or unmutes. A muted track is silent at once.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
+        self.mark.epoch = self.mark.epoch.wrapping_add(1);
         self.meter.reset();
         self.gate.close();
     }
@@ -98,7 +113,19 @@ impl Track {
     /// Whether anybody could make use of a key frame.
     #[must_use]
     pub fn wants_keyframes(&self) -> bool {
-        !self.muted && !self.subscribers.is_empty()
+        !self.muted && self.receivers() > 0
+    }
+
+    /// How many get it; another worker counts as one.
+    #[must_use]
+    pub fn receivers(&self) -> u64 {
+        (self.subscribers.len() + self.relayed_to.len()) as u64
+    }
+
+    /// Where the last packet stands.
+    #[must_use]
+    pub fn mark(&self) -> RelayMark {
+        self.mark
     }
 
     /// How loud an audio track is.
@@ -144,6 +171,7 @@ impl Track {
         encoding.highest = encoding.highest.max(packet.sequence);
         if entry && packet.encoding == chosen {
             self.keyframes.arrived();
+            self.mark.keyframes += 1;
         }
         let target = self.chosen()?;
         Some(Received { target, entry, format: self.tell(now, packet, target) })

@@ -4,8 +4,9 @@ use str0m::media::Pt;
 use str0m::rtp::RtpPacket;
 
 use super::clock::Report;
+use super::ending::EndReason;
 use super::extensions;
-use super::turn::{EndReason, SessionEvent, Turn};
+use super::turn::{SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
 use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
 

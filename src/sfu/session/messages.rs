@@ -8,7 +8,8 @@ use str0m::channel::{ChannelData, ChannelId};
 
 use super::allowance::Allowance;
 use super::channels::{ChannelKind, DataMessage, MAX_MESSAGE};
-use super::turn::{EndReason, SessionEvent, Turn};
+use super::ending::EndReason;
+use super::turn::{SessionEvent, Turn};
 
 /// The largest message that is put together from its fragments, in bytes. Between the two, a message of a client that does
 /// not keep to the answer is dropped alone; what is larger is never held, and ends the SCTP association, and with it

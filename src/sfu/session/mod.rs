@@ -7,6 +7,7 @@ pub mod negotiate;
 pub mod renegotiate;
 pub mod dtls;
 mod sctp_guard;
+pub mod ending;
 pub mod turn;
 pub mod channels;
 mod messages;
@@ -40,10 +41,11 @@ use crate::wire::stun;
 use self::agreement::Agreement;
 use self::channels::{ChannelKind, DataMessage};
 use self::clock::CaptureClock;
+pub use self::ending::EndReason;
 use self::messages::Channels;
 use self::paths::Paths;
 use self::stats::{Bound, Published, Stats};
-pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
+pub use self::turn::{Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);

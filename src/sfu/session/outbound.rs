@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use str0m::media::Mid;
 
-use super::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
+use super::ending::EndReason;
+use super::turn::{Served, SessionEvent, Turn, TurnMedia};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
 use crate::sfu::egress::sender::Sources;

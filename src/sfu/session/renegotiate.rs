@@ -7,9 +7,10 @@ use str0m::change::SdpOffer;
 use super::Session;
 use super::agreement::Plan;
 use super::answer::rewrite;
+use super::ending::EndReason;
 use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, pair_up, remove_senders};
 use super::offer::{Offer, OfferError, Role};
-use super::turn::{EndReason, SessionEvent, Turn};
+use super::turn::{SessionEvent, Turn};
 use crate::wire::sdp::Sdp;
 
 /// The most slots that a session has had in its life. Slots that are closed keep their index and their numbering.

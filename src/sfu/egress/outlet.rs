@@ -1,0 +1,222 @@
+//! The outbound side of one session: everything that is sealed under its keys.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::sender::{Hop, Sender, Unsent, low_bits, write_payload};
+use super::srtp::{KeyError, Keys, OpenError, RtcpOpener, RtcpSealer, RtpSealer};
+use crate::ids::Ssrc;
+use crate::net::datagram::SendBatch;
+use crate::sfu::forward::packet::Packet;
+use crate::sfu::forward::rewrite::Rewritten;
+use crate::wire::ntp::Epoch;
+use crate::wire::rtcp::write;
+
+/// The canonical name of all sources of a session (RFC 3550 section 6.5.1): they share one clock.
+pub const CNAME: &str = "sluice";
+
+/// Where a handshake leaves the keys that it agreed on.
+pub type KeySlot = Arc<OnceLock<Keys>>;
+
+/// The address pair that media takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// The address of this machine.
+    pub local: SocketAddr,
+    /// The client's.
+    pub remote: SocketAddr,
+}
+
+/// What is the same for all that leaves in one turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    /// Now.
+    pub now: Instant,
+    /// The same, as `abs-send-time` tells it.
+    send_time: [u8; 3],
+}
+
+/// The outbound side of one session.
+pub struct Egress {
+    keys: KeySlot,
+    sealing: Option<Box<Sealing>>,
+    /// One moment on both clocks.
+    epoch: Epoch,
+    /// The number of the next packet among all of the session (transport-wide sequence number).
+    transport_number: u16,
+}
+
+/// What the keys are made into: schedules that are kept.
+struct Sealing {
+    rtp: RtpSealer,
+    rtcp: RtcpSealer,
+    opener: RtcpOpener,
+}
+
+impl Sealing {
+    fn new(keys: &Keys) -> Result<Self, KeyError> {
+        Ok(Self { rtp: RtpSealer::new(keys)?, rtcp: RtcpSealer::new(keys)?, opener: RtcpOpener::new(keys)? })
+    }
+}
+
+impl Egress {
+    /// The outbound side of a session whose handshake will leave its keys in `keys`.
+    #[must_use]
+    pub fn new(keys: KeySlot, epoch: Epoch) -> Self {
+        Self { keys, sealing: None, epoch, transport_number: 0 }
+    }
+
+    /// The handshake is through. Returns whether it left keys that are of use.
+    #[must_use]
+    pub fn start(&mut self) -> bool {
+        self.sealing = self.keys.get().and_then(|keys| Sealing::new(keys).ok()).map(Box::new);
+        self.sealing.is_some()
+    }
+
+    /// One moment on both clocks.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What is the same for all that leaves now.
+    #[must_use]
+    pub fn stamp(&self, now: Instant) -> Stamp {
+        Stamp { now, send_time: self.epoch.ntp(now).absolute_send_time() }
+    }
+
+    /// Sends a media packet, with the contributing source `csrc` where one is to be named.
+    ///
+    /// # Errors
+    /// [`Unsent`] says why it was not sent.
+    #[expect(clippy::too_many_arguments, reason = "what makes a packet, and where it goes")]
+    pub fn send(
+        &mut self,
+        stamp: &Stamp,
+        path: Path,
+        sender: &mut Sender,
+        packet: &Packet,
+        numbers: Rewritten,
+        csrc: Option<u32>,
+        batch: &mut SendBatch,
+    ) -> Result<(), Unsent> {
+        let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
+        let chosen = sender.choose(packet.format).ok_or(Unsent::NoPayloadType(packet.format))?;
+        let (ssrc, sequence) = (sender.main, numbers.sequence);
+        let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
+        batch.write(path.local, path.remote, |arena| {
+            let start = arena.len();
+            let header =
+                sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
+            write_payload(arena, packet, &numbers);
+            sealing.rtp.seal(arena, start, header, ssrc, sequence)
+        })?;
+        self.transport_number = self.transport_number.wrapping_add(1);
+        sender.sent(packet, &numbers, chosen, hop);
+        Ok(())
+    }
+
+    /// Sends a packet once more that the receiver asked for: in its own stream where that was negotiated (RFC 4588), else
+    /// as it was.
+    ///
+    /// # Errors
+    /// [`Unsent`] says why it was not sent.
+    #[expect(clippy::too_many_arguments, reason = "what makes a packet, and where it goes")]
+    pub fn resend(
+        &mut self,
+        stamp: &Stamp,
+        path: Path,
+        sender: &mut Sender,
+        packet: &Packet,
+        numbers: Rewritten,
+        csrc: Option<u32>,
+        batch: &mut SendBatch,
+    ) -> Result<(), Unsent> {
+        let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
+        let chosen = sender.choose(packet.format).ok_or(Unsent::NoPayloadType(packet.format))?;
+        let Some(payload_type) = chosen.resend else {
+            let hop = sender.hop(numbers.sequence).ok_or(Unsent::Forgotten)?;
+            sender.admit(stamp.now, &numbers, packet)?;
+            let (ssrc, sequence) = (sender.main, numbers.sequence);
+            batch.write(path.local, path.remote, |arena| {
+                let start = arena.len();
+                let header =
+                    sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
+                write_payload(arena, packet, &numbers);
+                sealing.rtp.seal(arena, start, header, ssrc, sequence)
+            })?;
+            return Ok(());
+        };
+        sender.admit(stamp.now, &numbers, packet)?;
+        let (ssrc, sequence) = (sender.resend, sender.next_resend());
+        let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
+        batch.write(path.local, path.remote, |arena| {
+            let start = arena.len();
+            let header =
+                sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
+            // The original number stands before the payload (RFC 4588 section 4).
+            arena.extend_from_slice(&low_bits(numbers.sequence).to_be_bytes());
+            write_payload(arena, packet, &numbers);
+            sealing.rtp.seal(arena, start, header, ssrc, sequence)
+        })?;
+        self.transport_number = self.transport_number.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Reads a datagram of SRTCP.
+    ///
+    /// # Errors
+    /// When it is forged, replayed or broken, or when there are no keys yet.
+    pub fn open<'a>(&mut self, datagram: &[u8], plain: &'a mut Vec<u8>) -> Result<&'a [u8], OpenError> {
+        let sealing = self.sealing.as_mut().ok_or(OpenError::Forged)?;
+        sealing.opener.open(datagram, plain)
+    }
+
+    /// Sends sender reports of all senders for which it is time, in one datagram.
+    ///
+    /// # Errors
+    /// [`Unsent`] says why it was not sent.
+    pub fn report<'s>(
+        &mut self,
+        now: Instant,
+        path: Path,
+        senders: impl Iterator<Item = &'s mut Sender>,
+        batch: &mut SendBatch,
+    ) -> Result<(), Unsent> {
+        let sealing = self.sealing.as_mut().ok_or(Unsent::NoKeys)?;
+        let mut named = Vec::new();
+        batch.write(path.local, path.remote, |arena| {
+            let start = arena.len();
+            for sender in senders {
+                if let Some(info) =
+                    sender.reports.due(now).then(|| sender.reports.sender_info(now, &self.epoch)).flatten()
+                {
+                    write::sender_report(arena, sender.main, &info, &[]);
+                    named.push(sender.main);
+                }
+            }
+            for source in &named {
+                write::source_description(arena, *source, CNAME);
+            }
+            sealing.rtcp.seal(arena, start)
+        })?;
+        Ok(())
+    }
+
+    /// Says that the senders' streams are over.
+    ///
+    /// # Errors
+    /// [`Unsent`] says why it was not sent.
+    pub fn goodbye(&mut self, path: Path, sources: &[Ssrc], batch: &mut SendBatch) -> Result<(), Unsent> {
+        let sealing = self.sealing.as_mut().ok_or(Unsent::NoKeys)?;
+        batch.write(path.local, path.remote, |arena| {
+            let start = arena.len();
+            // A compound packet begins with a report (RFC 3550 section 6.1).
+            write::receiver_report(arena, sources.first().copied().unwrap_or(Ssrc(0)), &[]);
+            write::goodbye(arena, sources);
+            sealing.rtcp.seal(arena, start)
+        })?;
+        Ok(())
+    }
+}
