@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::serve::Listener as _;
 use rustls::ServerConfig;
@@ -26,6 +26,7 @@ use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::open::Open;
 use crate::signal::peer::Peer;
+use crate::wire::ntp::{Epoch, NtpTime};
 use crate::worker::pool::{Pool, WorkerConfig};
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
@@ -101,7 +102,7 @@ impl Server {
         tokio::spawn(control.clone().run(event_queue));
         let app = App {
             control,
-            endpoint: Endpoint { identity, candidates },
+            endpoint: Endpoint { identity, candidates, epoch: epoch() },
             auth: config.auth.clone(),
             public_url: config.http.public_url.clone(),
             mint: Mint::default(),
@@ -290,4 +291,11 @@ async fn asked_to_stop() {
         }
     }
     drop(interrupt.await);
+}
+
+/// This moment on both clocks.
+fn epoch() -> Epoch {
+    // A clock before 1970 is wrong by so much that zero does as well.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Epoch { instant: Instant::now(), ntp: NtpTime::since_1970(since_1970) }
 }

@@ -68,6 +68,26 @@ impl SendBatch {
         self.entries.push(Entry { local, destination, start, end: self.arena.len() });
     }
 
+    /// Adds a datagram that `write` appends to the arena, behind what stands there. When it fails, nothing is added.
+    ///
+    /// # Errors
+    /// What `write` returns.
+    pub fn write<E>(
+        &mut self,
+        local: SocketAddr,
+        destination: SocketAddr,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let start = self.arena.len();
+        if let Err(error) = write(&mut self.arena) {
+            self.arena.truncate(start);
+            return Err(error);
+        }
+        let end = self.arena.len();
+        self.entries.push(Entry { local, destination, start, end });
+        Ok(end - start)
+    }
+
     /// The number of datagrams.
     #[must_use]
     pub fn len(&self) -> usize {

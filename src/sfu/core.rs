@@ -4,20 +4,21 @@ mod event;
 mod levels;
 mod mute;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 pub use self::event::CoreEvent;
 use self::levels::Levels;
 use super::counters::Counters;
+use super::forward::history::Histories;
 use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
-use super::session::{EndReason, Served, Session, SessionEvent, Turn, TurnMedia};
+use super::session::{EndReason, Session, SessionEvent, Turn, TurnMedia};
 use super::timers::Timers;
-use crate::ids::{RequestId, SessionId, TrackId};
+use crate::ids::{IdMap, RequestId, SessionId, TrackId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::Demux;
@@ -27,17 +28,15 @@ use crate::units::{AudioLevel, MediaKind};
 pub struct Core {
     addresses: AddressMap,
     demux: Demux<SessionId>,
-    sessions: HashMap<SessionId, Session>,
-    tracks: HashMap<TrackId, Track>,
+    sessions: IdMap<SessionId, Session>,
+    tracks: IdMap<TrackId, Track>,
+    histories: Histories,
     timers: Timers,
     levels: Levels,
     next_source: u64,
     /// The media of this turn.
     media: Vec<TurnMedia>,
-    /// For each session that gets something of it, the places in `media` and the slots. Empty lists are kept for their
-    /// memory.
-    work: HashMap<SessionId, Vec<(usize, usize)>>,
-    /// The sessions whose list is not empty.
+    /// The sessions that get something of it.
     touched: Vec<SessionId>,
     /// Whether a turn's forwarding has begun and is not through.
     forwarding: bool,
@@ -57,13 +56,13 @@ impl Core {
         Self {
             addresses,
             demux: Demux::new(),
-            sessions: HashMap::new(),
-            tracks: HashMap::new(),
+            sessions: IdMap::default(),
+            tracks: IdMap::default(),
+            histories: Histories::default(),
             timers: Timers::default(),
             levels: Levels::default(),
             next_source: 0,
             media: Vec::new(),
-            work: HashMap::new(),
             touched: Vec::new(),
             forwarding: false,
             first: 0,
@@ -240,14 +239,7 @@ impl Core {
             self.rotate();
         }
         while let Some(id) = self.touched.pop() {
-            let Some(mut packets) = self.work.get_mut(&id).map(std::mem::take) else { continue };
-            let media = std::mem::take(&mut self.media);
-            self.serve(now, id, &packets, &media, batch);
-            self.media = media;
-            packets.clear();
-            if let Some(list) = self.work.get_mut(&id) {
-                *list = packets;
-            }
+            self.serve(now, id, batch);
             if batch.is_full() {
                 return true;
             }
@@ -268,22 +260,31 @@ impl Core {
         }
     }
 
-    fn serve(
-        &mut self,
-        now: Instant,
-        id: SessionId,
-        packets: &[(usize, usize)],
-        media: &[TurnMedia],
-        batch: &mut SendBatch,
-    ) {
-        let mut served = Served::default();
-        self.with_session(id, batch, |session, turn| served = session.serve(now, packets, media, turn));
+    /// Sends a session its part of the turn's media. A panic ends that session and nothing else.
+    fn serve(&mut self, now: Instant, id: SessionId, batch: &mut SendBatch) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let events = &mut self.session_events;
+        // As in `with_session`: what a panic leaves behind is dropped with the session, or holds whole values only.
+        let outcome = catch_unwind(AssertUnwindSafe(|| session.serve(now, &self.media, batch, events)));
+        let Ok(served) = outcome else {
+            self.broke(id);
+            return self.tell(id);
+        };
         self.counters.media_packets_out += served.packets;
         self.counters.media_bytes_out += served.bytes;
         self.counters.awaiting_keyframe += served.awaiting;
         self.counters.unplayable += served.unplayable;
+        self.counters.unsent += served.unsent;
+        if let Some(deadline) = served.deadline {
+            self.timers.set(id, deadline);
+        }
         if let Some(track) = served.wants {
             self.want_keyframe(track, KeyframeRequests::want_to_begin);
+        }
+        if let Some(format) = served.refused {
+            self.with_session(id, batch, |session, turn| session.refuse(now, format, turn));
+        } else if !self.session_events.is_empty() {
+            self.tell(id);
         }
     }
 
@@ -317,29 +318,34 @@ impl Core {
         touch: impl FnOnce(&mut Session, &mut Turn<'_>),
     ) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let mut events = std::mem::take(&mut self.session_events);
         let mut turn = Turn {
             addresses: &self.addresses,
             batch,
-            events: &mut events,
+            events: &mut self.session_events,
+            histories: &self.histories,
             next_source: &mut self.next_source,
-            malformed: 0,
-            unknown_media: 0,
-            data: &mut self.counters.data,
+            counters: &mut self.counters,
         };
         // Whatever state the panic left behind is in the session, which is dropped, or in the turn, whose vectors
         // hold whole values only.
         let outcome = catch_unwind(AssertUnwindSafe(|| touch(session, &mut turn)));
-        let (malformed, unknown_media) = (turn.malformed, turn.unknown_media);
-        self.counters.malformed += malformed;
-        self.counters.unknown_media += unknown_media;
-        if outcome.is_ok() {
-            self.timers.set(id, session.deadline());
-        } else {
-            self.counters.panics += 1;
-            tracing::error!(session = %id, "a bug ended this session; the others go on");
-            events.push(SessionEvent::Ended(EndReason::Broken));
+        match outcome {
+            Ok(()) => self.timers.set(id, session.deadline()),
+            Err(_) => self.broke(id),
         }
+        self.tell(id);
+    }
+
+    /// A bug ends the session in which it showed.
+    fn broke(&mut self, id: SessionId) {
+        self.counters.panics += 1;
+        tracing::error!(session = %id, "a bug ended this session; the others go on");
+        self.session_events.push(SessionEvent::Ended(EndReason::Broken));
+    }
+
+    /// Handles what a session told.
+    fn tell(&mut self, id: SessionId) {
+        let mut events = std::mem::take(&mut self.session_events);
         for event in events.drain(..) {
             self.session_event(id, event);
         }
@@ -374,10 +380,7 @@ impl Core {
                 self.counters.keyframe_requests_in += 1;
                 self.want_keyframe(track, KeyframeRequests::want);
             }
-            SessionEvent::Nacks { received, sent } => {
-                self.counters.nacks_in += received;
-                self.counters.nacks_out += sent;
-            }
+            SessionEvent::Nacks(sent) => self.counters.nacks_out += sent,
             SessionEvent::ChannelOpen(channel) => {
                 self.events.push(CoreEvent::ChannelOpen { session: id, channel });
             }
@@ -415,12 +418,12 @@ impl Core {
             self.levels.heard(packet.arrived, id);
         }
         let place = self.media.len();
-        for (session, slot) in &track.subscribers {
-            let list = self.work.entry(*session).or_default();
-            if list.is_empty() {
-                self.touched.push(*session);
+        for (id, slot) in &track.subscribers {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            if session.work.is_empty() {
+                self.touched.push(*id);
             }
-            list.push((place, *slot));
+            session.work.push((place, *slot));
         }
         packet.entry = received.entry;
         self.media.push(TurnMedia { track: id, target: received.target, packet });
@@ -430,7 +433,6 @@ impl Core {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.demux.remove(id);
         self.timers.remove(id);
-        self.work.remove(&id);
         for track in &session.published {
             self.end_track(track.id);
         }
@@ -466,6 +468,7 @@ mod tests {
     use crate::sfu::session::dtls::Identity;
     use crate::sfu::session::negotiate::{Endpoint, NewSession, answer};
     use crate::sfu::session::offer::Role;
+    use crate::wire::ntp::{Epoch, NtpTime};
 
     fn session(number: u64, now: Instant) -> Session {
         let offer = include_str!("../../tests/fixtures/offers/play/chromium.sdp");
@@ -477,7 +480,8 @@ mod tests {
             seed: number,
         };
         let candidates = vec![SocketAddr::from(([192, 0, 2, 1], 3478))];
-        let endpoint = Endpoint { identity: Identity::generate().unwrap(), candidates };
+        let epoch = Epoch { instant: now, ntp: NtpTime::default() };
+        let endpoint = Endpoint { identity: Identity::generate().unwrap(), candidates, epoch };
         answer(offer, Role::Watch, &new, &endpoint, now).unwrap().session
     }
 

@@ -23,6 +23,14 @@ pub struct Counters {
     pub awaiting_keyframe: u64,
     /// Packets that the subscriber has no codec for.
     pub unplayable: u64,
+    /// Packets that could not be sealed for a subscriber, or had nowhere to go.
+    pub unsent: u64,
+    /// Packets that were sent again, of those that were asked for.
+    pub resent: u64,
+    /// Packets that were asked for again and not sent: too old, asked for a moment ago, or beyond the subscriber's budget.
+    pub not_resent: u64,
+    /// RTCP of subscribers that could not be read: forged, replayed, or broken.
+    pub bad_feedback: u64,
     /// Packets that were not forwarded to a subscriber, as their audio track is silent.
     pub silent: u64,
     /// Packets that were not forwarded to a subscriber, as their track is muted.

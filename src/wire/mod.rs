@@ -22,4 +22,5 @@ pub mod vp8;
 pub mod vp9;
 pub mod h26x;
 pub mod av1;
+pub mod dependency;
 pub mod layers;

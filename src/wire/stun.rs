@@ -28,6 +28,8 @@ pub mod attribute {
     pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
     /// XOR-MAPPED-ADDRESS: the sender's address as the server saw it.
     pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+    /// USE-CANDIDATE: the sender has chosen this pair (RFC 8445 section 7.1.2).
+    pub const USE_CANDIDATE: u16 = 0x0025;
     /// FINGERPRINT: a CRC-32 that tells STUN from what else arrives on the port.
     pub const FINGERPRINT: u16 = 0x8028;
 }

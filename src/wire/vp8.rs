@@ -1,6 +1,8 @@
-//! The VP8 payload descriptor (RFC 7741 section 4.2).
+//! The VP8 payload descriptor (RFC 7741 section 4.2): read once when a packet comes, patched for each receiver.
 
 /// What stands before the VP8 data of a packet.
+///
+/// The fields lie one behind the other from the third byte on, so that which of them are there also says where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Descriptor {
     /// Whether the packet begins a key frame.
@@ -22,7 +24,51 @@ pub struct PictureId {
     pub long: bool,
 }
 
+impl PictureId {
+    /// The bits that the width has.
+    #[must_use]
+    pub fn mask(self) -> u16 {
+        if self.long { 0x7fff } else { 0x7f }
+    }
+}
+
+/// What a descriptor is to say instead. A field that is `None` stays as it is; one that the descriptor does not have is
+/// not added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Numbers {
+    /// PictureID: the low 7 or 15 bits are written, as wide as the field is.
+    pub picture_id: Option<u16>,
+    /// TL0PICIDX.
+    pub tl0_pic_idx: Option<u8>,
+    /// KEYIDX: the low 5 bits are written.
+    pub key_idx: Option<u8>,
+}
+
+/// KEYIDX in the byte that it shares with the temporal layer.
+const KEY_IDX: u8 = 0x1f;
+/// Where the first field behind the two bytes of flags begins.
+const FIELDS: usize = 2;
+
 impl Descriptor {
+    /// Writes other numbers into a copy of the payload that this descriptor was read from. In any other payload it changes
+    /// at most the bytes where the fields would be.
+    pub fn patch(&self, payload: &mut [u8], numbers: Numbers) {
+        let mut fields = payload.iter_mut().skip(FIELDS);
+        if let Some(id) = self.picture_id {
+            let [high, low] = (numbers.picture_id.unwrap_or(id.value) & id.mask()).to_be_bytes();
+            if id.long {
+                write(fields.next(), 0x80 | high);
+            }
+            write(fields.next(), low);
+        }
+        if let Some(index) = self.tl0_pic_idx {
+            write(fields.next(), numbers.tl0_pic_idx.unwrap_or(index));
+        }
+        if let (Some(_), Some(index), Some(byte)) = (self.key_idx, numbers.key_idx, fields.next()) {
+            *byte = *byte & !KEY_IDX | index & KEY_IDX;
+        }
+    }
+
     /// Reads a descriptor; `None` when the payload is too short for what its first bytes promise.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Self> {
@@ -39,13 +85,19 @@ impl Descriptor {
             }
             if extensions & 0x30 != 0 {
                 let tid_and_key = bytes.next()?;
-                descriptor.key_idx = (extensions & 0x10 != 0).then_some(tid_and_key & 0x1f);
+                descriptor.key_idx = (extensions & 0x10 != 0).then_some(tid_and_key & KEY_IDX);
             }
         }
         // The frame tag of RFC 6386 section 9.1 follows in the first packet of the first partition.
         let begins_frame = first & 0x10 != 0 && first & 0x07 == 0;
         descriptor.keyframe = bytes.next()? & 0x01 == 0 && begins_frame;
         Some(descriptor)
+    }
+}
+
+fn write(to: Option<&mut u8>, value: u8) {
+    if let Some(byte) = to {
+        *byte = value;
     }
 }
 
@@ -81,6 +133,29 @@ mod tests {
             "not the start of a partition"
         );
         assert!(Descriptor::parse(&[0x11, 0x00]).is_some_and(|d| !d.keyframe), "the second partition");
+    }
+
+    #[test]
+    fn numbers_are_written_where_they_stand_and_nowhere_else() {
+        let patched = |payload: &[u8], numbers| {
+            let mut copy = payload.to_vec();
+            Descriptor::parse(payload).expect("parses").patch(&mut copy, numbers);
+            copy
+        };
+        let all = Numbers { picture_id: Some(0x7fff), tl0_pic_idx: Some(200), key_idx: Some(31) };
+        assert_eq!(
+            patched(&[0x90, 0xf0, 0x92, 0x34, 7, 0x49, 0, 5], all),
+            [0x90, 0xf0, 0xff, 0xff, 200, 0x5f, 0, 5]
+        );
+        assert_eq!(patched(&[0x90, 0xf0, 0x12, 7, 0x49, 0, 5], all), [0x90, 0xf0, 0x7f, 200, 0x5f, 0, 5]);
+        assert_eq!(
+            patched(&[0x90, 0x60, 7, 0x49, 0, 5], all),
+            [0x90, 0x60, 200, 0x49, 0, 5],
+            "no key index there"
+        );
+        assert_eq!(patched(&[0x10, 0, 5], all), [0x10, 0, 5]);
+        let none = Numbers::default();
+        assert_eq!(patched(&[0x90, 0xf0, 0x12, 7, 0x49, 0, 5], none), [0x90, 0xf0, 0x12, 7, 0x49, 0, 5]);
     }
 
     #[test]

@@ -16,12 +16,17 @@ use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::units::{Codec, MediaKind};
+use sluice::wire::ntp::{Epoch, NtpTime};
 use sluice::wire::sdp::{MAX_BYTES, MAX_SECTIONS, Sdp, SdpError, Section};
+
+fn epoch() -> Epoch {
+    Epoch { instant: Instant::now(), ntp: NtpTime::default() }
+}
 
 fn endpoint() -> Endpoint {
     let candidates = ["192.0.2.7:3478", "198.51.100.9:3478", "[2001:db8::7]:3478"];
     let candidates = candidates.iter().map(|text| text.parse::<SocketAddr>().expect("an address")).collect();
-    Endpoint { identity: Identity::generate().expect("a certificate"), candidates }
+    Endpoint { identity: Identity::generate().expect("a certificate"), candidates, epoch: epoch() }
 }
 
 fn answer_as(offer: &str, role: Role) -> Result<Answered, OfferError> {

@@ -23,6 +23,7 @@ use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::sfu::session::renegotiate::Renegotiated;
 use sluice::sfu::{Core, CoreEvent};
+use sluice::wire::ntp::{Epoch, NtpTime};
 use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::Codec;
@@ -95,12 +96,14 @@ impl World {
         let candidates = vec![server_address()];
         let map = AddressMap::new(candidates.clone(), &[server_address().ip()]);
         let identity = Identity::generate().expect("a certificate");
+        let now = Instant::now();
+        let epoch = Epoch { instant: now, ntp: NtpTime::since_1970(Duration::from_secs(1_700_000_000)) };
         Self {
             core: Core::new(map),
-            now: Instant::now(),
+            now,
             clients: Vec::new(),
             events: Vec::new(),
-            endpoint: Endpoint { identity, candidates },
+            endpoint: Endpoint { identity, candidates, epoch },
             batch: SendBatch::new(),
             wire: Vec::new(),
             sessions: 0,

@@ -1,6 +1,9 @@
 //! Deciding what each subscriber gets of each packet, without touching the packet. Knows no str0m, no sockets.
 
 pub mod packet;
+pub mod history;
+mod stretch;
+mod used;
 pub mod rewrite;
 pub mod subscription;
 pub mod keyframe;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::units::{Codec, Format};
-use crate::wire::{av1, h26x, vp8, vp9};
+use crate::wire::{av1, dependency, h26x, vp8, vp9};
 
 /// Tells the sources (SSRCs) of all publishers of a worker apart: a publisher that restarts is a new source even
 /// if it should draw the same SSRC again.
@@ -40,6 +40,11 @@ pub struct Packet {
     pub extensions: Extensions,
     /// The payload, shared by all subscribers.
     pub payload: Arc<[u8]>,
+    /// What the head of a VP8 payload says. `None` for other codecs, for padding, and for what cannot be read.
+    pub vp8: Option<vp8::Descriptor>,
+    /// What the dependency descriptor among the extensions says. `None` without one, and for one that cannot be read,
+    /// which is not to be passed on: its numbers would be those of the source.
+    pub dependency: Option<dependency::Descriptor>,
 }
 
 /// Header extensions that mean something to the receiver. What belongs to one hop (transport-wide sequence
@@ -52,10 +57,11 @@ pub struct Extensions {
     pub voice_activity: Option<bool>,
     /// 3GPP TS 26.114 section 7.4.5: the two rotation bits, 0 to 3.
     pub orientation: Option<u8>,
+    /// The dependency descriptor (RTP payload format for AV1, appendix A) as it came, shared by all subscribers. To be
+    /// passed on with the numbers of [`Rewritten`](super::rewrite::Rewritten) only.
+    pub dependency_descriptor: Option<Arc<[u8]>>,
     /// `playout-delay`: the least and the most, 12 bits each, in units of 10 ms.
     pub playout_delay: Option<[u8; 3]>,
-    /// The dependency descriptor (AV1 RTP specification, appendix A), as it came.
-    pub dependency_descriptor: Option<Arc<[u8]>>,
     /// `video-layers-allocation00`, of the encoding that the packet belongs to.
     pub layers_allocation: Option<Arc<[u8]>>,
     /// Those that mean nothing here.
@@ -69,6 +75,20 @@ pub struct Passed {
     pub uri: Arc<str>,
     /// Its bytes, 255 at most.
     pub value: Box<[u8]>,
+}
+
+impl Extensions {
+    /// What the dependency descriptor says, to be read once for each packet.
+    #[must_use]
+    pub fn dependency(&self) -> Option<dependency::Descriptor> {
+        self.dependency_descriptor.as_deref().and_then(dependency::Descriptor::parse)
+    }
+}
+
+/// What the head of a payload says if it is VP8, to be read once for each packet.
+#[must_use]
+pub fn vp8_descriptor(codec: Codec, payload: &[u8]) -> Option<vp8::Descriptor> {
+    if codec == Codec::Vp8 { vp8::Descriptor::parse(payload) } else { None }
 }
 
 /// Whether a decoder can begin with this payload.
@@ -108,6 +128,8 @@ pub(super) mod test {
             captured: arrived,
             extensions: Extensions { audio_level: dbov, ..Extensions::default() },
             payload: Arc::from([0xfcu8].as_slice()),
+            vp8: None,
+            dependency: None,
         }
     }
 }

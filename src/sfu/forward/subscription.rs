@@ -1,7 +1,7 @@
 //! One track on its way to one participant.
 
 use super::packet::{Packet, SourceId};
-use super::rewrite::{Rewriter, Rewritten};
+use super::rewrite::{Rewriter, Rewritten, Sent};
 
 /// The state of one slot of a subscriber: which source it follows, and its numbering, which outlives sources.
 #[derive(Debug)]
@@ -39,12 +39,24 @@ impl Subscription {
         !self.following
     }
 
+    /// Which packet the subscriber was sent with this sequence number, see [`Rewriter::sent`].
+    #[must_use]
+    pub fn sent(&self, sequence: u16) -> Option<Sent> {
+        self.rewriter.sent(sequence)
+    }
+
     /// Judges a packet of the track behind the slot. `target` is the source that the subscriber shall follow; while
     /// a switch to it waits for a key frame, the old source goes on.
     pub fn accept(&mut self, packet: &Packet, target: SourceId) -> Verdict {
         let current = self.rewriter.source().filter(|_| self.following);
+        // Padding that a publisher sends to probe its own link says nothing to a decoder.
+        let is_padding = packet.payload.is_empty();
         if current != Some(packet.source) {
-            if packet.source != target {
+            // The last of a source comes behind the first of the next, now and then.
+            if current.is_some() && self.rewriter.owes(packet) {
+                return self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward);
+            }
+            if packet.source != target || is_padding {
                 return Verdict::Unwanted;
             }
             if !packet.entry {
@@ -53,9 +65,8 @@ impl Subscription {
             self.rewriter.switch(packet);
             self.following = true;
         }
-        // Padding that a publisher sends to probe its own link says nothing to a decoder.
-        if packet.payload.is_empty() {
-            self.rewriter.skip(packet);
+        // Padding that comes late is a gap already, which it fills.
+        if is_padding && self.rewriter.skip(packet) {
             return Verdict::Unwanted;
         }
         self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward)
@@ -83,6 +94,8 @@ mod tests {
             arrived: Instant::now(),
             captured: Instant::now(),
             extensions: Extensions::default(),
+            vp8: None,
+            dependency: None,
             payload: Arc::from([1u8].as_slice()),
         }
     }

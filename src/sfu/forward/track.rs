@@ -238,6 +238,8 @@ mod tests {
             arrived: Instant::now(),
             captured: Instant::now(),
             extensions: Extensions::default(),
+            vp8: None,
+            dependency: None,
             payload: Arc::from(vec![0u8; bytes]),
         }
     }

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use str0m::media::Mid;
 
-use super::offer::{Coding, Media, Offer, OfferError, Settled, Shown};
+use super::offer::{Media, Offer, OfferError, Settled, Shown};
 use crate::ids::TrackId;
+use crate::sfu::egress::Coding;
 use crate::units::MediaKind;
 
 /// What both ends hold to.

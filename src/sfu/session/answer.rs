@@ -1,10 +1,16 @@
 //! The last word on an answer: what clients of the field need, written over what str0m produced.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use str0m::media::Mid;
+
 use super::channels::MAX_MESSAGE;
 use super::offer::{Flow, Media, Mixed, Role};
+use crate::ids::Ssrc;
+use crate::sfu::egress::CNAME;
+use crate::sfu::egress::sender::Sources;
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, Section, payload_type};
 
@@ -28,6 +34,7 @@ pub(super) struct Pair<'s, 'a> {
 pub(super) fn rewrite(
     session: &Lines<'_>,
     pairs: &[Pair<'_, '_>],
+    sources: &HashMap<Mid, Sources>,
     role: Role,
     version: u64,
     candidates: &[SocketAddr],
@@ -69,6 +76,9 @@ pub(super) fn rewrite(
             Role::Join => None,
         };
         write_section(&mut text, answer, pair.offered, role, stream.as_deref());
+        if let Some(sources) = sources.get(&Mid::from(&*pair.offered.mid)).filter(|_| stream.is_some()) {
+            write_sources(&mut text, *sources);
+        }
         if !candidates_written {
             candidates_written = true;
             write_candidates(&mut text, candidates);
@@ -157,14 +167,8 @@ fn write_section(
                     let _ = write!(text, "a=msid:{stream}\r\n");
                 }
             }
-            "ssrc" | "ssrc-group" if stream.is_none() => {}
+            "ssrc" | "ssrc-group" => {}
             "rtpmap" | "fmtp" | "rtcp-fb" if is_left_out(value) => {}
-            // The msid above says it for all; only the cname is left to say of a source (RFC 5576 section 6.1).
-            "ssrc" => {
-                if let Some((ssrc, _)) = value.split_once(" cname:") {
-                    let _ = write!(text, "a=ssrc:{ssrc} cname:{STREAM}\r\n");
-                }
-            }
             "rtcp-fb" if !was_offered(offered, value) => {}
             _ => {
                 let _ = write!(text, "{line}\r\n");
@@ -182,8 +186,20 @@ fn write_section(
 /// Packets with header extensions of either form may follow each other (RFC 8285 section 6).
 const ALLOW_MIXED: &str = "a=extmap-allow-mixed";
 
-/// The id of the one media stream, and the canonical name of its sources: equal names mean one clock.
-const STREAM: &str = "sluice";
+/// The id of the one media stream.
+const STREAM: &str = CNAME;
+
+/// The msid says it for all; only the cname is left to say of a source (RFC 5576 section 6.1), and which one resends which
+/// (RFC 4588 section 8.8).
+fn write_sources(text: &mut String, sources: Sources) {
+    let Ssrc(main) = sources.main;
+    if let Some(Ssrc(resend)) = sources.resend {
+        let _ = write!(text, "a=ssrc-group:FID {main} {resend}\r\n");
+    }
+    for Ssrc(ssrc) in [Some(sources.main), sources.resend].into_iter().flatten() {
+        let _ = write!(text, "a=ssrc:{ssrc} cname:{CNAME}\r\n");
+    }
+}
 
 fn was_offered(offered: &Media<'_>, feedback: &str) -> bool {
     feedback.split_once(' ').is_some_and(|(number, kind)| {

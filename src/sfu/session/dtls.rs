@@ -3,6 +3,7 @@
 //! str0m's own provider validates the whole crypto stack for every new session, which makes a join cost 0.6 ms.
 //! This one does it once; the rest is the same `dimpl` underneath (about 10 us a session).
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -12,6 +13,8 @@ use str0m::crypto::dtls::{DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider,
 use str0m::crypto::{self, CryptoError};
 
 use super::sctp_guard::{Guard, Verdict};
+use crate::sfu::egress::KeySlot;
+use crate::sfu::egress::srtp::{Keys, Profile};
 
 /// The certificate and crypto of this process. Cloning shares both.
 #[derive(Debug, Clone)]
@@ -44,6 +47,20 @@ impl Identity {
     pub(super) fn crypto(&self) -> Arc<CryptoProvider> {
         self.crypto.clone()
     }
+}
+
+thread_local! {
+    /// The slot of the connection that is made next on this thread: str0m does not say for which session it makes one.
+    static NEXT_SLOT: RefCell<Option<KeySlot>> = const { RefCell::new(None) };
+}
+
+/// Runs `build`, which makes one connection. Returns where that will leave its keys.
+pub(super) fn with_key_slot<T>(build: impl FnOnce() -> T) -> (T, KeySlot) {
+    let slot = KeySlot::default();
+    NEXT_SLOT.set(Some(slot.clone()));
+    let built = build();
+    NEXT_SLOT.take();
+    (built, slot)
 }
 
 static SHARED_CONFIG: SharedConfig = SharedConfig(OnceLock::new());
@@ -83,13 +100,15 @@ impl DtlsProvider for SharedConfig {
             return Err(CryptoError::Other(format!("DTLS version {version} is not offered here")));
         }
         let dtls = dimpl::Dtls::new_12(self.config()?, certificate.clone(), now);
-        Ok(Box::new(Connection { dtls, guard: Guard::default(), is_abused: false }))
+        let keys = NEXT_SLOT.take().unwrap_or_default();
+        Ok(Box::new(Connection { dtls, keys, guard: Guard::default(), is_abused: false }))
     }
 }
 
-/// A connection, with a guard over the SCTP packets in it.
+/// A connection, with a guard over the SCTP packets in it, and a copy of the keys for media.
 struct Connection {
     dtls: dimpl::Dtls,
+    keys: KeySlot,
     guard: Guard,
     is_abused: bool,
 }
@@ -134,6 +153,15 @@ impl DtlsInstance for Connection {
         match self.dtls.poll_output(buffer) {
             // SCTP takes no notice of a packet without a header.
             DtlsOutput::ApplicationData(packet) if !self.admits(packet) => DtlsOutput::ApplicationData(&[]),
+            DtlsOutput::KeyingMaterial(material, profile) => {
+                let keys = Profile::from_str0m(profile)
+                    .and_then(|profile| Keys::from_dtls(&material, profile, self.dtls.is_active()));
+                if let Some(keys) = keys {
+                    // DTLS 1.2 without renegotiation: it agrees on keys once.
+                    let _ = self.keys.set(keys);
+                }
+                DtlsOutput::KeyingMaterial(material, profile)
+            }
             output => output,
         }
     }

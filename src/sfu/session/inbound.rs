@@ -7,7 +7,7 @@ use super::clock::Report;
 use super::extensions;
 use super::turn::{EndReason, SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
-use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry};
+use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
@@ -58,7 +58,7 @@ impl Session {
         let number = *packet.header.payload_type;
         let payload_type = self.payload_types.iter().find(|pt| pt.number == number);
         let Some((payload_type, source)) = payload_type.copied().zip(self.source(&packet, turn)) else {
-            return turn.unknown_media += 1;
+            return turn.counters.unknown_media += 1;
         };
         self.stats.received(source.track.id, packet.payload.len(), payload_type.format);
         let report = packet.last_sender_info.map(|info| Report {
@@ -67,6 +67,7 @@ impl Session {
         });
         let codec = payload_type.format.codec;
         let timestamp = packet.header.timestamp;
+        let extensions = extensions::passed(&packet.header.ext_vals, codec);
         let media = Packet {
             source: source.id,
             encoding: source.encoding,
@@ -77,7 +78,9 @@ impl Session {
             entry: is_entry(codec, &packet.payload),
             arrived: packet.timestamp,
             captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
-            extensions: extensions::passed(&packet.header.ext_vals, codec),
+            vp8: vp8_descriptor(codec, &packet.payload),
+            dependency: extensions.dependency(),
+            extensions,
             payload: packet.payload,
         };
         turn.events.push(SessionEvent::Media(source.track.id, media));

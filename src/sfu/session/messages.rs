@@ -62,7 +62,7 @@ impl Channels {
             return turn.events.push(SessionEvent::Ended(EndReason::Broken));
         }
         let Some(channel) = ChannelKind::from_label(label) else {
-            return turn.data.ignored_channels += 1;
+            return turn.counters.data.ignored_channels += 1;
         };
         *self.place(channel) = Some(id);
         turn.events.push(SessionEvent::ChannelOpen(channel));
@@ -74,7 +74,7 @@ impl Channels {
             Some(ChannelKind::Lossy) => self.lossy = None,
             Some(ChannelKind::Reliable) => {
                 self.reliable = None;
-                turn.data.unsent_no_channel += self.waiting.len() as u64;
+                turn.counters.data.unsent_no_channel += self.waiting.len() as u64;
                 self.waiting.clear();
                 self.waiting_bytes = 0;
             }
@@ -84,20 +84,20 @@ impl Channels {
 
     /// Judges a message of the client.
     pub(super) fn receive(&mut self, now: Instant, data: ChannelData, turn: &mut Turn<'_>) {
-        let Some(channel) = self.kind(data.id) else { return turn.data.refused_no_channel += 1 };
+        let Some(channel) = self.kind(data.id) else { return turn.counters.data.refused_no_channel += 1 };
         let text = !data.binary;
         if data.data.len() > MAX_MESSAGE {
-            turn.data.refused_too_large += 1;
+            turn.counters.data.refused_too_large += 1;
         } else if data.data.is_empty() || (text && std::str::from_utf8(&data.data).is_err()) {
-            turn.data.refused_malformed += 1;
+            turn.counters.data.refused_malformed += 1;
         } else if !self.allowance.take(now, data.data.len()) {
-            turn.data.refused_too_many += 1;
+            turn.counters.data.refused_too_many += 1;
             if is_due(&mut self.refusal_told, now) {
                 turn.events.push(SessionEvent::DataRefused);
             }
         } else {
-            turn.data.messages_in += 1;
-            turn.data.bytes_in += data.data.len() as u64;
+            turn.counters.data.messages_in += 1;
+            turn.counters.data.bytes_in += data.data.len() as u64;
             let message = DataMessage { text, bytes: data.data.into() };
             turn.events.push(SessionEvent::Data(channel, message));
         }
@@ -114,17 +114,17 @@ impl Channels {
     ) {
         // str0m counts an empty message on an ordered channel and does not send it: all that follow would wait for it.
         if message.bytes.is_empty() || message.bytes.len() > MAX_MESSAGE {
-            return turn.data.unsent_refused += 1;
+            return turn.counters.data.unsent_refused += 1;
         }
-        let Some(id) = *self.place(channel) else { return turn.data.unsent_no_channel += 1 };
+        let Some(id) = *self.place(channel) else { return turn.counters.data.unsent_no_channel += 1 };
         match channel {
             ChannelKind::Lossy => match write(rtc, id, message, LOSSY_BACKLOG) {
-                Written::Accepted => turn.data.sent(message.bytes.len()),
-                Written::Full => turn.data.unsent_full += 1,
-                Written::Refused => turn.data.unsent_refused += 1,
+                Written::Accepted => turn.counters.data.sent(message.bytes.len()),
+                Written::Full => turn.counters.data.unsent_full += 1,
+                Written::Refused => turn.counters.data.unsent_refused += 1,
             },
             ChannelKind::Reliable if self.waiting_bytes + message.bytes.len() > MOST_WAITING => {
-                turn.data.unsent_waiting_too_long += 1;
+                turn.counters.data.unsent_waiting_too_long += 1;
                 self.lost(now, turn);
             }
             ChannelKind::Reliable => {
@@ -141,12 +141,12 @@ impl Channels {
         while let (Some(id), Some(message)) = (self.reliable, self.waiting.front()) {
             match write(rtc, id, message, usize::MAX) {
                 Written::Accepted => {
-                    turn.data.sent(message.bytes.len());
+                    turn.counters.data.sent(message.bytes.len());
                     written = true;
                 }
                 Written::Full => break,
                 Written::Refused => {
-                    turn.data.unsent_refused += 1;
+                    turn.counters.data.unsent_refused += 1;
                     self.lost(now, turn);
                 }
             }

@@ -15,6 +15,8 @@ mod allowance;
 mod clock;
 mod extensions;
 mod inbound;
+mod outbound;
+mod feedback;
 mod paths;
 
 use std::collections::{HashMap, HashSet};
@@ -26,19 +28,21 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
-use crate::net::demux::Ufrag;
-use crate::sfu::egress::header::HeaderTemplate;
-use crate::sfu::egress::{PayloadType, Sender};
+use crate::net::demux::{Class, Ufrag, classify};
+use crate::sfu::egress::header::ExtensionIds;
+use crate::sfu::egress::sender::Sender;
+use crate::sfu::egress::{Egress, Path, PayloadType};
 use crate::sfu::forward::packet::{EncodingIndex, SourceId};
-use crate::sfu::forward::subscription::{Subscription, Verdict};
+use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
+use crate::wire::stun;
 
 use self::agreement::Agreement;
 use self::channels::{ChannelKind, DataMessage};
 use self::clock::CaptureClock;
 use self::messages::Channels;
-use self::paths::{Path, Paths};
-use self::stats::{Published, Stats};
+use self::paths::Paths;
+use self::stats::{Bound, Published, Stats};
 pub use self::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
@@ -54,6 +58,9 @@ pub struct Session {
     pub published: Vec<PublishedTrack>,
     /// What it can receive.
     pub slots: Vec<Slot>,
+    /// What it gets of this turn's media: places in the turn's list, and indices of slots.
+    pub work: Vec<(usize, usize)>,
+    egress: Egress,
     rtc: Rtc,
     /// What later offers are held against. `None` for clients that make only one.
     agreement: Option<Agreement>,
@@ -63,9 +70,12 @@ pub struct Session {
     unannounced: u32,
     paths: Paths,
     clock: CaptureClock,
-    nacks: HashMap<Mid, Nacks>,
+    /// Packets asked for again of each section that comes in, as last read.
+    nacks: HashMap<Mid, u64>,
     channels: Channels,
     stats: Stats,
+    /// For RTCP that was opened.
+    scratch: Vec<u8>,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -102,8 +112,6 @@ pub struct Slot {
     pub subscription: Subscription,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
-    /// How the RTP headers of its packets are written.
-    pub headers: HeaderTemplate,
     /// The format that could not be played, or was played since, and when the control plane was told.
     told: Option<(Format, Instant)>,
     sender: Sender,
@@ -115,6 +123,18 @@ impl Slot {
         self.subscription.rebind();
         self.told = None;
         std::mem::replace(&mut self.track, track)
+    }
+
+    /// The header extensions that the client reads on it.
+    #[must_use]
+    pub fn extensions(&self) -> &ExtensionIds {
+        self.sender.template().ids()
+    }
+
+    /// What its statistics are made of.
+    fn bound(&self) -> Bound {
+        let reports = &self.sender.reports;
+        Bound { track: self.track, totals: self.sender.totals(), lost: reports.lost(), rtt: reports.rtt() }
     }
 
     /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.
@@ -134,11 +154,20 @@ impl Slot {
 /// How often it is told that a slot's track cannot be played. A publisher may alternate codecs as it likes.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Packets asked for again on one section, as last read.
-#[derive(Debug, Clone, Copy, Default)]
-struct Nacks {
-    received: u64,
-    sent: u64,
+/// A connectivity check that is being answered.
+#[derive(Debug, Clone, Copy)]
+struct Check {
+    path: Path,
+    nominates: bool,
+}
+
+/// The first byte of a STUN message is at most this (RFC 7983 section 7).
+const LAST_OF_STUN: u8 = 3;
+
+/// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1).
+fn nominates(check: &[u8]) -> bool {
+    stun::Message::parse(check)
+        .is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,12 +181,21 @@ enum Progress {
 }
 
 impl Session {
-    fn new(id: SessionId, ufrag: Ufrag, rtc: Rtc, payload_types: Vec<PayloadType>, now: Instant) -> Self {
+    fn new(
+        id: SessionId,
+        ufrag: Ufrag,
+        rtc: Rtc,
+        egress: Egress,
+        payload_types: Vec<PayloadType>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             ufrag,
             published: Vec::new(),
             slots: Vec::new(),
+            work: Vec::new(),
+            egress,
             rtc,
             agreement: None,
             payload_types,
@@ -169,6 +207,7 @@ impl Session {
             nacks: HashMap::new(),
             channels: Channels::new(now),
             stats: Stats::new(now),
+            scratch: Vec::new(),
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -189,80 +228,30 @@ impl Session {
 
     /// Takes a datagram from the network.
     pub fn receive(&mut self, now: Instant, datagram: &Datagram<'_>, turn: &mut Turn<'_>) {
+        if classify(datagram.payload) == Class::Rtcp && self.is_connected() {
+            self.feedback(now, datagram.payload, turn);
+            // str0m reads only what is said of media that comes in.
+            if self.published.is_empty() {
+                return;
+            }
+        }
         let is_check = datagram.payload.first() == Some(&0);
         if is_check && !self.paths.admit(now, datagram.source) {
-            return turn.malformed += 1;
+            return turn.counters.malformed += 1;
         }
         let announced = turn.addresses.to_announced(datagram.local);
         let received = Receive::new(Protocol::Udp, datagram.source, announced, datagram.payload);
-        let Ok(received) = received else { return turn.malformed += 1 };
+        let Ok(received) = received else { return turn.counters.malformed += 1 };
         self.expect_unannounced(datagram.payload);
         let path = Path { remote: datagram.source, local: datagram.local };
-        self.step(Input::Receive(now, received), now, turn, is_check.then_some(path));
+        let check = is_check.then(|| Check { path, nominates: nominates(datagram.payload) });
+        self.step(Input::Receive(now, received), now, turn, check);
     }
 
     /// Lets time pass; also sends what was written.
     pub fn drive(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        self.report(now, turn);
         self.step(Input::Timeout(now), now, turn, None);
-    }
-
-    /// Sends what this session's slots get of a turn's media: `work` has places in `media` and indices of slots.
-    pub fn serve(
-        &mut self,
-        now: Instant,
-        work: &[(usize, usize)],
-        media: &[TurnMedia],
-        turn: &mut Turn<'_>,
-    ) -> Served {
-        let mut served = Served::default();
-        let takes_part = self.agreement.is_some();
-        for (place, index) in work {
-            let Some(TurnMedia { track, target, packet }) = media.get(*place) else { continue };
-            let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
-            let Some(slot) = self.slots.get_mut(*index).filter(is_behind) else { continue };
-            let begins = takes_part && slot.kind == MediaKind::Video && slot.subscription.awaits_entry();
-            let mut is_playable = packet.source != *target || slot.sender.plays(packet.format);
-            let verdict =
-                if is_playable { slot.subscription.accept(packet, *target) } else { Verdict::Unwanted };
-            match verdict {
-                Verdict::Forward(numbers) => {
-                    let csrc = takes_part.then(|| track.csrc());
-                    is_playable = slot.sender.send(&mut self.rtc, packet, numbers, csrc).is_ok();
-                    if is_playable {
-                        served.packets += 1;
-                        served.bytes += packet.payload.len() as u64;
-                        self.stats.sent(*index, packet.payload.len());
-                        slot.told = slot.told.map(|(_, at)| (packet.format, at));
-                        if begins {
-                            let (slot, track, timestamp) = (*index, *track, numbers.timestamp);
-                            turn.events.push(SessionEvent::Began { slot, track, timestamp });
-                        }
-                    }
-                }
-                Verdict::AwaitsEntry => {
-                    served.awaiting += 1;
-                    served.wants = Some(*track);
-                }
-                Verdict::Unwanted => {}
-            }
-            if !is_playable {
-                let (track, format) = (*track, packet.format);
-                served.unplayable += 1;
-                if !takes_part {
-                    served.refused = Some(format);
-                } else if slot.cannot_play(now, format) {
-                    turn.events.push(SessionEvent::Unplayable { slot: *index, track, format });
-                }
-            }
-        }
-        if let Some(format) = served.refused {
-            tracing::info!(session = %self.id, %format, "the viewer has no decoder for the stream; closing it");
-            self.close(now, turn);
-            turn.events.push(SessionEvent::Ended(EndReason::Unplayable));
-        } else if served.packets > 0 {
-            self.drive(now, turn);
-        }
-        served
     }
 
     /// Sends a message to the client.
@@ -284,12 +273,13 @@ impl Session {
 
     /// Says goodbye: RTCP BYE and DTLS close_notify (RFC 9725 section 4.2: the end is to be told at once).
     pub fn close(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        self.say_goodbye(turn);
         if self.rtc.close().is_ok() {
             self.drain(now, turn, None);
         }
     }
 
-    fn step(&mut self, input: Input<'_>, now: Instant, turn: &mut Turn<'_>, check: Option<Path>) {
+    fn step(&mut self, input: Input<'_>, now: Instant, turn: &mut Turn<'_>, check: Option<Check>) {
         if let Err(error) = self.rtc.handle_input(input) {
             tracing::warn!(session = %self.id, %error, "the session broke");
             return turn.events.push(SessionEvent::Ended(self.failure()));
@@ -311,14 +301,17 @@ impl Session {
         }
     }
 
-    fn drain(&mut self, now: Instant, turn: &mut Turn<'_>, check: Option<Path>) {
+    fn drain(&mut self, now: Instant, turn: &mut Turn<'_>, check: Option<Check>) {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    if let Some(path) = check.filter(|path| path.remote == transmit.destination) {
-                        self.learn(now, path, turn);
+                    if let Some(check) = check.filter(|check| check.path.remote == transmit.destination) {
+                        self.learn(now, check, turn);
                     }
                     let local = self.paths.local(transmit.source, transmit.destination, turn.addresses);
+                    if transmit.contents.first().is_some_and(|first| *first > LAST_OF_STUN) {
+                        self.paths.begin(now, Path { remote: transmit.destination, local });
+                    }
                     turn.batch.push(local, transmit.destination, &transmit.contents);
                 }
                 Ok(Output::Event(event)) => self.event(event, now, turn),
@@ -329,7 +322,8 @@ impl Session {
                     self.tell_stats(now, turn);
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
-                    self.deadline = if waits { at.min(patience) } else { at };
+                    let at = if waits { at.min(patience) } else { at };
+                    self.deadline = self.next_report().map_or(at, |report| report.min(at));
                     return;
                 }
                 Err(error) => {
@@ -341,17 +335,24 @@ impl Session {
     }
 
     /// str0m answered a connectivity check, so its integrity was right: the pair belongs to this peer.
-    fn learn(&mut self, now: Instant, path: Path, turn: &mut Turn<'_>) {
+    fn learn(&mut self, now: Instant, check: Check, turn: &mut Turn<'_>) {
         if self.progress == Progress::New {
             self.progress = Progress::Ice;
         }
+        let path = check.path;
         self.paths.learn(path);
+        if check.nominates {
+            self.paths.nominate(now, path);
+        }
         turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });
     }
 
     fn event(&mut self, event: Event, now: Instant, turn: &mut Turn<'_>) {
         match event {
             Event::Connected => {
+                if !self.egress.start() {
+                    return turn.events.push(SessionEvent::Ended(EndReason::DtlsFailed));
+                }
                 self.progress = Progress::Connected;
                 let took = now.saturating_duration_since(self.started);
                 turn.events.push(SessionEvent::Connected(took));
@@ -361,20 +362,10 @@ impl Session {
             }
             Event::Closed => turn.events.push(SessionEvent::Ended(EndReason::ClosedByPeer)),
             Event::RtpPacket(packet) => self.media(packet, turn),
-            Event::KeyframeRequest(request) => {
-                let slot = self.slots.iter().find(|slot| slot.sender.mid() == request.mid);
-                if let Some(track) = slot.and_then(|slot| slot.track) {
-                    turn.events.push(SessionEvent::KeyframeWanted(track));
-                }
-            }
             Event::PeerStats(_) => self.stats.begin(),
-            Event::MediaEgressStats(stats) => {
-                self.stats.egress(&stats);
-                self.nacks(stats.mid, Some(stats.nacks), None, turn);
-            }
             Event::MediaIngressStats(stats) => {
                 self.stats.ingress(&stats);
-                self.nacks(stats.mid, None, Some(stats.nacks), turn);
+                self.nacks(stats.mid, stats.nacks, turn);
             }
             Event::ChannelOpen(id, label) => self.channels.open(id, &label, turn),
             Event::ChannelData(data) => self.channels.receive(now, data, turn),
@@ -395,8 +386,8 @@ impl Session {
             encodings: encodings(track.id),
         };
         let published: Vec<_> = self.published.iter().map(published).collect();
-        let slots = self.slots.iter().map(|slot| (slot.sender.mid(), slot.track));
-        let stats = self.stats.take(now, self.id, &published, slots);
+        let slots: Vec<_> = self.slots.iter().map(Slot::bound).collect();
+        let stats = self.stats.take(now, self.id, &published, &slots);
         if self.progress == Progress::Connected {
             turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }
@@ -404,14 +395,12 @@ impl Session {
 
     /// str0m tells totals; the core wants what is new. Encodings of one section share a total that only ever grows by
     /// the largest of them, which is near enough for a counter that shows whether links are lossy.
-    fn nacks(&mut self, mid: Mid, received: Option<u64>, sent: Option<u64>, turn: &mut Turn<'_>) {
+    fn nacks(&mut self, mid: Mid, sent: u64, turn: &mut Turn<'_>) {
         let known = self.nacks.entry(mid).or_default();
-        let before = *known;
-        known.received = known.received.max(received.unwrap_or_default());
-        known.sent = known.sent.max(sent.unwrap_or_default());
-        let (received, sent) = (known.received - before.received, known.sent - before.sent);
-        if received + sent > 0 {
-            turn.events.push(SessionEvent::Nacks { received, sent });
+        let more = sent.saturating_sub(*known);
+        if more > 0 {
+            *known = sent;
+            turn.events.push(SessionEvent::Nacks(more));
         }
     }
 }

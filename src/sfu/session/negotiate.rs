@@ -10,17 +10,19 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::agreement::{Agreement, FIRST_VERSION};
 use super::answer::{Pair, rewrite};
-use super::dtls::Identity;
+use super::dtls::{Identity, with_key_slot};
 use super::extensions;
 use super::messages::LARGEST_READ;
-use super::offer::{Coding, Flow, Media, Offer, OfferError, Role, Shown};
+use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
 use crate::sfu::egress::header::HeaderTemplate;
-use crate::sfu::egress::{PayloadType, Sender};
+use crate::sfu::egress::sender::Sender;
+use crate::sfu::egress::{Coding, Egress, PayloadType};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
+use crate::wire::ntp::Epoch;
 use crate::wire::sdp::{Sdp, Section};
 
 /// How often str0m's statistics are read.
@@ -33,6 +35,8 @@ pub struct Endpoint {
     pub identity: Identity,
     /// The announced addresses of the media port, in the order of the answer.
     pub candidates: Vec<SocketAddr>,
+    /// One moment on both clocks, for sender reports.
+    pub epoch: Epoch,
 }
 
 /// The identity of a new session, minted by the caller, so that this floor draws no random numbers.
@@ -125,11 +129,9 @@ fn accept(
         .set_sctp_max_message_size(LARGEST_READ)
         .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
         .set_dtls_cert(endpoint.identity.certificate())
-        .set_crypto_provider(endpoint.identity.crypto())
-        // One second of video at 30 frames and 4 Mbit/s; each entry costs memory for every viewer.
-        .set_send_buffer_video(512);
+        .set_crypto_provider(endpoint.identity.crypto());
     *config.codec_config() = codecs;
-    let mut rtc = config.build(now);
+    let (mut rtc, keys) = with_key_slot(|| config.build(now));
     for address in &endpoint.candidates {
         let candidate = Candidate::host(*address, "udp").map_err(|e| OfferError::Refused(e.to_string()))?;
         rtc.add_local_candidate(candidate);
@@ -143,8 +145,8 @@ fn accept(
     if answered.sections.len() != shown.len() {
         return Err(refused(&"str0m skipped one of its m-lines"));
     }
+    remove_senders(&mut rtc, &answered);
     let (pairs, lines) = pair_up(&offer.sections, &shown, &answered, &rtc, &codings);
-    let answer = rewrite(&answered.session, &pairs, role, FIRST_VERSION, &endpoint.candidates);
     if role == Role::Publish && pairs.iter().any(|pair| pair.offered.taken && pair.answer.is_none()) {
         return Err(refused(&"two of its sections give one payload type to different codecs"));
     }
@@ -156,7 +158,8 @@ fn accept(
         return Err(refused(&"none of its sections was accepted"));
     }
     let remote_credentials = offer.credentials();
-    let mut session = Session::new(new.id, new.ufrag, rtc, payload_types(&codings), now);
+    let egress = Egress::new(keys, endpoint.epoch);
+    let mut session = Session::new(new.id, new.ufrag, rtc, egress, payload_types(&codings), now);
     let first = new.first_track;
     let (tracks, slots) = match role {
         // Ids without gaps, as ever.
@@ -164,6 +167,9 @@ fn accept(
         Role::Watch => (Vec::new(), session.open_slots(&lines, new.seed)),
         Role::Join => (session.publish(by_place(&lines, first)), session.open_slots(&lines, new.seed)),
     };
+    let sources = session.sources_by_mid();
+    let answer = rewrite(&answered.session, &pairs, &sources, role, FIRST_VERSION, &endpoint.candidates);
+    drop(pairs);
     if role == Role::Join {
         session.agreement = Some(Agreement::new(offer, codings, first, new.seed, &endpoint.candidates));
     }
@@ -179,11 +185,11 @@ pub(super) struct Line {
     kind: MediaKind,
     flow: Flow,
     /// What both ends know, in the client's order.
-    payload_types: Vec<PayloadType>,
-    /// The first of them.
-    format: Format,
+    codings: Vec<Coding>,
     /// How packets towards the client begin.
     headers: HeaderTemplate,
+    /// The first of them.
+    format: Format,
 }
 
 pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {
@@ -233,18 +239,18 @@ fn pair<'s, 'a>(
     let Some(media) = rtc.media(mid).filter(|_| answer.is_some()) else {
         return Pair { offered, answer: None };
     };
-    let agreed = |pt: &&PayloadType| {
-        media.remote_pts().contains(&Pt::from(pt.number))
-            && codings.iter().any(|known| known.payload_type == **pt)
+    let agreed = |pt: &PayloadType| {
+        let known = codings.iter().find(|known| known.payload_type == *pt);
+        known.filter(|_| media.remote_pts().contains(&Pt::from(pt.number))).copied()
     };
-    let payload_types: Vec<_> = offered.formats.iter().filter(agreed).copied().collect();
+    let codings: Vec<_> = offered.formats.iter().filter_map(agreed).collect();
     // Where nothing was agreed on, str0m would answer a live section without a format.
-    let Some(first) = payload_types.first() else { return Pair { offered, answer: None } };
+    let Some(first) = codings.first() else { return Pair { offered, answer: None } };
     if offered.flow != Flow::Still {
-        let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.format);
+        let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.payload_type.format);
         let ids = extensions::ids(&offered.extensions, offered.mixed.is_some());
         let headers = HeaderTemplate::new(ids, &name);
-        lines.push(Line { place, name, mid, kind, flow, format, payload_types, headers });
+        lines.push(Line { place, name, mid, kind, flow, format, codings, headers });
     }
     Pair { offered, answer }
 }
@@ -274,7 +280,7 @@ impl Session {
         let down = lines.iter().filter(|line| line.flow == Flow::Down);
         down.map(|line| {
             let index = self.open_slot(line, seed);
-            let (mid, kind, payload_types) = (line.name.clone(), line.kind, line.payload_types.clone());
+            let (mid, kind, payload_types) = (line.name.clone(), line.kind, payload_types(&line.codings));
             AnsweredSlot { index, mid, kind, payload_types }
         })
         .collect()
@@ -288,8 +294,7 @@ impl Session {
             .find(|(_, slot)| slot.sender.mid() == line.mid && slot.kind == line.kind);
         if let Some((index, slot)) = known {
             slot.is_open = true;
-            slot.headers = line.headers.clone();
-            slot.sender.set_payload_types(line.payload_types.clone());
+            slot.sender.renew(line.codings.clone(), line.headers.clone());
             return index;
         }
         let index = self.slots.len();
@@ -308,8 +313,18 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         is_open: true,
-        headers: line.headers.clone(),
         told: None,
-        sender: Sender::new(line.mid, line.kind, line.payload_types.clone()),
+        sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),
+    }
+}
+
+/// str0m makes a sender for each section in which media goes to the client, with sender reports of its own. Media goes by
+/// [`crate::sfu::egress`]: two senders under one key could use a nonce twice.
+pub(super) fn remove_senders(rtc: &mut Rtc, answered: &Sdp<'_>) {
+    let mut direct = rtc.direct_api();
+    for mid in answered.sections.iter().filter_map(|section| section.mid()).map(Mid::from) {
+        while let Some(ssrc) = direct.stream_tx_by_mid(mid, None).map(|stream| stream.ssrc()) {
+            direct.remove_stream_tx(ssrc);
+        }
     }
 }

@@ -18,10 +18,10 @@ use str0m::format::CodecConfig;
 use str0m::rtp::ExtensionMap;
 
 pub(super) use self::cleaned::Shown;
-pub(super) use self::codecs::{Coding, Settled};
+pub(super) use self::codecs::Settled;
 use self::codecs::{encoding_names, formats};
 use super::extensions::{Extmap, SectionKind};
-use crate::sfu::egress::PayloadType;
+use crate::sfu::egress::{Coding, PayloadType};
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, PayloadTypes, Sdp, SdpError, Section};
 

@@ -1,28 +1,29 @@
-//! The addresses of a peer: which it has proved, which local address stands behind each, and how many it may try.
+//! The addresses of a peer: which it has proved, which local address stands behind each, how many it may try, and which of
+//! them media takes.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::net::addresses::AddressMap;
 use crate::net::demux::MAX_ADDRESSES;
+use crate::sfu::egress::Path;
 
 /// How many remote addresses a peer may check from at once, and how long until it may use one more. A client with
 /// Wi-Fi, mobile and IPv6 has some six; a check can be replayed from any address, and the ICE agent remembers each.
 const NEW_REMOTES: u32 = 32;
 const NEW_REMOTE_EVERY: Duration = Duration::from_secs(10);
 
-/// An address pair on which the peer proved itself. `local` is the real address of this machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Path {
-    pub(super) remote: SocketAddr,
-    pub(super) local: SocketAddr,
-}
+/// How long a pair was not nominated before media moves to another that is. Agents check the pair they use each 2 to 3 s at
+/// least, and a new one several times a second.
+const SILENT_FOR: Duration = Duration::from_secs(1);
 
 /// The address pairs of one peer.
 #[derive(Debug)]
 pub(super) struct Paths {
     /// The most recently confirmed is last.
     proved: Vec<Path>,
+    /// Where media goes, and when the peer last nominated it.
+    outgoing: Option<(Path, Instant)>,
     tried: Vec<SocketAddr>,
     budget: u32,
     refilled: Instant,
@@ -30,7 +31,7 @@ pub(super) struct Paths {
 
 impl Paths {
     pub(super) fn new(now: Instant) -> Self {
-        Self { proved: Vec::new(), tried: Vec::new(), budget: NEW_REMOTES, refilled: now }
+        Self { proved: Vec::new(), outgoing: None, tried: Vec::new(), budget: NEW_REMOTES, refilled: now }
     }
 
     /// Whether a check from this address may be looked at.
@@ -63,6 +64,27 @@ impl Paths {
             self.proved.remove(0);
         }
         self.proved.push(path);
+    }
+
+    /// Where media goes. `None` before the first handshake.
+    pub(super) fn outgoing(&self) -> Option<Path> {
+        self.outgoing.map(|(path, _)| path)
+    }
+
+    /// The handshake takes this pair: so does media, until the peer nominates another.
+    pub(super) fn begin(&mut self, now: Instant, path: Path) {
+        self.outgoing.get_or_insert((path, now));
+    }
+
+    /// The peer proved itself on this pair with USE-CANDIDATE (RFC 8445 section 7.3.1.5). Media moves there once the old
+    /// pair was not nominated for a while: a check can be replayed from another address, and some agents nominate
+    /// several pairs for a time.
+    pub(super) fn nominate(&mut self, now: Instant, path: Path) {
+        if let Some((current, nominated)) = &mut self.outgoing
+            && (*current == path || now.saturating_duration_since(*nominated) >= SILENT_FOR)
+        {
+            (*current, *nominated) = (path, now);
+        }
     }
 
     /// The real address from which to send to `remote` in the name of the announced address `from`.
@@ -104,6 +126,25 @@ mod tests {
         let mut paths = Paths::new(Instant::now());
         paths.learn(Path { remote: client, local: inner[1] });
         assert_eq!(paths.local(outer, client, &map), inner[1]);
+    }
+
+    #[test]
+    fn media_follows_the_nominated_pair_when_the_old_one_falls_silent() {
+        let start = Instant::now();
+        let pair =
+            |port| Path { remote: SocketAddr::from(([198, 51, 100, 1], port)), local: address("10.0.0.4:1") };
+        let mut paths = Paths::new(start);
+        paths.nominate(start, pair(1));
+        assert_eq!(paths.outgoing(), None, "nothing to send before the handshake");
+        paths.begin(start, pair(1));
+        paths.begin(start, pair(2));
+        assert_eq!(paths.outgoing(), Some(pair(1)));
+        let after = |ms| start + Duration::from_millis(ms);
+        paths.nominate(after(900), pair(1));
+        paths.nominate(after(1_800), pair(2));
+        assert_eq!(paths.outgoing(), Some(pair(1)), "the old one was nominated a moment ago");
+        paths.nominate(after(1_900), pair(2));
+        assert_eq!(paths.outgoing(), Some(pair(2)));
     }
 
     #[test]

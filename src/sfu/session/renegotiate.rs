@@ -7,7 +7,7 @@ use str0m::change::SdpOffer;
 use super::Session;
 use super::agreement::Plan;
 use super::answer::rewrite;
-use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, pair_up};
+use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, pair_up, remove_senders};
 use super::offer::{Offer, OfferError, Role};
 use super::turn::{EndReason, SessionEvent, Turn};
 use crate::wire::sdp::Sdp;
@@ -64,20 +64,24 @@ impl Session {
     fn settle(&mut self, answer: &str, offer: Offer<'_>, plan: Plan) -> Result<Renegotiated, OfferError> {
         let refused = |reason: &str| OfferError::Refused(reason.to_owned());
         let answered = Sdp::parse(answer).map_err(|_| refused("str0m's answer cannot be read"))?;
-        let Some(agreement) = &mut self.agreement else { return Err(refused("it is not negotiable")) };
+        let Some(agreement) = &self.agreement else { return Err(refused("it is not negotiable")) };
         if answered.sections.len() != plan.shown.len() {
             return Err(refused("str0m skipped one of its m-lines"));
         }
+        remove_senders(&mut self.rtc, &answered);
         let (pairs, lines) =
             pair_up(&offer.sections, &plan.shown, &answered, &self.rtc, &agreement.settled.codings);
-        let version = agreement.version + 1;
-        let answer = rewrite(&answered.session, &pairs, Role::Join, version, &agreement.candidates);
-        drop(pairs);
-        agreement.renew(offer, plan);
-        self.nacks.retain(|mid, _| self.rtc.media(*mid).is_some());
-        let (first, seed) = (agreement.first_track, agreement.seed);
+        let (first, seed, version) = (agreement.first_track, agreement.seed, agreement.version + 1);
+        let candidates = agreement.candidates.clone();
         let tracks = self.publish(by_place(&lines, first));
         let slots = self.open_slots(&lines, seed);
+        let sources = self.sources_by_mid();
+        let answer = rewrite(&answered.session, &pairs, &sources, Role::Join, version, &candidates);
+        drop(pairs);
+        if let Some(agreement) = &mut self.agreement {
+            agreement.renew(offer, plan);
+        }
+        self.nacks.retain(|mid, _| self.rtc.media(*mid).is_some());
         Ok(Renegotiated { answer, tracks, slots })
     }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::channels::{ChannelKind, DataCounters, DataMessage};
+use super::channels::{ChannelKind, DataMessage};
 use super::stats::SessionStats;
 use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
+use crate::sfu::counters::Counters;
+use crate::sfu::forward::history::Histories;
 use crate::sfu::forward::packet::{Packet, SourceId};
 use crate::units::Format;
 
@@ -19,14 +21,12 @@ pub struct Turn<'a> {
     pub batch: &'a mut SendBatch,
     /// What happened, in order.
     pub events: &'a mut Vec<SessionEvent>,
+    /// What was sent a moment ago.
+    pub histories: &'a Histories,
     /// The last [`SourceId`] that was given out.
     pub next_source: &'a mut u64,
-    /// Datagrams that were none of DTLS, STUN and SRTP after all.
-    pub malformed: u64,
-    /// RTP packets of sources or payload types that were not negotiated.
-    pub unknown_media: u64,
-    /// What goes through data channels.
-    pub data: &'a mut DataCounters,
+    /// What is counted.
+    pub counters: &'a mut Counters,
 }
 
 /// A packet of this turn, and the source that its track's subscribers follow.
@@ -51,10 +51,14 @@ pub struct Served {
     pub awaiting: u64,
     /// Packets that the receiver has no codec for.
     pub unplayable: u64,
+    /// Packets that could not be sealed, or had nowhere to go.
+    pub unsent: u64,
     /// A track whose key frame is awaited.
     pub wants: Option<TrackId>,
-    /// The format that the receiver has no codec for.
-    pub(super) refused: Option<Format>,
+    /// The format that a viewer has no codec for, which ends its session.
+    pub refused: Option<Format>,
+    /// When the session wants to be driven, if that is earlier now.
+    pub deadline: Option<Instant>,
 }
 
 /// What a session tells the core.
@@ -93,13 +97,8 @@ pub enum SessionEvent {
     },
     /// The decoder behind a slot needs a key frame.
     KeyframeWanted(TrackId),
-    /// So many more packets were asked for again.
-    Nacks {
-        /// By this subscriber.
-        received: u64,
-        /// Of this publisher.
-        sent: u64,
-    },
+    /// So many more packets were asked of this publisher again.
+    Nacks(u64),
     /// The client opened one of the two data channels.
     ChannelOpen(ChannelKind),
     /// The client sent a message.

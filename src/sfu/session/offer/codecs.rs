@@ -3,19 +3,10 @@
 use str0m::format::{Codec as StrCodec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
 use str0m::media::{Frequency, Pt};
 
-use crate::sfu::egress::PayloadType;
+use crate::sfu::egress::{Coding, PayloadType};
 use crate::sfu::session::extensions::Numbers;
 use crate::units::{Codec, Format, MediaKind};
 use crate::wire::sdp::{Description, PayloadTypes, payload_type};
-
-/// A payload type of the session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sfu::session) struct Coding {
-    /// What it stands for.
-    pub(in crate::sfu::session) payload_type: PayloadType,
-    /// The payload type that resends it.
-    pub(super) resend: Option<u8>,
-}
 
 /// What the numbers of a session mean, for all its offers.
 #[derive(Debug, Clone, Default)]

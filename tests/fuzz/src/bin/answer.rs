@@ -11,11 +11,13 @@ use sluice::net::demux::Ufrag;
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::Role;
+use sluice::wire::ntp::{Epoch, NtpTime};
 use sluice::wire::sdp::Sdp;
 
 static ENDPOINT: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
     identity: Identity::generate().expect("a certificate"),
     candidates: vec![SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 3478))],
+    epoch: Epoch { instant: Instant::now(), ntp: NtpTime::default() },
 });
 
 fn prepare() {

@@ -1,0 +1,263 @@
+//! The sending side of one slot: its sources, its payload types, and what it has to say of its stream.
+
+use std::time::Instant;
+
+use str0m::media::Mid;
+
+use super::header::{Elements, Fields, HeaderTemplate};
+use super::report::Reports;
+use super::resend::{Resends, Verdict};
+use super::{Coding, Unsent, best, low_bits};
+use crate::ids::Ssrc;
+use crate::sfu::forward::packet::Packet;
+use crate::sfu::forward::rewrite::Rewritten;
+use crate::units::{Format, MediaKind};
+use crate::wire::dependency;
+
+/// The sources of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sources {
+    /// Media.
+    pub main: Ssrc,
+    /// What is sent again (RFC 4588). `None` where that was not negotiated.
+    pub resend: Option<Ssrc>,
+}
+
+/// What a sender counted in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Packets, without those that were sent again.
+    pub packets: u64,
+    /// Their payload bytes.
+    pub bytes: u64,
+    /// Packets that the client asked for again.
+    pub asked: u64,
+    /// Those of them that were sent again.
+    pub resent: u64,
+}
+
+impl Totals {
+    /// What came to it since then.
+    #[must_use]
+    pub fn since(self, then: Self) -> Self {
+        Self {
+            packets: self.packets.wrapping_sub(then.packets),
+            bytes: self.bytes.wrapping_sub(then.bytes),
+            asked: self.asked.wrapping_sub(then.asked),
+            resent: self.resent.wrapping_sub(then.resent),
+        }
+    }
+}
+
+/// How a stream is sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chosen {
+    format: Format,
+    /// The payload type.
+    pub(super) number: u8,
+    /// The payload type that resends it.
+    pub(super) resend: Option<u8>,
+}
+
+/// What a packet says of its way only, so that it is another thing each time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hop {
+    pub(super) send_time: [u8; 3],
+    pub(super) transport_number: u16,
+}
+
+/// For how many packets it is remembered what they said of their way, where the packet itself is repeated: a nonce may be
+/// used again only for the very same bytes.
+const REMEMBERED: usize = 512;
+
+/// The sending side of one slot.
+#[derive(Debug)]
+pub struct Sender {
+    pub(super) main: Ssrc,
+    pub(super) resend: Ssrc,
+    chosen: Option<Chosen>,
+    template: HeaderTemplate,
+    /// What is told of the stream, and what the client told.
+    pub reports: Reports,
+    resends: Resends,
+    totals: Totals,
+    /// The number of the next packet that is sent again: counted on its own (RFC 4588 section 4).
+    resend_sequence: u64,
+    /// Of the packets that were sent last, by their numbers. Empty where others resend.
+    hops: Vec<(u64, Hop)>,
+    mid: Mid,
+    codings: Vec<Coding>,
+}
+
+impl Sender {
+    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`. `seed`
+    /// is the session's, and decides the SSRCs: they are the same for all its answers, and no two slots share one, as a
+    /// nonce is made of SSRC and sequence number.
+    #[must_use]
+    pub fn new(mid: Mid, codings: Vec<Coding>, template: HeaderTemplate, seed: u64, index: usize) -> Self {
+        let [a, b, c, d, e, f, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        let pair = u32::try_from(index).unwrap_or(u32::MAX).wrapping_mul(2);
+        let main = u32::from_be_bytes([a, b, c, d]).wrapping_add(pair);
+        Self {
+            main: Ssrc(main),
+            resend: Ssrc(main.wrapping_add(1)),
+            chosen: None,
+            template,
+            reports: Reports::new(Ssrc(main)),
+            resends: Resends::new(),
+            totals: Totals::default(),
+            resend_sequence: u64::from(u16::from_be_bytes([e, f]) & 0x7fff),
+            hops: Vec::new(),
+            mid,
+            codings,
+        }
+    }
+
+    /// The section that this sender serves.
+    #[must_use]
+    pub fn mid(&self) -> Mid {
+        self.mid
+    }
+
+    /// The sources that the answer names.
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        let resends = self.codings.iter().any(|coding| coding.resend.is_some());
+        Sources { main: self.main, resend: resends.then_some(self.resend) }
+    }
+
+    /// How packets begin.
+    #[must_use]
+    pub fn template(&self) -> &HeaderTemplate {
+        &self.template
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Lets the receiver understand other payload types and header extensions from now on.
+    pub fn renew(&mut self, codings: Vec<Coding>, template: HeaderTemplate) {
+        self.codings = codings;
+        self.chosen = None;
+        self.template = template;
+        // What was sent with other extensions cannot be repeated as it was.
+        self.hops.clear();
+    }
+
+    /// Whether the receiver offered something that the format fits.
+    #[must_use]
+    pub fn plays(&mut self, format: Format) -> bool {
+        self.choose(format).is_some()
+    }
+
+    /// The client asks for a packet again.
+    pub fn asked(&mut self) {
+        self.totals.asked += 1;
+    }
+
+    pub(super) fn choose(&mut self, format: Format) -> Option<Chosen> {
+        if let Some(chosen) = self.chosen.filter(|chosen| chosen.format == format) {
+            return Some(chosen);
+        }
+        let codings = self.codings.iter().map(|coding| (coding.payload_type, coding));
+        let coding = best(codings, format)?;
+        self.chosen = Some(Chosen { format, number: coding.payload_type.number, resend: coding.resend });
+        // What went out under another payload type cannot be repeated as it was.
+        self.hops.clear();
+        self.chosen
+    }
+
+    /// Writes a header behind the end of `arena`. Returns its length in bytes.
+    #[expect(clippy::too_many_arguments, reason = "what a header is made of")]
+    pub(super) fn write_header(
+        &self,
+        arena: &mut Vec<u8>,
+        Ssrc(ssrc): Ssrc,
+        payload_type: u8,
+        sequence: u64,
+        packet: &Packet,
+        numbers: &Rewritten,
+        csrc: Option<u32>,
+        hop: Hop,
+    ) -> usize {
+        let (marker, timestamp) = (packet.marker, numbers.timestamp);
+        let fields = Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
+        let elements = Elements {
+            send_time: hop.send_time,
+            transport_number: hop.transport_number,
+            passed: &packet.extensions,
+            // One that cannot be read is not passed on.
+            dependency_descriptor: packet.dependency.and(packet.extensions.dependency_descriptor.as_deref()),
+        };
+        let written = self.template.write(arena, &fields, &elements);
+        if let Some(numbers) = numbers.dependency
+            && let Some(place) = written.dependency_descriptor
+            && let Some(descriptor) = arena.get_mut(place)
+        {
+            dependency::patch(descriptor, numbers);
+        }
+        written.length
+    }
+
+    /// Takes note of a packet that was sent for the first time.
+    pub(super) fn sent(&mut self, packet: &Packet, numbers: &Rewritten, chosen: Chosen, hop: Hop) {
+        let bytes = packet.payload.len();
+        self.totals.packets += 1;
+        self.totals.bytes += bytes as u64;
+        self.resends.sent(bytes);
+        let clock_rate = packet.format.codec.clock_rate();
+        self.reports.sent(packet.captured, numbers.timestamp, clock_rate, bytes);
+        if chosen.resend.is_none() && packet.format.codec.kind() == MediaKind::Video {
+            self.remember(numbers.sequence, hop);
+        }
+    }
+
+    fn remember(&mut self, sequence: u64, hop: Hop) {
+        if self.hops.is_empty() {
+            self.hops.resize(REMEMBERED, (u64::MAX, Hop::default()));
+        }
+        let place = usize::from(low_bits(sequence)) % REMEMBERED;
+        if let Some(known) = self.hops.get_mut(place) {
+            *known = (sequence, hop);
+        }
+    }
+
+    /// What a packet said of its way when it was sent.
+    pub(super) fn hop(&self, sequence: u64) -> Option<Hop> {
+        let known = self.hops.get(usize::from(low_bits(sequence)) % REMEMBERED)?;
+        (known.0 == sequence).then_some(known.1)
+    }
+
+    /// Whether a packet may be sent again now, which is noted then.
+    pub(super) fn admit(&mut self, now: Instant, numbers: &Rewritten, packet: &Packet) -> Result<(), Unsent> {
+        let rtt = self.reports.rtt();
+        match self.resends.admit(now, numbers.sequence, packet.payload.len(), rtt) {
+            Verdict::Send => {
+                self.totals.resent += 1;
+                Ok(())
+            }
+            Verdict::JustSent | Verdict::OverBudget => Err(Unsent::TooOften),
+        }
+    }
+
+    /// The number of the next packet that is sent again, which takes it.
+    pub(super) fn next_resend(&mut self) -> u64 {
+        let next = self.resend_sequence;
+        self.resend_sequence += 1;
+        next
+    }
+}
+
+/// Writes a packet's payload behind the end of `arena`, with the subscriber's numbers in it.
+pub(super) fn write_payload(arena: &mut Vec<u8>, packet: &Packet, numbers: &Rewritten) {
+    let start = arena.len();
+    arena.extend_from_slice(&packet.payload);
+    if let Some((vp8, numbers)) = packet.vp8.zip(numbers.vp8)
+        && let Some(payload) = arena.get_mut(start..)
+    {
+        vp8.patch(payload, numbers);
+    }
+}

@@ -1,0 +1,89 @@
+//! What the client says of the media that it is sent: how much arrived, what is to be sent again, where a decoder is lost.
+
+use std::time::Instant;
+
+use super::Session;
+use super::turn::{SessionEvent, Turn};
+use crate::ids::Ssrc;
+use crate::wire::rtcp;
+
+impl Session {
+    /// Reads a datagram of RTCP.
+    pub(super) fn feedback(&mut self, now: Instant, datagram: &[u8], turn: &mut Turn<'_>) {
+        let mut plain = std::mem::take(&mut self.scratch);
+        match self.egress.open(datagram, &mut plain) {
+            Ok(packets) => {
+                for packet in rtcp::packets(packets) {
+                    self.heed(now, &packet, turn);
+                }
+            }
+            Err(_) => turn.counters.bad_feedback += 1,
+        }
+        self.scratch = plain;
+    }
+
+    fn heed(&mut self, now: Instant, packet: &rtcp::Packet<'_>, turn: &mut Turn<'_>) {
+        match packet {
+            rtcp::Packet::SenderReport(report) => {
+                for block in report.blocks() {
+                    self.reported(now, &block);
+                }
+            }
+            rtcp::Packet::ReceiverReport(report) => {
+                for block in report.blocks() {
+                    self.reported(now, &block);
+                }
+            }
+            rtcp::Packet::Nack(nack) => self.nacked(now, nack, turn),
+            rtcp::Packet::Pli(pli) => self.keyframe_wanted(pli.media, turn),
+            rtcp::Packet::Fir(fir) => {
+                for entry in fir.entries() {
+                    self.keyframe_wanted(entry.ssrc, turn);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn place_of(&self, source: Ssrc) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.sender.sources().main == source)
+    }
+
+    fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
+        let epoch = self.egress.epoch();
+        if let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) {
+            slot.sender.reports.received(now, &epoch, block);
+        }
+    }
+
+    fn nacked(&mut self, now: Instant, nack: &rtcp::Nack<'_>, turn: &mut Turn<'_>) {
+        let place = self.place_of(nack.media);
+        let Some((slot, path)) = place.and_then(|place| self.slots.get_mut(place)).zip(self.paths.outgoing())
+        else {
+            return;
+        };
+        let stamp = self.egress.stamp(now);
+        for number in nack.numbers() {
+            turn.counters.nacks_in += 1;
+            slot.sender.asked();
+            let sent = slot.subscription.sent(number);
+            let kept = sent.and_then(|sent| turn.histories.get(sent.source, sent.sequence).zip(Some(sent)));
+            let again = kept.and_then(|((track, packet), sent)| {
+                let numbers = sent.numbers(packet)?;
+                let csrc = self.agreement.is_some().then(|| track.csrc());
+                self.egress.resend(&stamp, path, &mut slot.sender, packet, numbers, csrc, turn.batch).ok()
+            });
+            match again {
+                Some(()) => turn.counters.resent += 1,
+                None => turn.counters.not_resent += 1,
+            }
+        }
+    }
+
+    fn keyframe_wanted(&mut self, source: Ssrc, turn: &mut Turn<'_>) {
+        let slot = self.place_of(source).and_then(|place| self.slots.get(place));
+        if let Some(track) = slot.and_then(|slot| slot.track) {
+            turn.events.push(SessionEvent::KeyframeWanted(track));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What goes out to the client through the slots: media, and reports of it.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use str0m::media::Mid;
+
+use super::turn::{EndReason, Served, SessionEvent, Turn, TurnMedia};
+use super::{Session, Slot};
+use crate::net::datagram::SendBatch;
+use crate::sfu::egress::sender::Sources;
+use crate::sfu::egress::{Path, Stamp};
+use crate::sfu::forward::subscription::Verdict;
+use crate::units::{Format, MediaKind};
+
+impl Session {
+    /// Sends what this session's slots get of a turn's media, of which [`Self::work`] tells the places and the slots. The
+    /// deadline may be earlier after this.
+    pub fn serve(
+        &mut self,
+        now: Instant,
+        media: &[TurnMedia],
+        batch: &mut SendBatch,
+        events: &mut Vec<SessionEvent>,
+    ) -> Served {
+        let mut served = Served::default();
+        let mut work = std::mem::take(&mut self.work);
+        match self.paths.outgoing() {
+            Some(path) => {
+                let stamp = self.egress.stamp(now);
+                for (place, index) in work.drain(..) {
+                    if let Some(media) = media.get(place) {
+                        self.serve_packet(&stamp, path, index, media, &mut served, batch, events);
+                    }
+                }
+            }
+            None => served.unsent += work.drain(..).count() as u64,
+        }
+        self.work = work;
+        served
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the inside of a loop")]
+    fn serve_packet(
+        &mut self,
+        stamp: &Stamp,
+        path: Path,
+        index: usize,
+        media: &TurnMedia,
+        served: &mut Served,
+        batch: &mut SendBatch,
+        events: &mut Vec<SessionEvent>,
+    ) {
+        let TurnMedia { track, target, packet } = media;
+        let takes_part = self.agreement.is_some();
+        let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
+        let Some(slot) = self.slots.get_mut(index).filter(is_behind) else { return };
+        if packet.source == *target && !slot.sender.plays(packet.format) {
+            return self.cannot_play(stamp.now, index, media, served, events);
+        }
+        let begins = slot.kind == MediaKind::Video && takes_part && slot.subscription.awaits_entry();
+        let numbers = match slot.subscription.accept(packet, *target) {
+            Verdict::Forward(numbers) => numbers,
+            Verdict::AwaitsEntry => {
+                served.awaiting += 1;
+                served.wants = Some(*track);
+                return;
+            }
+            Verdict::Unwanted => return,
+        };
+        let csrc = takes_part.then(|| track.csrc());
+        if self.egress.send(stamp, path, &mut slot.sender, packet, numbers, csrc, batch).is_err() {
+            return served.unsent += 1;
+        }
+        served.packets += 1;
+        served.bytes += packet.payload.len() as u64;
+        slot.told = slot.told.map(|(_, at)| (packet.format, at));
+        if begins {
+            events.push(SessionEvent::Began { slot: index, track: *track, timestamp: numbers.timestamp });
+        }
+        let report = slot.sender.reports.deadline();
+        if report.is_some_and(|report| report < self.deadline) {
+            self.deadline = report.unwrap_or(self.deadline);
+            served.deadline = report;
+        }
+    }
+
+    /// The receiver has no decoder for what a slot's track is now. A viewer of one stream is closed, a participant told.
+    fn cannot_play(
+        &mut self,
+        now: Instant,
+        index: usize,
+        media: &TurnMedia,
+        served: &mut Served,
+        events: &mut Vec<SessionEvent>,
+    ) {
+        let format = media.packet.format;
+        served.unplayable += 1;
+        if self.agreement.is_none() {
+            served.refused = Some(format);
+        } else if let Some(slot) = self.slots.get_mut(index)
+            && slot.cannot_play(now, format)
+        {
+            events.push(SessionEvent::Unplayable { slot: index, track: media.track, format });
+        }
+    }
+
+    /// Closes the session of a viewer that has no decoder for the stream.
+    pub fn refuse(&mut self, now: Instant, format: Format, turn: &mut Turn<'_>) {
+        tracing::info!(session = %self.id, %format, "the viewer has no decoder for the stream; closing it");
+        self.close(now, turn);
+        turn.events.push(SessionEvent::Ended(EndReason::Unplayable));
+    }
+
+    /// Sends the reports that are due, in one datagram.
+    pub(super) fn report(&mut self, now: Instant, turn: &mut Turn<'_>) {
+        let due = self.slots.iter().any(|slot| slot.sender.reports.due(now));
+        if let Some(path) = self.paths.outgoing().filter(|_| due) {
+            let senders = self.slots.iter_mut().map(|slot| &mut slot.sender);
+            if self.egress.report(now, path, senders, turn.batch).is_err() {
+                turn.counters.unsent += 1;
+            }
+        }
+    }
+
+    /// When the next report is due.
+    pub(super) fn next_report(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|slot| slot.sender.reports.deadline()).min()
+    }
+
+    /// Says that all its slots' streams are over.
+    pub(super) fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
+        let sources: Vec<_> = self.slots.iter().map(|slot| slot.sender.sources().main).collect();
+        if let Some(path) = self.paths.outgoing().filter(|_| !sources.is_empty() && self.is_connected())
+            && self.egress.goodbye(path, &sources, turn.batch).is_err()
+        {
+            turn.counters.unsent += 1;
+        }
+    }
+
+    /// The sources of each section towards the client, for an answer.
+    pub(super) fn sources_by_mid(&self) -> HashMap<Mid, Sources> {
+        let open = self.slots.iter().filter(|slot| slot.is_open);
+        open.map(|slot| (slot.sender.mid(), slot.sender.sources())).collect()
+    }
+}
