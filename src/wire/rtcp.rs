@@ -35,58 +35,17 @@ pub struct ReportBlock {
     pub delay: u32,
 }
 // STUB
-#[allow(missing_docs)]
-pub enum Packet<'a> {
-    SenderReport(Report<'a>),
-    ReceiverReport(Report<'a>),
-    Nack(Nack<'a>),
-    Pli(Pli),
-    Fir(Fir<'a>),
-}
-#[allow(missing_docs)]
-pub struct Report<'a>(&'a [u8]);
-#[allow(missing_docs)]
-impl Report<'_> {
-    pub fn blocks(&self) -> impl Iterator<Item = ReportBlock> {
-        std::iter::empty()
-    }
-}
-#[allow(missing_docs)]
-pub struct Nack<'a> {
-    pub media: Ssrc,
-    a: &'a [u8],
-}
-#[allow(missing_docs)]
-impl Nack<'_> {
-    pub fn numbers(&self) -> impl Iterator<Item = u16> {
-        std::iter::empty()
-    }
-}
-#[allow(missing_docs)]
-pub struct Pli {
-    pub media: Ssrc,
-}
-#[allow(missing_docs)]
-pub struct FirEntry {
-    pub ssrc: Ssrc,
-}
-#[allow(missing_docs)]
-pub struct Fir<'a>(&'a [u8]);
-#[allow(missing_docs)]
-impl Fir<'_> {
-    pub fn entries(&self) -> impl Iterator<Item = FirEntry> {
-        std::iter::empty()
-    }
-}
-#[allow(missing_docs)]
-pub fn packets(_: &[u8]) -> impl Iterator<Item = Packet<'_>> {
-    std::iter::empty()
-}
-#[allow(missing_docs)]
-pub fn write_sender_report(_: &mut Vec<u8>, _: Ssrc, _: &SenderInfo, _: &[ReportBlock]) {}
-#[allow(missing_docs)]
-pub fn write_receiver_report(_: &mut Vec<u8>, _: Ssrc, _: &[ReportBlock]) {}
-#[allow(missing_docs)]
-pub fn write_cname(_: &mut Vec<u8>, _: &[Ssrc], _: &str) {}
-#[allow(missing_docs)]
-pub fn write_goodbye(_: &mut Vec<u8>, _: &[Ssrc]) {}
+#[allow(missing_docs)] pub enum Packet<'a> { SenderReport(Report<'a>), ReceiverReport(Report<'a>), Nack(Nack<'a>), Pli(Pli), Fir(Fir<'a>) }
+#[allow(missing_docs)] pub struct Report<'a>(&'a [u8]);
+#[allow(missing_docs)] impl Report<'_> { pub fn blocks(&self) -> impl Iterator<Item = ReportBlock> { std::iter::empty() } }
+#[allow(missing_docs)] pub struct Nack<'a> { pub media: Ssrc, a: &'a [u8] }
+#[allow(missing_docs)] impl Nack<'_> { pub fn numbers(&self) -> impl Iterator<Item = u16> { std::iter::empty() } }
+#[allow(missing_docs)] pub struct Pli { pub media: Ssrc }
+#[allow(missing_docs)] pub struct FirEntry { pub ssrc: Ssrc }
+#[allow(missing_docs)] pub struct Fir<'a>(&'a [u8]);
+#[allow(missing_docs)] impl Fir<'_> { pub fn entries(&self) -> impl Iterator<Item = FirEntry> { std::iter::empty() } }
+#[allow(missing_docs)] pub fn packets(_: &[u8]) -> impl Iterator<Item = Packet<'_>> { std::iter::empty() }
+#[allow(missing_docs)] pub fn write_sender_report(_: &mut Vec<u8>, _: Ssrc, _: &SenderInfo, _: &[ReportBlock]) {}
+#[allow(missing_docs)] pub fn write_receiver_report(_: &mut Vec<u8>, _: Ssrc, _: &[ReportBlock]) {}
+#[allow(missing_docs)] pub fn write_cname(_: &mut Vec<u8>, _: &[Ssrc], _: &str) {}
+#[allow(missing_docs)] pub fn write_goodbye(_: &mut Vec<u8>, _: &[Ssrc]) {}
