@@ -118,7 +118,11 @@ struct Sealing {
 
 impl Sealing {
     fn new(keys: &Keys) -> Result<Self, KeyError> {
-        Ok(Self { rtp: RtpSealer::new(keys)?, rtcp: RtcpSealer::new(keys)?, opener: RtcpOpener::new(keys)? })
+        Ok(Self {
+            rtp: RtpSealer::new(keys)?,
+            rtcp: RtcpSealer::new(keys)?,
+            opener: RtcpOpener::new(keys)?,
+        })
     }
 }
 
@@ -169,8 +173,7 @@ impl Egress {
         let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            let header =
-                sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
+            let header = sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
             sender::write_payload(arena, packet, &numbers);
             sealing.rtp.seal(arena, start, header, ssrc, sequence)
         })?;
@@ -215,8 +218,7 @@ impl Egress {
         let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            let header =
-                sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
+            let header = sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
             // The original number stands before the payload (RFC 4588 section 4).
             arena.extend_from_slice(&low_bits(numbers.sequence).to_be_bytes());
             sender::write_payload(arena, packet, &numbers);

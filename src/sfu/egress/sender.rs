@@ -184,13 +184,16 @@ impl Sender {
         hop: Hop,
     ) -> usize {
         let (marker, timestamp) = (packet.marker, numbers.timestamp);
-        let fields = Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
+        let fields =
+            Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
         let elements = Elements {
             send_time: hop.send_time,
             transport_number: hop.transport_number,
             passed: &packet.extensions,
             // One that cannot be read is not passed on.
-            dependency_descriptor: packet.dependency.and(packet.extensions.dependency_descriptor.as_deref()),
+            dependency_descriptor: packet
+                .dependency
+                .and(packet.extensions.dependency_descriptor.as_deref()),
         };
         let written = self.template.write(arena, &fields, &elements);
         if let Some(numbers) = numbers.dependency

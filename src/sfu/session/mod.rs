@@ -31,7 +31,7 @@ use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
 use crate::sfu::egress::header::ExtensionIds;
 use crate::sfu::egress::sender::Sender;
-use crate::sfu::egress::{Egress, Path, PayloadType};
+use crate::sfu::egress::{Egress, PayloadType, Path};
 use crate::sfu::forward::packet::{EncodingIndex, SourceId};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
@@ -166,8 +166,7 @@ const LAST_OF_STUN: u8 = 3;
 
 /// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1).
 fn nominates(check: &[u8]) -> bool {
-    stun::Message::parse(check)
-        .is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
+    stun::Message::parse(check).is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,14 +180,7 @@ enum Progress {
 }
 
 impl Session {
-    fn new(
-        id: SessionId,
-        ufrag: Ufrag,
-        rtc: Rtc,
-        egress: Egress,
-        payload_types: Vec<PayloadType>,
-        now: Instant,
-    ) -> Self {
+    fn new(id: SessionId, ufrag: Ufrag, rtc: Rtc, egress: Egress, payload_types: Vec<PayloadType>, now: Instant) -> Self {
         Self {
             id,
             ufrag,
