@@ -226,10 +226,14 @@ impl Numbers {
         }
         if may_offer_again {
             let unnamed = MEANINGS.iter().filter(|(uri, _)| self.known.iter().all(|(_, known)| known != uri));
-            let unnamed: Vec<_> = unnamed.filter_map(|(_, meaning)| meaning.read_by_str0m()).collect();
-            let free: Vec<u8> =
-                (1..=LAST_READ).rev().filter(|number| map.lookup(*number).is_none()).collect();
-            free.into_iter().zip(unnamed).for_each(|(number, extension)| map.set(number, extension));
+            let mut unnamed = unnamed.filter_map(|(_, meaning)| meaning.read_by_str0m());
+            for number in (1..=LAST_READ).rev() {
+                if map.lookup(number).is_none()
+                    && let Some(extension) = unnamed.next()
+                {
+                    map.set(number, extension);
+                }
+            }
         }
         map
     }
