@@ -11,7 +11,7 @@ use std::time::Instant;
 pub use self::event::CoreEvent;
 use self::levels::Levels;
 use super::counters::Counters;
-use super::forward::history::Histories;
+use super::forward::histories::Histories;
 use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
@@ -100,7 +100,7 @@ impl Core {
     /// When [`Self::drive`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.levels.deadline()].into_iter().flatten().min()
+        [self.timers.next(), self.levels.deadline(), self.histories.deadline()].into_iter().flatten().min()
     }
 
     /// Takes a negotiated session in.
@@ -227,6 +227,7 @@ impl Core {
             self.with_session(id, batch, |session, turn| session.drive(now, turn));
         }
         self.tell_levels(now);
+        self.histories.sweep(now);
     }
 
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
@@ -416,6 +417,9 @@ impl Core {
         }
         if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
             self.levels.heard(packet.arrived, id);
+        }
+        if !track.subscribers.is_empty() {
+            self.histories.push(packet.arrived, id, &packet);
         }
         let place = self.media.len();
         for (id, slot) in &track.subscribers {

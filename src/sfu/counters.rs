@@ -29,6 +29,10 @@ pub struct Counters {
     pub resent: u64,
     /// Packets that were asked for again and not sent: too old, asked for a moment ago, or beyond the subscriber's budget.
     pub not_resent: u64,
+    /// Packets of which subscribers said that they arrived, and that they did not (transport-wide feedback).
+    pub transport_received: u64,
+    /// See above.
+    pub transport_lost: u64,
     /// RTCP of subscribers that could not be read: forged, replayed, or broken.
     pub bad_feedback: u64,
     /// Packets that were not forwarded to a subscriber, as their audio track is silent.

@@ -17,6 +17,7 @@ pub mod stun;
 pub mod sdp;
 pub mod sctp;
 pub mod ntp;
+pub mod rtp;
 pub mod rtcp;
 pub mod vp8;
 pub mod vp9;

@@ -1,7 +1,46 @@
 //! RTCP: what senders and receivers of media tell each other (RFC 3550 section 6, RFC 4585).
+//!
+//! [`packets`] reads a datagram, and the functions of [`write`](mod@write) append to one. Both know compound packets
+//! and those of reduced size (RFC 5506), which are compound packets that do not begin with a report.
+
+pub mod feedback;
+mod fields;
+mod read;
+pub mod report;
+pub mod twcc;
+pub mod write;
 
 use super::ntp::NtpTime;
 use crate::ids::Ssrc;
+
+pub use read::{Packet, Packets, packets};
+
+/// Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1).
+mod kind {
+    pub(super) const SENDER_REPORT: u8 = 200;
+    pub(super) const RECEIVER_REPORT: u8 = 201;
+    pub(super) const SOURCE_DESCRIPTION: u8 = 202;
+    pub(super) const GOODBYE: u8 = 203;
+    pub(super) const TRANSPORT_FEEDBACK: u8 = 205;
+    pub(super) const PAYLOAD_FEEDBACK: u8 = 206;
+}
+
+/// Formats of feedback, which stand where reports count their blocks (RFC 4585 section 6.1).
+mod format {
+    /// Of transport feedback: NACK (RFC 4585 section 6.2.1).
+    pub(super) const NACK: u8 = 1;
+    /// Of transport feedback: transport-wide congestion control.
+    pub(super) const TWCC: u8 = 15;
+    /// Of payload feedback: picture loss (RFC 4585 section 6.3.1).
+    pub(super) const PICTURE_LOSS: u8 = 1;
+    /// Of payload feedback: full intra request (RFC 5104 section 4.3.1).
+    pub(super) const FULL_INTRA: u8 = 4;
+    /// Of payload feedback: what an application agreed on with itself (RFC 4585 section 6.4), which REMB uses.
+    pub(super) const APPLICATION: u8 = 15;
+}
+
+/// The item of a source description that names its source (RFC 3550 section 6.5.1).
+const CNAME: u8 = 1;
 
 /// What a sender says of its stream (RFC 3550 section 6.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +73,6 @@ pub struct ReportBlock {
     /// How long ago that was received, in 1/65,536 s.
     pub delay: u32,
 }
-// STUB
-#[allow(missing_docs)] pub enum Packet<'a> { SenderReport(Report<'a>), ReceiverReport(Report<'a>), Nack(Nack<'a>), Pli(Pli), Fir(Fir<'a>) }
-#[allow(missing_docs)] pub struct Report<'a>(&'a [u8]);
-#[allow(missing_docs)] impl Report<'_> { pub fn blocks(&self) -> impl Iterator<Item = ReportBlock> { std::iter::empty() } }
-#[allow(missing_docs)] pub struct Nack<'a> { pub media: Ssrc, a: &'a [u8] }
-#[allow(missing_docs)] impl Nack<'_> { pub fn numbers(&self) -> impl Iterator<Item = u16> { std::iter::empty() } }
-#[allow(missing_docs)] pub struct Pli { pub media: Ssrc }
-#[allow(missing_docs)] pub struct FirEntry { pub ssrc: Ssrc }
-#[allow(missing_docs)] pub struct Fir<'a>(&'a [u8]);
-#[allow(missing_docs)] impl Fir<'_> { pub fn entries(&self) -> impl Iterator<Item = FirEntry> { std::iter::empty() } }
-#[allow(missing_docs)] pub fn packets(_: &[u8]) -> impl Iterator<Item = Packet<'_>> { std::iter::empty() }
-#[allow(missing_docs)] pub fn write_sender_report(_: &mut Vec<u8>, _: Ssrc, _: &SenderInfo, _: &[ReportBlock]) {}
-#[allow(missing_docs)] pub fn write_receiver_report(_: &mut Vec<u8>, _: Ssrc, _: &[ReportBlock]) {}
-#[allow(missing_docs)] pub fn write_cname(_: &mut Vec<u8>, _: &[Ssrc], _: &str) {}
-#[allow(missing_docs)] pub fn write_goodbye(_: &mut Vec<u8>, _: &[Ssrc]) {}
+
+#[cfg(test)]
+mod tests;

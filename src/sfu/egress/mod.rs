@@ -22,7 +22,7 @@ use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::Format;
 use crate::wire::ntp::Epoch;
-use crate::wire::rtcp;
+use crate::wire::rtcp::write;
 
 /// The canonical name of all sources of a session (RFC 3550 section 6.5.1): they share one clock.
 pub const CNAME: &str = "sluice";
@@ -259,12 +259,14 @@ impl Egress {
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
             for sender in senders {
-                if let Some(info) = sender.reports.take(now, &self.epoch) {
-                    rtcp::write_sender_report(arena, sender.main, &info, &[]);
+                if let Some(info) = sender.reports.due(now).then(|| sender.reports.sender_info(now, &self.epoch)).flatten() {
+                    write::sender_report(arena, sender.main, &info, &[]);
                     named.push(sender.main);
                 }
             }
-            rtcp::write_cname(arena, &named, CNAME);
+            for source in &named {
+                write::source_description(arena, *source, CNAME);
+            }
             sealing.rtcp.seal(arena, start)
         })?;
         Ok(())
@@ -279,8 +281,8 @@ impl Egress {
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
             // A compound packet begins with a report (RFC 3550 section 6.1).
-            rtcp::write_receiver_report(arena, sources.first().copied().unwrap_or(Ssrc(0)), &[]);
-            rtcp::write_goodbye(arena, sources);
+            write::receiver_report(arena, sources.first().copied().unwrap_or(Ssrc(0)), &[]);
+            write::goodbye(arena, sources);
             sealing.rtcp.seal(arena, start)
         })?;
         Ok(())

@@ -80,7 +80,9 @@ pub struct Sender {
     /// What is told of the stream, and what the client told.
     pub reports: Reports,
     resends: Resends,
-    totals: Totals,
+    /// Packets that the client asked for again, and those of them that were sent again.
+    asked: u64,
+    repeated: u64,
     /// The number of the next packet that is sent again: counted on its own (RFC 4588 section 4).
     resend_sequence: u64,
     /// Of the packets that were sent last, by their numbers. Empty where others resend.
@@ -105,7 +107,8 @@ impl Sender {
             template,
             reports: Reports::new(Ssrc(main)),
             resends: Resends::new(),
-            totals: Totals::default(),
+            asked: 0,
+            repeated: 0,
             resend_sequence: u64::from(u16::from_be_bytes([e, f]) & 0x7fff),
             hops: Vec::new(),
             mid,
@@ -135,7 +138,8 @@ impl Sender {
     /// What was counted so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.totals
+        let (packets, bytes) = (self.reports.packets(), self.reports.bytes());
+        Totals { packets, bytes, asked: self.asked, resent: self.repeated }
     }
 
     /// Lets the receiver understand other payload types and header extensions from now on.
@@ -155,7 +159,7 @@ impl Sender {
 
     /// The client asks for a packet again.
     pub fn asked(&mut self) {
-        self.totals.asked += 1;
+        self.asked += 1;
     }
 
     pub(super) fn choose(&mut self, format: Format) -> Option<Chosen> {
@@ -208,8 +212,6 @@ impl Sender {
     /// Takes note of a packet that was sent for the first time.
     pub(super) fn sent(&mut self, packet: &Packet, numbers: &Rewritten, chosen: Chosen, hop: Hop) {
         let bytes = packet.payload.len();
-        self.totals.packets += 1;
-        self.totals.bytes += bytes as u64;
         self.resends.sent(bytes);
         let clock_rate = packet.format.codec.clock_rate();
         self.reports.sent(packet.captured, numbers.timestamp, clock_rate, bytes);
@@ -239,7 +241,7 @@ impl Sender {
         let rtt = self.reports.rtt();
         match self.resends.admit(now, numbers.sequence, packet.payload.len(), rtt) {
             Verdict::Send => {
-                self.totals.resent += 1;
+                self.repeated += 1;
                 Ok(())
             }
             Verdict::JustSent | Verdict::OverBudget => Err(Unsent::TooOften),

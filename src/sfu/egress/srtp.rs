@@ -11,6 +11,8 @@ mod replay;
 mod seal;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub use cipher::KeyError;

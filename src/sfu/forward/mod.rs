@@ -2,6 +2,7 @@
 
 pub mod packet;
 pub mod history;
+pub mod histories;
 mod stretch;
 mod used;
 pub mod rewrite;

@@ -366,3 +366,7 @@ fn replaces_width(known: u8, fields: u8) -> bool {
 #[cfg(test)]
 #[path = "rewrite_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "rewrite_properties.rs"]
+mod properties;

@@ -23,25 +23,25 @@ impl Session {
     }
 
     fn heed(&mut self, now: Instant, packet: &rtcp::Packet<'_>, turn: &mut Turn<'_>) {
+        use rtcp::Packet;
         match packet {
-            rtcp::Packet::SenderReport(report) => {
-                for block in report.blocks() {
-                    self.reported(now, &block);
+            Packet::SenderReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
+            Packet::ReceiverReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
+            Packet::Nack(nack) => self.nacked(now, nack, turn),
+            Packet::PictureLoss(loss) => self.keyframe_wanted(loss.media, turn),
+            Packet::FullIntra(wish) => {
+                wish.requests().for_each(|(source, _)| self.keyframe_wanted(source, turn));
+            }
+            Packet::TransportFeedback(feedback) => {
+                for arrival in feedback.arrivals() {
+                    match arrival.1 {
+                        Some(_) => turn.counters.transport_received += 1,
+                        None => turn.counters.transport_lost += 1,
+                    }
                 }
             }
-            rtcp::Packet::ReceiverReport(report) => {
-                for block in report.blocks() {
-                    self.reported(now, &block);
-                }
-            }
-            rtcp::Packet::Nack(nack) => self.nacked(now, nack, turn),
-            rtcp::Packet::Pli(pli) => self.keyframe_wanted(pli.media, turn),
-            rtcp::Packet::Fir(fir) => {
-                for entry in fir.entries() {
-                    self.keyframe_wanted(entry.ssrc, turn);
-                }
-            }
-            _ => {}
+            Packet::Remb(estimate) => self.stats.estimated(estimate.bitrate),
+            Packet::SourceDescription(_) | Packet::Goodbye(_) => {}
         }
     }
 
@@ -50,20 +50,19 @@ impl Session {
     }
 
     fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
-        let epoch = self.egress.epoch();
         if let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) {
-            slot.sender.reports.received(now, &epoch, block);
+            slot.sender.reports.received(now, block);
         }
     }
 
-    fn nacked(&mut self, now: Instant, nack: &rtcp::Nack<'_>, turn: &mut Turn<'_>) {
+    fn nacked(&mut self, now: Instant, nack: &rtcp::feedback::Nack<'_>, turn: &mut Turn<'_>) {
         let place = self.place_of(nack.media);
         let Some((slot, path)) = place.and_then(|place| self.slots.get_mut(place)).zip(self.paths.outgoing())
         else {
             return;
         };
         let stamp = self.egress.stamp(now);
-        for number in nack.numbers() {
+        for number in nack.sequences() {
             turn.counters.nacks_in += 1;
             slot.sender.asked();
             let sent = slot.subscription.sent(number);

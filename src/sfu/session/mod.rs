@@ -134,7 +134,8 @@ impl Slot {
     /// What its statistics are made of.
     fn bound(&self) -> Bound {
         let reports = &self.sender.reports;
-        Bound { track: self.track, totals: self.sender.totals(), lost: reports.lost(), rtt: reports.rtt() }
+        let lost = reports.reception().map_or(0.0, |reception| reception.fraction_lost);
+        Bound { track: self.track, totals: self.sender.totals(), lost, rtt: reports.rtt() }
     }
 
     /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.

@@ -18,6 +18,8 @@ pub struct SessionStats {
     /// Round-trip time, by the newest report of the client as receiver (RFC 3550 section 6.4.1). `None` when it
     /// receives nothing.
     pub rtt: Option<Duration>,
+    /// How much the client believes that it can receive, if it says so (REMB).
+    pub estimate: Option<Bitrate>,
     /// What the client sends.
     pub tracks: Vec<TrackStats>,
     /// What the client receives.
@@ -84,6 +86,7 @@ pub(super) struct Stats {
     told: Vec<Totals>,
     /// Of each section that comes in, the part that was lost.
     lost: HashMap<Mid, f32>,
+    estimate: Option<Bitrate>,
     /// str0m has begun to tell what it knows; it goes on until it has no more to say.
     reported: bool,
 }
@@ -98,7 +101,7 @@ struct Received {
 
 impl Stats {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, received: Vec::new(), told: Vec::new(), lost: HashMap::new(), reported: false }
+        Self { since: now, received: Vec::new(), told: Vec::new(), lost: HashMap::new(), estimate: None, reported: false }
     }
 
     /// Counts a packet of the client.
@@ -124,6 +127,11 @@ impl Stats {
     pub(super) fn ingress(&mut self, stats: &MediaIngressStats) {
         let lost = self.lost.entry(stats.mid).or_default();
         *lost = lost.max(stats.loss.unwrap_or_default());
+    }
+
+    /// The client says how much it can receive.
+    pub(super) fn estimated(&mut self, bitrate: Bitrate) {
+        self.estimate = Some(bitrate);
     }
 
     /// Whether str0m has told its part, so that all is known.
@@ -171,6 +179,6 @@ impl Stats {
         self.received.retain(|received| published.iter().any(|track| track.id == received.track));
         self.received.iter_mut().for_each(|received| (received.packets, received.bytes) = (0, 0));
         let rtt = slots.iter().filter_map(|bound| bound.rtt).min();
-        SessionStats { session, rtt, tracks, slots: slots_told }
+        SessionStats { session, rtt, estimate: self.estimate, tracks, slots: slots_told }
     }
 }

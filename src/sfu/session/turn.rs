@@ -9,7 +9,7 @@ use crate::ids::TrackId;
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
 use crate::sfu::counters::Counters;
-use crate::sfu::forward::history::Histories;
+use crate::sfu::forward::histories::Histories;
 use crate::sfu::forward::packet::{Packet, SourceId};
 use crate::units::Format;
 

@@ -232,6 +232,13 @@ fn an_srtcp_index_is_never_used_twice() {
         assert_eq!(seal(), Err(SealError::Exhausted));
         let mut opener = RtcpOpener::new(&keys).unwrap();
         let mut out = Vec::new();
+        let mut first = hex(LIBSRTP_RTCP);
+        RtcpSealer::new(&keys).unwrap().seal(&mut first, 0).unwrap();
+        let word = [0xC0, 0, 0, 0];
+        assert!(
+            first.windows(4).any(|window| window == word),
+            "the first index is 2^30, as no other sender has"
+        );
         for datagram in sealed {
             assert_eq!(opener.open(&datagram, &mut out), Ok(hex(LIBSRTP_RTCP).as_slice()));
             assert_eq!(opener.open(&datagram, &mut out), Err(OpenError::Replayed));
