@@ -58,7 +58,13 @@ mod tests {
     fn losing(lost: f32) -> SessionStats {
         let (track, bitrate) = (TrackId(1), Bitrate(0));
         let track = TrackStats { track, bitrate, packets: 100, lost, encodings: 1, format: None };
-        SessionStats { session: SessionId(1), rtt: None, tracks: vec![track], slots: Vec::new() }
+        SessionStats {
+            session: SessionId(1),
+            rtt: None,
+            estimate: None,
+            tracks: vec![track],
+            slots: Vec::new(),
+        }
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn headers_are_written_as_answered() {
             let sdp = Sdp::parse(&answered.answer).expect("valid");
             for (slot, written) in answered.slots.iter().zip(&answered.session.slots) {
                 let answer = section(&sdp, &slot.mid);
-                let mut ids = numbers(written.extensions());
+                let mut ids = numbers(written.headers().ids());
                 ids.sort_unstable();
                 let mut lines: Vec<_> = extensions(answer)
                     .values()
@@ -143,7 +143,7 @@ fn headers_are_written_as_answered() {
                 lines.sort_unstable();
                 assert_eq!(ids, lines, "{name}: {}", slot.mid);
                 let mixed = sdp.inherited(answer, "extmap-allow-mixed").is_some();
-                assert_eq!(written.extensions().mixed, mixed, "{name}");
+                assert_eq!(written.headers().ids().mixed, mixed, "{name}");
             }
         }
     }
@@ -171,7 +171,7 @@ fn numbers(ids: &ExtensionIds) -> Vec<u8> {
 fn mixed_forms_are_answered_where_they_were_offered() {
     let mixed = |offer: &str| {
         let answered = answer_as(offer, Role::Watch).expect("answered");
-        let is_allowed = answered.session.slots.first().expect("a slot").extensions().mixed;
+        let is_allowed = answered.session.slots.first().expect("a slot").headers().ids().mixed;
         let sdp = Sdp::parse(&answered.answer).expect("valid");
         let here = live(&sdp).all(|section| section.lines.has("extmap-allow-mixed"));
         (sdp.session.has("extmap-allow-mixed"), here, is_allowed)

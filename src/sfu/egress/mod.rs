@@ -118,11 +118,7 @@ struct Sealing {
 
 impl Sealing {
     fn new(keys: &Keys) -> Result<Self, KeyError> {
-        Ok(Self {
-            rtp: RtpSealer::new(keys)?,
-            rtcp: RtcpSealer::new(keys)?,
-            opener: RtcpOpener::new(keys)?,
-        })
+        Ok(Self { rtp: RtpSealer::new(keys)?, rtcp: RtcpSealer::new(keys)?, opener: RtcpOpener::new(keys)? })
     }
 }
 
@@ -173,7 +169,8 @@ impl Egress {
         let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            let header = sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
+            let header =
+                sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
             sender::write_payload(arena, packet, &numbers);
             sealing.rtp.seal(arena, start, header, ssrc, sequence)
         })?;
@@ -218,7 +215,8 @@ impl Egress {
         let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            let header = sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
+            let header =
+                sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
             // The original number stands before the payload (RFC 4588 section 4).
             arena.extend_from_slice(&low_bits(numbers.sequence).to_be_bytes());
             sender::write_payload(arena, packet, &numbers);
@@ -230,7 +228,7 @@ impl Egress {
 
     /// A packet went out. Only those that say their number are counted: a receiver takes gaps for losses.
     fn count(&mut self, sender: &Sender) {
-        let is_numbered = sender.template().ids().transport_number.is_some();
+        let is_numbered = sender.headers().ids().transport_number.is_some();
         self.transport_number = self.transport_number.wrapping_add(u16::from(is_numbered));
     }
 
@@ -259,7 +257,9 @@ impl Egress {
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
             for sender in senders {
-                if let Some(info) = sender.reports.due(now).then(|| sender.reports.sender_info(now, &self.epoch)).flatten() {
+                if let Some(info) =
+                    sender.reports.due(now).then(|| sender.reports.sender_info(now, &self.epoch)).flatten()
+                {
                     write::sender_report(arena, sender.main, &info, &[]);
                     named.push(sender.main);
                 }

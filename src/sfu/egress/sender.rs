@@ -92,7 +92,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`. `seed`
+    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`, with headers after `template`. `seed`
     /// is the session's, and decides the SSRCs: they are the same for all its answers, and no two slots share one, as a
     /// nonce is made of SSRC and sequence number.
     #[must_use]
@@ -129,9 +129,9 @@ impl Sender {
         Sources { main: self.main, resend: resends.then_some(self.resend) }
     }
 
-    /// How packets begin.
+    /// How the headers of its packets are written.
     #[must_use]
-    pub fn template(&self) -> &HeaderTemplate {
+    pub fn headers(&self) -> &HeaderTemplate {
         &self.template
     }
 
@@ -188,16 +188,13 @@ impl Sender {
         hop: Hop,
     ) -> usize {
         let (marker, timestamp) = (packet.marker, numbers.timestamp);
-        let fields =
-            Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
+        let fields = Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
         let elements = Elements {
             send_time: hop.send_time,
             transport_number: hop.transport_number,
             passed: &packet.extensions,
             // One that cannot be read is not passed on.
-            dependency_descriptor: packet
-                .dependency
-                .and(packet.extensions.dependency_descriptor.as_deref()),
+            dependency_descriptor: packet.dependency.and(packet.extensions.dependency_descriptor.as_deref()),
         };
         let written = self.template.write(arena, &fields, &elements);
         if let Some(numbers) = numbers.dependency

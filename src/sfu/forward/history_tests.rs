@@ -25,6 +25,8 @@ fn packet(source: SourceId, sequence: u64, arrived: Instant, bytes: usize) -> Pa
         arrived,
         captured: arrived,
         extensions: Extensions::default(),
+        vp8: None,
+        dependency: None,
         payload: Arc::from(vec![0; bytes]),
     }
 }

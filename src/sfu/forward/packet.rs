@@ -48,7 +48,7 @@ pub struct Packet {
 }
 
 /// Header extensions that mean something to the receiver. What belongs to one hop (transport-wide sequence
-/// numbers, send times, mids) is written anew for each subscriber, and never found here.
+/// numbers, send times, mids) is written anew for each subscriber.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Extensions {
     /// RFC 6464: -127 to 0 dBov.

@@ -67,7 +67,7 @@ impl Session {
         });
         let codec = payload_type.format.codec;
         let timestamp = packet.header.timestamp;
-        let extensions = extensions::passed(&packet.header.ext_vals, codec);
+        let passed = extensions::passed(&packet.header.ext_vals, codec);
         let media = Packet {
             source: source.id,
             encoding: source.encoding,
@@ -78,9 +78,9 @@ impl Session {
             entry: is_entry(codec, &packet.payload),
             arrived: packet.timestamp,
             captured: self.clock.captured(report, timestamp, codec.clock_rate(), packet.timestamp),
+            dependency: passed.dependency(),
             vp8: vp8_descriptor(codec, &packet.payload),
-            dependency: extensions.dependency(),
-            extensions,
+            extensions: passed,
             payload: packet.payload,
         };
         turn.events.push(SessionEvent::Media(source.track.id, media));

@@ -29,9 +29,9 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
-use crate::sfu::egress::header::ExtensionIds;
+use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
-use crate::sfu::egress::{Egress, PayloadType, Path};
+use crate::sfu::egress::{Egress, Path, PayloadType};
 use crate::sfu::forward::packet::{EncodingIndex, SourceId};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
@@ -125,10 +125,10 @@ impl Slot {
         std::mem::replace(&mut self.track, track)
     }
 
-    /// The header extensions that the client reads on it.
+    /// How the headers of its packets are written.
     #[must_use]
-    pub fn extensions(&self) -> &ExtensionIds {
-        self.sender.template().ids()
+    pub fn headers(&self) -> &HeaderTemplate {
+        self.sender.headers()
     }
 
     /// What its statistics are made of.
@@ -167,7 +167,8 @@ const LAST_OF_STUN: u8 = 3;
 
 /// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1).
 fn nominates(check: &[u8]) -> bool {
-    stun::Message::parse(check).is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
+    stun::Message::parse(check)
+        .is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +182,14 @@ enum Progress {
 }
 
 impl Session {
-    fn new(id: SessionId, ufrag: Ufrag, rtc: Rtc, egress: Egress, payload_types: Vec<PayloadType>, now: Instant) -> Self {
+    fn new(
+        id: SessionId,
+        ufrag: Ufrag,
+        rtc: Rtc,
+        egress: Egress,
+        payload_types: Vec<PayloadType>,
+        now: Instant,
+    ) -> Self {
         Self {
             id,
             ufrag,

@@ -193,10 +193,10 @@ pub(super) struct Line {
     flow: Flow,
     /// What both ends know, in the client's order.
     codings: Vec<Coding>,
-    /// How packets towards the client begin.
-    headers: HeaderTemplate,
     /// The first of them.
     format: Format,
+    /// How packets towards the client begin.
+    headers: HeaderTemplate,
 }
 
 pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {

@@ -17,7 +17,6 @@ const NEW_REMOTE_EVERY: Duration = Duration::from_secs(10);
 /// least, and a new one several times a second.
 const SILENT_FOR: Duration = Duration::from_secs(1);
 
-
 /// The address pairs of one peer.
 #[derive(Debug)]
 pub(super) struct Paths {
@@ -132,7 +131,8 @@ mod tests {
     #[test]
     fn media_follows_the_nominated_pair_when_the_old_one_falls_silent() {
         let start = Instant::now();
-        let pair = |port| Path { remote: SocketAddr::from(([198, 51, 100, 1], port)), local: address("10.0.0.4:1") };
+        let pair =
+            |port| Path { remote: SocketAddr::from(([198, 51, 100, 1], port)), local: address("10.0.0.4:1") };
         let mut paths = Paths::new(start);
         paths.nominate(start, pair(1));
         assert_eq!(paths.outgoing(), None, "nothing to send before the handshake");

@@ -101,7 +101,14 @@ struct Received {
 
 impl Stats {
     pub(super) fn new(now: Instant) -> Self {
-        Self { since: now, received: Vec::new(), told: Vec::new(), lost: HashMap::new(), estimate: None, reported: false }
+        Self {
+            since: now,
+            received: Vec::new(),
+            told: Vec::new(),
+            lost: HashMap::new(),
+            estimate: None,
+            reported: false,
+        }
     }
 
     /// Counts a packet of the client.
