@@ -30,7 +30,7 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::Codec;
 use str0m::media::{Direction, ExtensionValues, KeyframeRequestKind, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpPacket, RtpWrite, SeqNo};
+use str0m::rtp::{ExtensionMap, RtpPacket, RtpWrite, SeqNo};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
 /// One step of time.
@@ -87,6 +87,8 @@ pub struct World {
     /// On the way from the clients to the core.
     wire: Vec<(SocketAddr, Vec<u8>)>,
     sessions: u64,
+    /// The header extensions of clients who join from now on.
+    pub extensions: ExtensionMap,
     /// The data channels that clients open who join from now on.
     pub labels: Vec<&'static str>,
     /// The largest message that they believe the server takes, instead of what it says.
@@ -122,6 +124,7 @@ impl World {
             batch: SendBatch::new(),
             wire: Vec::new(),
             sessions: 0,
+            extensions: ExtensionMap::standard(),
             labels: Vec::new(),
             largest_message: None,
             client_buffer: 128 * 1024,
@@ -179,8 +182,9 @@ impl World {
 
     fn join_as(&mut self, role: Role, video: &[Codec], bare: bool) -> (usize, Joined) {
         let place = self.clients.len();
+        let extensions = if bare { ExtensionMap::empty() } else { self.extensions.clone() };
         let (mut client, offer) =
-            Client::new(self.now, place, role, video, bare, &self.labels, self.client_buffer);
+            Client::new(self.now, place, role, video, extensions, &self.labels, self.client_buffer);
         let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
         let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
         let answered = self.answer(&offer, role);
@@ -443,12 +447,13 @@ impl Client {
         place: usize,
         role: Role,
         video: &[Codec],
-        bare: bool,
+        extensions: ExtensionMap,
         labels: &[&str],
         buffer: usize,
     ) -> (Self, String) {
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
+            .set_extension_map(extensions)
             .set_sctp_max_buffered_amount(buffer)
             .clear_codecs()
             .enable_opus(true, false);
@@ -460,9 +465,6 @@ impl Client {
                 Codec::Av1 => config.enable_av1(true),
                 other => panic!("no {other:?} here"),
             };
-        }
-        if bare {
-            config = config.clear_extension_map();
         }
         let mut rtc = config.build(now);
         let [high, low] = u16::try_from(place).expect("few clients").to_be_bytes();
@@ -565,12 +567,26 @@ impl Client {
 
     /// Writes a media packet; it leaves with the next step.
     pub fn send(&mut self, now: Instant, mid: Mid, timestamp: u32, marker: bool, payload: &[u8]) {
+        self.send_with(now, mid, timestamp, marker, payload, ExtensionValues::default());
+    }
+
+    /// Writes a media packet that says this in its header extensions.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        mid: Mid,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+        values: ExtensionValues,
+    ) {
         self.sequence += 1;
         let pt = self.payload_type(mid);
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None).expect("it sends");
         let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload)
             .marker(marker)
+            .ext_vals(values)
             .nackable(true);
         stream.write_rtp(rtp);
     }

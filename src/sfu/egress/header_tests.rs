@@ -153,7 +153,7 @@ fn forms_are_mixed_only_where_that_is_allowed() {
     let uniform = ExtensionIds { mixed: false, ..chromium() };
     assert_eq!(profile(&uniform, &long(17)), Some(0x1000));
     assert_eq!(profile(&uniform, &Extensions::default()), Some(0x1000), "key frames need the two-byte form");
-    let plain = ExtensionIds { dependency_descriptor: None, ..uniform.clone() };
+    let plain = ExtensionIds { dependency_descriptor: None, ..uniform };
     let colour =
         Extensions { others: Some(Arc::from([passed("urn:x:colour", &[1; 28])])), ..Extensions::default() };
     let read = write(&plain, &colour);

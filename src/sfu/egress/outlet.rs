@@ -112,7 +112,7 @@ impl Egress {
             write_payload(arena, packet, &numbers);
             sealing.rtp.seal(arena, start, header, ssrc, sequence)
         })?;
-        self.transport_number = self.transport_number.wrapping_add(1);
+        self.count(sender);
         sender.sent(packet, &numbers, chosen, hop);
         Ok(())
     }
@@ -160,8 +160,15 @@ impl Egress {
             write_payload(arena, packet, &numbers);
             sealing.rtp.seal(arena, start, header, ssrc, sequence)
         })?;
-        self.transport_number = self.transport_number.wrapping_add(1);
+        self.count(sender);
         Ok(())
+    }
+
+    /// Takes a transport-wide number, where the receiver reads it: numbers that it never sees seem lost to it.
+    fn count(&mut self, sender: &Sender) {
+        if sender.headers().ids().transport_number.is_some() {
+            self.transport_number = self.transport_number.wrapping_add(1);
+        }
     }
 
     /// Reads a datagram of SRTCP.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use str0m::rtp::{Extension, ExtensionMap, ExtensionSerializer, ExtensionValues};
 
-use super::offer::Flow;
 use crate::sfu::egress::header::{ExtensionId, ExtensionIds, LONGEST_MID};
 use crate::sfu::forward::packet::{Extensions, Passed};
 use crate::units::{Codec, MediaKind};
@@ -140,7 +139,7 @@ impl<'a> Extmap<'a> {
 
     /// Whether it is taken in such a section. `others` are those that str0m was told of by their URIs.
     fn is_taken(&self, section: &SectionKind<'_>, others: &[String]) -> bool {
-        let (is_up, is_audio) = (section.flow != Flow::Down, section.kind == MediaKind::Audio);
+        let (is_up, is_audio) = (section.is_up, section.kind == MediaKind::Audio);
         let direction = if is_up { Direction::SendOnly } else { Direction::RecvOnly };
         if self.direction != Direction::Both && self.direction != direction
             || is_up && self.number.get() > LAST_READ
@@ -166,7 +165,8 @@ impl<'a> Extmap<'a> {
 /// What decides about the extensions of a section.
 pub(super) struct SectionKind<'s> {
     pub(super) kind: MediaKind,
-    pub(super) flow: Flow,
+    /// The client sends, or may do so later; else it receives.
+    pub(super) is_up: bool,
     pub(super) mid: &'s str,
     /// What the client prefers.
     pub(super) codec: Option<Codec>,
@@ -226,10 +226,14 @@ impl Numbers {
         }
         if may_offer_again {
             let unnamed = MEANINGS.iter().filter(|(uri, _)| self.known.iter().all(|(_, known)| known != uri));
-            let unnamed: Vec<_> = unnamed.filter_map(|(_, meaning)| meaning.read_by_str0m()).collect();
-            let free: Vec<u8> =
-                (1..=LAST_READ).rev().filter(|number| map.lookup(*number).is_none()).collect();
-            free.into_iter().zip(unnamed).for_each(|(number, extension)| map.set(number, extension));
+            let mut unnamed = unnamed.filter_map(|(_, meaning)| meaning.read_by_str0m());
+            for number in (1..=LAST_READ).rev() {
+                if map.lookup(number).is_none()
+                    && let Some(extension) = unnamed.next()
+                {
+                    map.set(number, extension);
+                }
+            }
         }
         map
     }

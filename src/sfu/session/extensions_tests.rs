@@ -100,7 +100,7 @@ fn all_that_is_understood_has_a_place_for_later_offers() {
 #[test]
 fn one_number_means_one_thing() {
     let numbers = numbers(&["1 urn:a", "1 urn:b", "2 urn:a", "3 urn:c"]);
-    let section = SectionKind { kind: MediaKind::Video, flow: Flow::Down, mid: "0", codec: None };
+    let section = SectionKind { kind: MediaKind::Video, is_up: false, mid: "0", codec: None };
     let taken = |lines: &[&'static str]| {
         let taken = numbers.taken(&section, lines.iter().map(|line| extmap(line)));
         taken.iter().map(|line| (line.number.get(), line.uri)).collect::<Vec<_>>()
@@ -118,8 +118,8 @@ fn what_tells_of_one_hop_is_never_given() {
         "urn:ietf:params:rtp-hdrext:encrypt",
     ] {
         let line = format!("1 {uri}");
-        for flow in [Flow::Up, Flow::Down, Flow::Still] {
-            let section = SectionKind { kind: MediaKind::Video, flow, mid: "0", codec: None };
+        for is_up in [true, false] {
+            let section = SectionKind { kind: MediaKind::Video, is_up, mid: "0", codec: None };
             let taken = numbers(&[&line]).taken(&section, [extmap(&line)].into_iter());
             assert_eq!(taken, [], "{uri}");
         }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
+use str0m::format::CodecConfig;
 use str0m::media::{Mid, Pt};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
@@ -121,16 +122,7 @@ fn accept(
     now: Instant,
 ) -> Result<Answered, OfferError> {
     let (codecs, codings) = offer.codecs();
-    let mut config = RtcConfig::new()
-        .set_rtp_mode(true)
-        .set_extension_map(offer.extension_map())
-        .set_stats_interval(Some(STATS_INTERVAL))
-        .set_ice_lite(true)
-        .set_sctp_max_message_size(LARGEST_READ)
-        .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
-        .set_dtls_cert(endpoint.identity.certificate())
-        .set_crypto_provider(endpoint.identity.crypto());
-    *config.codec_config() = codecs;
+    let config = config(&offer, codecs, new, endpoint);
     let (mut rtc, keys) = with_key_slot(|| config.build(now));
     for address in &endpoint.candidates {
         let candidate = Candidate::host(*address, "udp").map_err(|e| OfferError::Refused(e.to_string()))?;
@@ -174,6 +166,21 @@ fn accept(
         session.agreement = Some(Agreement::new(offer, codings, first, new.seed, &endpoint.candidates));
     }
     Ok(Answered { session, answer, tracks, slots, remote_credentials })
+}
+
+/// How str0m is set up for a session.
+fn config(offer: &Offer<'_>, codecs: CodecConfig, new: &NewSession, endpoint: &Endpoint) -> RtcConfig {
+    let mut config = RtcConfig::new()
+        .set_rtp_mode(true)
+        .set_extension_map(offer.extension_map())
+        .set_stats_interval(Some(STATS_INTERVAL))
+        .set_ice_lite(true)
+        .set_sctp_max_message_size(LARGEST_READ)
+        .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
+        .set_dtls_cert(endpoint.identity.certificate())
+        .set_crypto_provider(endpoint.identity.crypto());
+    *config.codec_config() = codecs;
+    config
 }
 
 /// A live audio or video section of an answered offer.

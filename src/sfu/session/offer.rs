@@ -211,9 +211,9 @@ impl<'a> Offer<'a> {
         for media in self.sections.iter_mut().filter(media) {
             let Some(kind) = media.kind else { continue };
             // A viewer's section that rests may receive later; all others may send.
-            let flow = if self.role == Role::Watch { Flow::Down } else { media.flow };
+            let is_up = self.role != Role::Watch && media.flow != Flow::Down;
             let codec = media.formats.first().map(|first| first.format.codec);
-            let section = SectionKind { kind, flow, mid: &media.mid, codec };
+            let section = SectionKind { kind, is_up, mid: &media.mid, codec };
             media.extensions = numbers.taken(&section, offered(media).into_iter());
         }
     }
