@@ -10,7 +10,7 @@ use super::report::Reports;
 use super::resend::{Resends, Verdict};
 use super::srtp::SealError;
 use crate::ids::Ssrc;
-use crate::sfu::forward::packet::Packet;
+use crate::sfu::forward::packet::{Packet, SourceId};
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Format, MediaKind};
 use crate::wire::dependency;
@@ -101,6 +101,8 @@ pub struct Sender {
     /// What is told of the stream, and what the client told.
     pub reports: Reports,
     resends: Resends,
+    /// Which source stood behind the slot last.
+    source: Option<SourceId>,
     /// Packets that the client asked for again, and those of them that were sent again.
     asked: u64,
     repeated: u64,
@@ -128,6 +130,7 @@ impl Sender {
             template,
             reports: Reports::new(Ssrc(main)),
             resends: Resends::new(),
+            source: None,
             asked: 0,
             repeated: 0,
             resend_sequence: u64::from(u16::from_be_bytes([e, f]) & 0x7fff),
@@ -231,6 +234,10 @@ impl Sender {
     pub(super) fn sent(&mut self, packet: &Packet, numbers: &Rewritten, chosen: Chosen, hop: Hop) {
         let bytes = packet.payload.len();
         self.resends.sent(bytes);
+        if self.source != Some(packet.source) {
+            self.source = Some(packet.source);
+            self.reports.switched();
+        }
         let clock_rate = packet.format.codec.clock_rate();
         self.reports.sent(packet.captured, numbers.timestamp, clock_rate, bytes);
         if chosen.resend.is_none() && packet.format.codec.kind() == MediaKind::Video {
