@@ -11,7 +11,7 @@ mod replay;
 mod seal;
 
 #[cfg(test)]
-mod reference;
+mod reference_tests;
 #[cfg(test)]
 mod tests;
 

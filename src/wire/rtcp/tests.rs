@@ -133,7 +133,7 @@ fn arrivals(datagram: &[u8]) -> Vec<(u16, Option<i16>)> {
 #[test]
 fn transport_feedback_is_read_from_all_kinds_of_chunks() {
     // A run of two that came soon, a list of 7 with one of each kind, a list of 14 of which one came.
-    let chunks = [0x2002, 0xc000 | 0b01_10_00_11_00_00_00 << 0, 0x8000 | 0b10_0000_0000_0000];
+    let chunks = [0x2002, 0xc000 | 0b01_10_00_11_00_00_00, 0x8000 | 0b10_0000_0000_0000];
     let datagram = feedback(10, &chunks, &[4, 255, 8, 0xff, 0xfe, 1]);
     let expected = [
         (65_534, Some(4)),
