@@ -367,7 +367,7 @@ mod tests {
         directory.ended(now, SessionId(2));
         assert_eq!(directory.worker_of_track(TrackId(64)), None);
         assert_eq!(directory.spread(&room), BTreeMap::from([(WorkerId(1), 2)]));
-        [3, 4].map(|viewer| directory.ended(now, SessionId(viewer)));
+        [3, 4].iter().for_each(|viewer| directory.ended(now, SessionId(*viewer)));
         assert!(directory.spreads.is_empty());
     }
 
