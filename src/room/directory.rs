@@ -356,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn a_room_is_where_its_sessions_are_and_publishers_weigh_most() {
+        let directory = Directory::default();
+        let (now, room) = (Instant::now(), "live".parse::<RoomName>().expect("a name"));
+        publish(&directory, 1, ResourceId::new([7; 16]), &room, now);
+        (2..5).for_each(|viewer| directory.enter(SessionId(viewer), room.clone(), WorkerId(1), [], None));
+        assert_eq!(directory.worker_of_track(TrackId(64)), Some(WorkerId(0)));
+        assert_eq!(directory.spread(&room), BTreeMap::from([(WorkerId(0), PUBLISHER), (WorkerId(1), 3)]));
+        directory.ended(now, SessionId(1));
+        directory.ended(now, SessionId(2));
+        assert_eq!(directory.worker_of_track(TrackId(64)), None);
+        assert_eq!(directory.spread(&room), BTreeMap::from([(WorkerId(1), 2)]));
+        [3, 4].iter().for_each(|viewer| directory.ended(now, SessionId(*viewer)));
+        assert!(directory.spreads.is_empty());
+    }
+
+    #[test]
     fn a_token_resumes_its_participant_until_that_one_is_gone() {
         let directory = Directory::default();
         let (room, token) = ("live".parse::<RoomName>().expect("a name"), ResumeToken::new([1; 16]));
