@@ -1,19 +1,22 @@
-//! What it costs the core to forward one packet to one subscriber: time, and allocations.
+//! What it costs the core to take packets in, and to forward each to each subscriber: time, and allocations.
 //!
-//! `cargo bench --bench forward`. Clients are real str0m peers that connected by ICE and DTLS; the measured part is
-//! the core's turn, from the publisher's datagram to the last sealed datagram in the batch. No sockets, no system calls.
+//! `cargo bench --bench forward [-- WORD]` (only the cases whose name has the word). Clients are real str0m peers that
+//! connected by ICE and DTLS; measured are the stages of the core's turn, from the publisher's datagrams to the last
+//! sealed datagram in the batch. No sockets, no system calls.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod stream;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::World;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use common::profile::{Profile, offer_only};
+use common::{STEP, Stage};
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
+use stream::Stream;
 
 /// Counts allocations.
 struct Counting;
@@ -29,6 +32,12 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(layout) }
     }
 
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller's promise is passed on.
         unsafe { System.dealloc(pointer, layout) }
@@ -38,71 +47,141 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A VP8 packet of a usual size; the first of a key frame or of another one.
-fn payload(keyframe: bool) -> Vec<u8> {
-    let mut payload = vec![0x90, 0xe0, 0x80, 0x01, 7, 0x20, u8::from(!keyframe)];
-    payload.resize(1_150, 0xaa);
-    payload
+/// How often each case is measured. The median counts.
+const ROUNDS: usize = 7;
+/// Packets and subscribers of a round, about.
+const FORWARDED: usize = 20_000;
+
+/// What the turns of a round took, all together.
+#[derive(Default)]
+struct Spent {
+    time: [Duration; 3],
+    allocations: [u64; 3],
+    forwarded: u64,
+    bytes: u64,
 }
 
-/// One publisher and so many viewers, all connected and past the first key frame.
-fn world(viewers: usize) -> World {
-    let mut world = World::new();
-    let (_, publisher) = world.join(Role::Publish, &[Codec::Vp8]);
-    for _ in 0..viewers {
-        let (_, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
-        world.watch(&viewer, &publisher);
+impl Spent {
+    fn nanos(&self, stage: Stage) -> f64 {
+        self.time[stage as usize].as_nanos() as f64 / self.forwarded as f64
     }
-    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
-    send(&mut world, true);
-    world.run(Duration::from_millis(100));
-    world
-}
 
-fn send(world: &mut World, keyframe: bool) {
-    let (now, client) = (world.now, &mut world.clients[0]);
-    let (video, timestamp) = (client.video, client.sent_packets() * 3_000);
-    client.send(now, video, timestamp, true, &payload(keyframe));
-}
-
-/// Forwards `packets` packets one by one, as they come when they do not come in bursts. Returns the time and the
-/// allocations of the core's turns alone.
-fn forward(world: &mut World, packets: u64) -> (Duration, u64) {
-    let (mut time, mut allocations) = (Duration::ZERO, 0);
-    for _ in 0..packets {
-        send(world, false);
-        world.now += Duration::from_millis(5);
-        world.drive_clients();
-        let (before, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
-        world.turn_core();
-        time += began.elapsed();
-        allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
-        world.deliver();
-        world.clients.iter_mut().for_each(|client| client.received.clear());
+    fn allocations(&self, stage: Stage) -> f64 {
+        self.allocations[stage as usize] as f64 / self.forwarded as f64
     }
-    (time, allocations)
 }
 
-fn benches(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("forward");
-    group.sample_size(10).measurement_time(Duration::from_secs(4));
-    for viewers in [1_usize, 2, 10, 50, 100] {
-        let mut world = world(viewers);
-        let sent = world.core.counters().media_packets_out;
-        let (_, allocations) = forward(&mut world, 200);
-        let forwarded = world.core.counters().media_packets_out - sent;
-        assert_eq!(forwarded, 200 * viewers as u64, "every packet reaches every viewer");
-        println!(
-            "{viewers} viewers: {:.2} allocations per forwarded packet",
-            allocations as f64 / forwarded as f64
-        );
-        group.throughput(Throughput::Elements(viewers as u64));
-        group.bench_function(BenchmarkId::from_parameter(viewers), |bencher| {
-            bencher.iter_custom(|iterations| forward(&mut world, iterations).0);
+/// Turns of the core, with a frame of `burst` packets each. The publishers take turns: the first `publishers` of them.
+fn round(stream: &mut Stream, publishers: usize, burst: u16, turns: usize, clock: Duration) -> Spent {
+    let mut spent = Spent::default();
+    let before = stream.world.core.counters();
+    for turn in 0..turns {
+        stream.world.now += STEP;
+        stream.send(turn % publishers, false, burst);
+        stream.world.drive_clients();
+        stream.world.turn_in_stages(|stage, run| {
+            let (allocations, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
+            run();
+            spent.time[stage as usize] += began.elapsed().saturating_sub(clock);
+            spent.allocations[stage as usize] += ALLOCATIONS.load(Ordering::Relaxed) - allocations;
         });
+        stream.world.deliver();
+        stream.forget();
     }
-    group.finish();
+    let after = stream.world.core.counters();
+    spent.forwarded = after.media_packets_out - before.media_packets_out;
+    spent.bytes = after.media_bytes_out - before.media_bytes_out;
+    spent
 }
 
-criterion_group!(forwarding, benches);
-criterion_main!(forwarding);
+/// Measures one case and prints its line.
+fn measure(name: &str, stream: &mut Stream, publishers: usize, subscribers: usize, burst: u16) {
+    let turns = (FORWARDED / subscribers / usize::from(burst)).clamp(30, 1_000);
+    let clock = clock();
+    round(stream, publishers, burst, turns / 4 + 1, clock);
+    let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, publishers, burst, turns, clock)).collect();
+    for round in &rounds {
+        let expected = turns * usize::from(burst) * subscribers;
+        assert_eq!(round.forwarded, expected as u64, "{name}: every packet reaches every subscriber");
+    }
+    let middle = |of: &dyn Fn(&Spent) -> f64| {
+        let mut all: Vec<f64> = rounds.iter().map(of).collect();
+        all.sort_by(f64::total_cmp);
+        (all[ROUNDS / 2], all[0], all[ROUNDS - 1])
+    };
+    let (forward, least, most) = middle(&|round| round.nanos(Stage::Forward));
+    let (receive, _, _) = middle(&|round| round.nanos(Stage::Receive));
+    let (drive, _, _) = middle(&|round| round.nanos(Stage::Drive));
+    let (allocations, _, _) = middle(&|round| round.allocations(Stage::Forward));
+    let (elsewhere, _, _) =
+        middle(&|round| round.allocations(Stage::Receive) + round.allocations(Stage::Drive));
+    let bytes = rounds[0].bytes / rounds[0].forwarded;
+    println!(
+        "{name:<28} {subscribers:>5} {burst:>6} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
+         | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>5}"
+    );
+}
+
+/// What reading the clock twice adds to a measured time.
+fn clock() -> Duration {
+    let mut all: Vec<Duration> = (0..1_001).map(|_| Instant::now().elapsed()).collect();
+    all.sort();
+    all[500]
+}
+
+/// One publisher, and viewers who come in stages.
+fn viewers(name: &str, profile: Profile, counts: &[usize]) {
+    offer_only(profile);
+    let mut stream = Stream::new(1);
+    for count in counts {
+        stream.with_viewers(*count);
+        for burst in [1, 4] {
+            measure(name, &mut stream, 1, *count, burst);
+        }
+    }
+}
+
+/// Participants with 30 slots of which one is bound, then all. The publishers of the bound ones take turns.
+fn slots(name: &str) {
+    const SLOTS: usize = 30;
+    const PARTICIPANTS: usize = 50;
+    offer_only(Profile::Aes128Gcm);
+    let mut stream = Stream::new(SLOTS);
+    stream.world.video_slots = SLOTS;
+    let joined: Vec<_> = (0..PARTICIPANTS).map(|_| stream.world.join(Role::Join, &[Codec::Vp8]).1).collect();
+    for bound in [1, SLOTS] {
+        for participant in &joined {
+            // The first slot is for sound.
+            for slot in 0..bound {
+                let video = stream.video(slot);
+                stream.world.core.bind(participant.session, 1 + slot, video);
+            }
+        }
+        stream.settled();
+        for burst in [1, 4] {
+            measure(&format!("{name}, {bound} bound"), &mut stream, bound, PARTICIPANTS, burst);
+        }
+    }
+}
+
+fn main() {
+    // Cargo adds --bench.
+    let word = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    println!(
+        "nanoseconds and allocations per packet and subscriber: median of {ROUNDS} rounds (least to most)"
+    );
+    println!(
+        "{:<28} {:>5} {:>6} | {:>7} {:<17} {:>7} | {:>7} {:>6} {:>7} | {:>5}",
+        "case", "subs", "burst", "forward", "", "allocs", "receive", "drive", "allocs", "bytes"
+    );
+    let all = [1, 10, 50, 200, 500];
+    let cases: [(&str, &dyn Fn(&str)); 4] = [
+        ("AES-128-GCM", &|name| viewers(name, Profile::Aes128Gcm, &all)),
+        ("AES-256-GCM", &|name| viewers(name, Profile::Aes256Gcm, &all)),
+        ("AES-128-CM", &|name| viewers(name, Profile::Aes128CmSha1, &[50])),
+        ("30 slots", &slots),
+    ];
+    for (name, run) in cases.into_iter().filter(|(name, _)| name.contains(&word)) {
+        run(name);
+    }
+}

@@ -8,6 +8,7 @@
 )]
 
 pub mod media;
+pub mod profile;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -95,8 +96,21 @@ pub struct World {
     pub largest_message: Option<usize>,
     /// How much they keep of what they have not sent yet, in bytes.
     pub client_buffer: usize,
+    /// How many sections for video of others participants offer who join from now on.
+    pub video_slots: usize,
     /// How often a turn's forwarding stopped to let a full batch leave.
     pub parts: usize,
+}
+
+/// A stage of the core's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// All datagrams are taken in.
+    Receive,
+    /// Timers run.
+    Drive,
+    /// Subscribers are served.
+    Forward,
 }
 
 pub fn server_address() -> SocketAddr {
@@ -128,6 +142,7 @@ impl World {
             labels: Vec::new(),
             largest_message: None,
             client_buffer: 128 * 1024,
+            video_slots: 2,
             parts: 0,
         }
     }
@@ -182,9 +197,13 @@ impl World {
 
     fn join_as(&mut self, role: Role, video: &[Codec], bare: bool) -> (usize, Joined) {
         let place = self.clients.len();
-        let extensions = if bare { ExtensionMap::empty() } else { self.extensions.clone() };
-        let (mut client, offer) =
-            Client::new(self.now, place, role, video, extensions, &self.labels, self.client_buffer);
+        let make = ClientConfig {
+            extensions: if bare { ExtensionMap::empty() } else { self.extensions.clone() },
+            labels: &self.labels,
+            buffer: self.client_buffer,
+            video_slots: self.video_slots,
+        };
+        let (mut client, offer) = Client::new(self.now, place, role, video, &make);
         let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
         let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
         let answered = self.answer(&offer, role);
@@ -275,6 +294,23 @@ impl World {
             other.drive(self.now, &mut self.batch);
         }
         self.forward();
+    }
+
+    /// A turn of the first core, whose stages `around` runs, so that it can measure them.
+    pub fn turn_in_stages(&mut self, mut around: impl FnMut(Stage, &mut dyn FnMut())) {
+        let wire = std::mem::take(&mut self.wire);
+        around(Stage::Receive, &mut || {
+            wire.iter().for_each(|(source, payload)| self.feed(*source, payload));
+        });
+        around(Stage::Drive, &mut || self.core.drive(self.now, &mut self.batch));
+        let mut is_more = true;
+        while is_more {
+            around(Stage::Forward, &mut || is_more = self.core.forward(self.now, &mut self.batch));
+            if is_more {
+                self.parts += 1;
+                self.deliver();
+            }
+        }
     }
 
     fn forward(&mut self) {
@@ -441,20 +477,26 @@ fn channel_config(label: &str) -> ChannelConfig {
     ChannelConfig { label: label.to_owned(), ordered: !lossy, reliability, ..ChannelConfig::default() }
 }
 
+/// What else a client is made with.
+struct ClientConfig<'a> {
+    extensions: ExtensionMap,
+    labels: &'a [&'a str],
+    buffer: usize,
+    video_slots: usize,
+}
+
 impl Client {
     fn new(
         now: Instant,
         place: usize,
         role: Role,
         video: &[Codec],
-        extensions: ExtensionMap,
-        labels: &[&str],
-        buffer: usize,
+        make: &ClientConfig<'_>,
     ) -> (Self, String) {
         let mut config = RtcConfig::new()
             .set_rtp_mode(true)
-            .set_extension_map(extensions)
-            .set_sctp_max_buffered_amount(buffer)
+            .set_extension_map(make.extensions.clone())
+            .set_sctp_max_buffered_amount(make.buffer)
             .clear_codecs()
             .enable_opus(true, false);
         for codec in video {
@@ -478,9 +520,9 @@ impl Client {
         if role == Role::Join {
             change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
             let slot = |_| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
-            slots.extend((0..2).map(slot));
+            slots.extend((0..make.video_slots).map(slot));
         }
-        for label in labels {
+        for label in make.labels {
             change.add_channel_with_config(channel_config(label));
         }
         let (offer, pending) = change.apply().expect("something to offer");
@@ -545,7 +587,11 @@ impl Client {
         loop {
             match self.rtc.poll_output().expect("no error") {
                 Output::Timeout(_) => break,
-                Output::Transmit(transmit) => self.outgoing.push(transmit.contents.to_vec()),
+                Output::Transmit(transmit) => {
+                    let mut datagram = transmit.contents.to_vec();
+                    profile::patch_datagram(&mut datagram);
+                    self.outgoing.push(datagram);
+                }
                 Output::Event(Event::Connected) => self.connected = true,
                 Output::Event(Event::Closed) => self.closed = true,
                 Output::Event(Event::RtpPacket(packet)) => {

@@ -112,6 +112,8 @@ pub struct Publisher {
     stream: u32,
     /// Without it the publisher speaks all the time.
     talk: Option<Talk>,
+    /// Whether the packets of a frame leave at once.
+    burst: bool,
     audio: Option<AudioTx>,
     layers: Vec<VideoTx>,
     /// Packets sent in the window by track.
@@ -177,6 +179,7 @@ impl Publisher {
         Publisher {
             stream,
             talk: None,
+            burst: false,
             audio,
             layers,
             window_sent: [0; 4],
@@ -187,6 +190,15 @@ impl Publisher {
 
     pub fn taking_turns(self, talk: Talk) -> Publisher {
         Publisher { talk: Some(talk), ..self }
+    }
+
+    pub fn in_bursts(self, burst: bool) -> Publisher {
+        Publisher { burst, ..self }
+    }
+
+    /// A publisher that is connected and sends nothing.
+    pub fn silent(self) -> Publisher {
+        Publisher { audio: None, layers: vec![], ..self }
     }
 
     pub fn stream(&self) -> u32 {
@@ -268,9 +280,11 @@ impl Publisher {
                 v.frame_start += v.frame_interval();
                 v.next = v.frame_start;
             } else {
-                // A frame's packets are spread over half its time, as a pacer would.
                 v.sending = Some((key, i + 1));
-                v.next += v.frame_interval() / 2 / v.shape.packets(key) as u32;
+                if !self.burst {
+                    // A frame's packets are spread over half its time, as a pacer would.
+                    v.next += v.frame_interval() / 2 / v.shape.packets(key) as u32;
+                }
             }
             let write = RtpWrite::new(v.pt, seq.into(), time, now, packet.payload)
                 .marker(packet.marker)

@@ -14,6 +14,10 @@ use crate::subscriber::SubscriberStats;
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub label: String,
+    /// Whether frames were sent whole.
+    pub burst: bool,
+    /// Every subscriber asked for each so-manieth video packet again; 0 is none.
+    pub nack_every: u32,
     pub streams: u32,
     pub subscribers: usize,
     pub window_s: f64,
@@ -43,6 +47,8 @@ pub struct ServerReport {
     pub cycles_per_packet: Option<f64>,
     pub instructions_per_packet: Option<f64>,
     pub user_instructions_per_packet: Option<f64>,
+    /// Why there are no counts of instructions.
+    pub instructions_missing: Option<String>,
     pub context_switches_per_s: f64,
     pub context_switches_per_1000_packets: f64,
     pub rss_idle_kib: u64,
@@ -67,6 +73,10 @@ pub struct Delivery {
     pub duplicates: u64,
     pub payload_duplicates: u64,
     pub rtx_packets: u64,
+    /// Packets that came and were asked for again (`--nack-every`), and what was sent again: retransmissions and
+    /// duplicates.
+    pub asked_again: u64,
+    pub resent: u64,
     pub verified: u64,
     pub corrupt: u64,
     pub misrouted: u64,
@@ -93,6 +103,9 @@ pub struct GeneratorReport {
 /// What the scenario knows beside the engine's report.
 pub struct Context<'a> {
     pub label: &'a str,
+    pub burst: bool,
+    pub nack_every: u32,
+    pub instructions_missing: Option<String>,
     pub streams: u32,
     /// The tracks whose loss is counted: 0 is audio, 1.. are video layers.
     pub counted: Range<usize>,
@@ -125,10 +138,12 @@ impl Report {
         };
 
         let server = c.server.map(|(a, b)| {
-            let per_packet = |d: Duration| d.as_secs_f64() * 1e6 / forwarded.max(1) as f64;
+            // Of nothing there is no cost by packet; an idle server is told by its share of a core.
+            let by_packet = |n: f64| if forwarded == 0 { 0.0 } else { n / forwarded as f64 };
+            let per_packet = |d: Duration| by_packet(d.as_secs_f64() * 1e6);
             let (user, system) = (b.user - a.user, b.system - a.system);
             let counter = |f: fn(&Reading) -> Option<u64>| {
-                Some(f(&b)?.saturating_sub(f(&a)?) as f64 / forwarded.max(1) as f64)
+                Some(by_packet(f(&b)?.saturating_sub(f(&a)?) as f64))
             };
             let switches = (b.voluntary_switches + b.involuntary_switches)
                 .saturating_sub(a.voluntary_switches + a.involuntary_switches)
@@ -142,8 +157,9 @@ impl Report {
                 cycles_per_packet: counter(|r| r.cycles),
                 instructions_per_packet: counter(|r| r.instructions),
                 user_instructions_per_packet: counter(|r| r.user_instructions),
+                instructions_missing: c.instructions_missing,
                 context_switches_per_s: switches / window_s,
-                context_switches_per_1000_packets: 1000.0 * switches / forwarded.max(1) as f64,
+                context_switches_per_1000_packets: by_packet(1000.0 * switches),
                 rss_idle_kib: c.idle.rss_kib,
                 rss_kib: c.memory.rss_kib,
                 pss_kib: c.memory.pss_kib,
@@ -169,7 +185,7 @@ impl Report {
         if generator.dropped_at_socket > 0 {
             warnings.push("the generator's socket dropped datagrams: loss is partly its own".into());
         }
-        if e.without_media > 0 && !e.sent.is_empty() {
+        if e.without_media > 0 && sent > 0 {
             warnings.push(format!("{} subscribers never received media", e.without_media));
         }
         if total.corrupt + total.misrouted > 0 {
@@ -178,6 +194,8 @@ impl Report {
 
         Report {
             label: c.label.into(),
+            burst: c.burst,
+            nack_every: c.nack_every,
             streams: c.streams,
             subscribers: e.subscribers.len(),
             window_s,
@@ -196,6 +214,8 @@ impl Report {
                 duplicates: total.seq_duplicates,
                 payload_duplicates: total.payload_duplicates,
                 rtx_packets: total.received_rtx,
+                asked_again: total.asked_again,
+                resent: total.received_rtx + total.seq_duplicates,
                 verified: total.verified,
                 corrupt: total.corrupt,
                 misrouted: total.misrouted,
@@ -242,9 +262,10 @@ impl Display for Report {
         let d = &self.delivery;
         writeln!(
             f,
-            "{}{} streams, {} subscribers, {:.1} s: {:.0} packets/s, {:.1} Mbit/s forwarded",
+            "{}{} streams{}, {} subscribers, {:.1} s: {:.0} packets/s, {:.1} Mbit/s forwarded",
             if self.label.is_empty() { String::new() } else { format!("[{}] ", self.label) },
             self.streams,
+            if self.burst { " of whole frames" } else { "" },
             self.subscribers,
             self.window_s,
             self.forwarded_pps,
@@ -260,6 +281,9 @@ impl Display for Report {
                 (s.cycles_per_packet, s.instructions_per_packet, s.user_instructions_per_packet)
             {
                 writeln!(f, "  per packet     {i:.0} instructions ({u:.0} user), {c:.0} cycles")?;
+            }
+            if let Some(why) = &s.instructions_missing {
+                writeln!(f, "  per packet     instructions unknown: {why}")?;
             }
             writeln!(
                 f,
@@ -296,6 +320,9 @@ impl Display for Report {
             d.payload_duplicates,
             d.rtx_packets
         )?;
+        if self.nack_every > 0 {
+            writeln!(f, "  asked again    {} packets, {} sent again", d.asked_again, d.resent)?;
+        }
         if let Some(l) = &self.latency {
             writeln!(f, "  latency        {l}")?;
         }

@@ -189,7 +189,10 @@ impl Room<'_> {
         let args = self.run.args;
         let pts = peer.payload_types();
         let talk = Talk { publishers: args.publishing, at_once: args.audio_slots };
-        let publisher = || Publisher::new(index, &peer, &pts, &self.run.layers).taking_turns(talk);
+        let publisher = || {
+            let publisher = Publisher::new(index, &peer, &pts, &self.run.layers);
+            publisher.in_bursts(args.burst).taking_turns(talk)
+        };
         let publisher = (index < args.publishing).then(publisher);
         let streams = shown(index, args, 0);
         let subscriber = Subscriber::new(streams, &peer, pts, self.run.verifies(index), asked_at)

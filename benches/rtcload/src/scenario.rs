@@ -52,6 +52,9 @@ fn check(args: &Args) -> Result<()> {
     if args.streams == 0 || args.fps == 0 || args.room_size == 0 || args.sample_every == 0 {
         bail!("--streams, --fps, --room-size and --sample-every must not be 0");
     }
+    if args.nack_every > 0 && args.verify != Verify::All {
+        bail!("--nack-every needs --verify all: only who decrypts everything asks for what is missing");
+    }
     if args.room.is_some() && (args.participants == 0 || args.publishing > args.participants) {
         bail!("--participants must not be 0, nor less than --publishing");
     }
@@ -204,7 +207,9 @@ impl Run<'_> {
         debug_assert_eq!(per_stream * args.streams, count);
         let want = (to * args.streams) as usize;
         self.wait_for("subscribers", |s| s.subscribers_connected >= want)?;
-        self.wait_for("media", |s| s.subscribers_with_media >= want)
+        // Silence is what idle subscribers are to get.
+        let with_media = if args.idle { 0 } else { want };
+        self.wait_for("media", |s| s.subscribers_with_media >= with_media)
     }
 
     /// Runs `each` for 0..count on several threads, at the ramp's pace.
@@ -261,7 +266,8 @@ impl Run<'_> {
         let close =
             self.target()?.publish(stream, &mut peer).with_context(|| format!("publishing s{stream}"))?;
         let pts = peer.payload_types();
-        let publisher = Publisher::new(stream, &peer, &pts, &self.layers);
+        let publisher = Publisher::new(stream, &peer, &pts, &self.layers).in_bursts(self.args.burst);
+        let publisher = if self.args.idle { publisher.silent() } else { publisher };
         self.start(id, Client::new(peer, Some(publisher), None), close);
         Ok(())
     }
@@ -273,7 +279,8 @@ impl Run<'_> {
             self.target()?.subscribe(stream, &mut peer).with_context(|| format!("playing s{stream}"))?;
         let pts = peer.payload_types();
         let verify = self.verifies(index);
-        let subscriber = Subscriber::new(vec![stream], &peer, pts, verify, asked_at);
+        let subscriber = Subscriber::new(vec![stream], &peer, pts, verify, asked_at)
+            .asking_again(self.args.nack_every);
         self.start(id, Client::new(peer, None, Some(subscriber)), close);
         Ok(())
     }
@@ -319,6 +326,9 @@ impl Run<'_> {
         };
         let context = Context {
             label: &args.label,
+            burst: args.burst,
+            nack_every: args.nack_every,
+            instructions_missing: self.monitor.as_ref().and_then(|m| m.counters_missing.clone()),
             streams: if args.room.is_some() { args.publishing } else { args.streams },
             counted,
             window: length,

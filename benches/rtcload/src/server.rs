@@ -30,6 +30,8 @@ pub struct Memory {
 pub struct ServerMonitor {
     root: u32,
     counters: Vec<Counters>,
+    /// Why there are no hardware counters.
+    pub counters_missing: Option<String>,
 }
 
 /// Hardware counters of one thread and the threads it will start.
@@ -41,7 +43,7 @@ struct Counters {
 
 impl ServerMonitor {
     pub fn new(root: u32) -> ServerMonitor {
-        let mut m = ServerMonitor { root, counters: vec![] };
+        let mut m = ServerMonitor { root, counters: vec![], counters_missing: None };
         m.attach_counters();
         m
     }
@@ -49,10 +51,15 @@ impl ServerMonitor {
     /// Opens hardware counters on all present threads; where there are none, does without.
     pub fn attach_counters(&mut self) {
         self.counters.clear();
+        self.counters_missing = Some("the server has no threads".into());
         for tid in self.pids().into_iter().flat_map(threads_of) {
-            if let Ok(c) = Counters::open(tid) {
-                self.counters.push(c);
+            match Counters::open(tid) {
+                Ok(c) => self.counters.push(c),
+                Err(e) => self.counters_missing = Some(why_missing(&e)),
             }
+        }
+        if !self.counters.is_empty() {
+            self.counters_missing = None;
         }
     }
 
@@ -115,6 +122,19 @@ impl ServerMonitor {
             m.pss_kib += labelled(&rollup, "Pss:");
         }
         m
+    }
+}
+
+/// What to tell about counters that cannot be opened.
+fn why_missing(e: &io::Error) -> String {
+    match e.raw_os_error() {
+        Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP) => {
+            "this machine has no hardware counters (as most virtual machines)".into()
+        }
+        Some(libc::EACCES | libc::EPERM) => {
+            "not permitted: run as root, or with kernel.perf_event_paranoid at 1 or less".into()
+        }
+        _ => e.to_string(),
     }
 }
 

@@ -28,6 +28,13 @@ pub struct Subscriber {
     arrived_ns: u64,
     /// The contributing source that it named, unless it was a retransmission.
     arrived_csrc: Option<u32>,
+    /// Its source, and its sequence number without wraps.
+    arrived_as: Option<(usize, u32)>,
+    /// Whether it is of the kind that is sent again.
+    arrived_again: bool,
+    /// Which video packets are kept from the connection, so that it asks for them again: those whose counter this
+    /// divides. 0 is none.
+    nack_every: u32,
     pub first_media: Option<Duration>,
     pub first_video: Option<Duration>,
     sources: Vec<Source>,
@@ -44,6 +51,8 @@ struct Source {
     seq: SeqTrack,
     fed: bool,
     csrc: Option<u32>,
+    /// What a sequence number without wraps is ahead of the publisher's counter.
+    ahead: Option<u32>,
     /// When another contributing source came, since somebody began to watch for it.
     changed_ns: Option<u64>,
 }
@@ -61,6 +70,8 @@ pub struct SubscriberStats {
     pub received_audio: u64,
     pub received_video: u64,
     pub received_rtx: u64,
+    /// Packets that came and were asked for again.
+    pub asked_again: u64,
     pub received_bytes: u64,
     pub seq_expected: u64,
     pub seq_unique: u64,
@@ -81,6 +92,7 @@ impl SubscriberStats {
         self.received_audio += o.received_audio;
         self.received_video += o.received_video;
         self.received_rtx += o.received_rtx;
+        self.asked_again += o.asked_again;
         self.received_bytes += o.received_bytes;
         self.seq_expected += o.seq_expected;
         self.seq_unique += o.seq_unique;
@@ -126,6 +138,9 @@ impl Subscriber {
             asked_at,
             arrived_ns: 0,
             arrived_csrc: None,
+            arrived_as: None,
+            arrived_again: false,
+            nack_every: 0,
             first_media: None,
             first_video: None,
             sources: vec![],
@@ -139,6 +154,11 @@ impl Subscriber {
         Subscriber { csrcs: Some(csrcs), mids: [None, None], ..self }
     }
 
+    /// Asks for every `nack_every`th video packet again, by the publisher's count: all subscribers for the same.
+    pub fn asking_again(self, nack_every: u32) -> Subscriber {
+        Subscriber { nack_every, ..self }
+    }
+
     /// How long after asking that was.
     pub fn since_asked(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.asked_at)
@@ -148,6 +168,8 @@ impl Subscriber {
     pub fn arrived(&mut self, data: &[u8], received_ns: u64, window: &Window) -> Feed {
         self.arrived_ns = received_ns;
         self.arrived_csrc = None;
+        self.arrived_as = None;
+        self.arrived_again = false;
         let is_rtp = data.len() >= 12 && data[0] >> 6 == 2 && !(64..96).contains(&(data[1] & 0x7f));
         if !is_rtp {
             return Feed { to_rtc: true, unannounced: None };
@@ -176,6 +198,7 @@ impl Subscriber {
                     seq: SeqTrack::default(),
                     fed: false,
                     csrc: None,
+                    ahead: None,
                     changed_ns: None,
                 });
                 self.sources.len() - 1
@@ -191,8 +214,18 @@ impl Subscriber {
             }
             self.stats.received_bytes += data.len() as u64;
         }
-        if source.kind != Kind::Rtx {
-            source.seq.see(seq, in_window);
+        let mut withheld = false;
+        if source.kind == Kind::Rtx {
+            self.arrived_again = true;
+        } else {
+            let (extended, seen) = source.seq.see(seq, in_window);
+            self.arrived_as = Some((at, extended));
+            self.arrived_again = seen == Seen::Duplicate;
+            let is_new = matches!(seen, Seen::InOrder | Seen::AfterGap);
+            if let (true, true, Some(ahead)) = (is_new, self.nack_every > 0, source.ahead) {
+                withheld = extended.wrapping_sub(ahead).is_multiple_of(self.nack_every);
+                self.stats.asked_again += u64::from(withheld && in_window);
+            }
             let elapsed = || self.asked_at.elapsed();
             self.first_media.get_or_insert_with(elapsed);
             if source.kind == Kind::Video {
@@ -206,7 +239,7 @@ impl Subscriber {
         }
         // Without verification the first packet of a source is enough for the
         // connection to send receiver reports (with no loss) ever after.
-        let to_rtc = self.verify || !source.fed;
+        let to_rtc = (self.verify && !withheld) || !source.fed;
         source.fed = true;
         Feed { to_rtc, unannounced }
     }
@@ -224,6 +257,9 @@ impl Subscriber {
             self.stats.misrouted += 1;
             return;
         }
+        if let (true, Some((at, extended))) = (stamp.track > 0, self.arrived_as) {
+            self.sources[at].ahead = Some(extended.wrapping_sub(stamp.counter));
+        }
         let tracks = self.tracks.entry(stamp.stream).or_default();
         let seen = tracks[usize::from(stamp.track)].see(stamp.counter);
         if !meter.window.has(stamp.sent_ns) {
@@ -239,8 +275,11 @@ impl Subscriber {
             seen => {
                 self.stats.payload_late += u64::from(seen == Seen::Late);
                 self.stats.unique[usize::from(stamp.track)] += 1;
-                let us = self.arrived_ns.saturating_sub(stamp.sent_ns) / 1000;
-                meter.latency.saturating_record(us.max(1));
+                // What was withheld comes when it was asked for: that is no latency of the server.
+                if self.nack_every == 0 || !self.arrived_again {
+                    let us = self.arrived_ns.saturating_sub(stamp.sent_ns) / 1000;
+                    meter.latency.saturating_record(us.max(1));
+                }
             }
         }
     }

@@ -93,8 +93,8 @@ pub struct SeqTrack {
 }
 
 impl SeqTrack {
-    /// Takes one sequence number; `in_window` says whether it is counted.
-    pub fn see(&mut self, seq: u16, in_window: bool) {
+    /// Takes one sequence number; `in_window` says whether it is counted. Returns it without wraps, and what it means.
+    pub fn see(&mut self, seq: u16, in_window: bool) -> (u32, Seen) {
         let delta = match self.last {
             Some(last) => seq.wrapping_sub(last) as i16,
             None => {
@@ -124,6 +124,7 @@ impl SeqTrack {
                 _ => self.window_unique += 1,
             }
         }
+        (extended, seen)
     }
 
     pub fn open_window(&mut self) {
