@@ -118,8 +118,31 @@ pub static METRICS: &[Metric] = &[
     ),
     counter(
         "sluice_nacks_received_total",
-        "Packets that subscribers asked for again (NACK). Counted every 2 s.",
+        "Packets that subscribers asked for again (NACK).",
         |sum| sum.core.nacks_in,
+    ),
+    counter("sluice_media_resent_packets_total", "Packets that were sent again to who asked for them.", |sum| {
+        sum.core.resent
+    }),
+    counter(
+        "sluice_nacks_unanswered_total",
+        "Packets that subscribers asked for again and that were not sent: too old, sent a moment ago, or too many.",
+        |sum| sum.core.not_resent,
+    ),
+    counter(
+        "sluice_feedback_received_packets_total",
+        "Packets of which subscribers said that they arrived (transport-wide feedback).",
+        |sum| sum.core.transport_received,
+    ),
+    counter(
+        "sluice_feedback_lost_packets_total",
+        "Packets of which subscribers said that they did not arrive (transport-wide feedback).",
+        |sum| sum.core.transport_lost,
+    ),
+    counter(
+        "sluice_feedback_dropped_datagrams_total",
+        "RTCP of subscribers dropped, as it was forged, replayed or broken.",
+        |sum| sum.core.bad_feedback,
     ),
     counter(
         "sluice_nacks_sent_total",
@@ -273,6 +296,7 @@ fn unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
         ("unplayable", sum.core.unplayable),
         ("silent", sum.core.silent),
         ("muted", sum.core.muted),
+        ("unsealed", sum.core.unsent),
     ]
 }
 

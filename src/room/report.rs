@@ -68,6 +68,8 @@ pub struct SessionReport {
     pub connected: bool,
     /// Round-trip time in milliseconds, by the client's reports.
     pub rtt_ms: Option<f64>,
+    /// How much it believes that it can receive, in bit/s, if it says so (REMB).
+    pub estimate: Option<u64>,
     /// What it sends to the server.
     pub sends: Vec<SentReport>,
     /// What it receives from the server; empty slots are left out.
@@ -114,6 +116,7 @@ impl SessionReport {
             id: id.to_string(),
             connected,
             rtt_ms: stats.and_then(|stats| stats.rtt).map(|rtt| rtt.as_secs_f64() * 1_000.0),
+            estimate: stats.and_then(|stats| stats.estimate).map(|bitrate| bitrate.0),
             sends: sent
                 .iter()
                 .map(|track| SentReport {

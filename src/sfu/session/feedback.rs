@@ -7,13 +7,19 @@ use super::turn::{SessionEvent, Turn};
 use crate::ids::Ssrc;
 use crate::wire::rtcp;
 
+/// How much of one packet is read. Honest ones tell of 100 ms: some hundred packets, even at 10 Mbit/s.
+const MOST_ARRIVALS: usize = 2_048;
+const MOST_NACKS: usize = 512;
+/// How many packets of one datagram are read, for the same reason.
+const MOST_PACKETS: usize = 64;
+
 impl Session {
     /// Reads a datagram of RTCP.
     pub(super) fn feedback(&mut self, now: Instant, datagram: &[u8], turn: &mut Turn<'_>) {
         let mut plain = std::mem::take(&mut self.scratch);
         match self.egress.open(datagram, &mut plain) {
             Ok(packets) => {
-                for packet in rtcp::packets(packets) {
+                for packet in rtcp::packets(packets).take(MOST_PACKETS) {
                     self.heed(now, &packet, turn);
                 }
             }
@@ -33,7 +39,7 @@ impl Session {
                 wish.requests().for_each(|(source, _)| self.keyframe_wanted(source, turn));
             }
             Packet::TransportFeedback(feedback) => {
-                for arrival in feedback.arrivals() {
+                for arrival in feedback.arrivals().take(MOST_ARRIVALS) {
                     match arrival.1 {
                         Some(_) => turn.counters.transport_received += 1,
                         None => turn.counters.transport_lost += 1,
@@ -62,7 +68,7 @@ impl Session {
             return;
         };
         let stamp = self.egress.stamp(now);
-        for number in nack.sequences() {
+        for number in nack.sequences().take(MOST_NACKS) {
             turn.counters.nacks_in += 1;
             slot.sender.asked();
             let sent = slot.subscription.sent(number);
