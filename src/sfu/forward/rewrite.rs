@@ -144,10 +144,10 @@ impl Rewriter {
             return None;
         }
         let fields = fields(packet);
-        if fields & !current.fields != 0 {
-            if let Some(ended) = current.meet_new(packet, fields) {
-                self.earlier.push(ended);
-            }
+        if fields & !current.fields != 0
+            && let Some(ended) = current.meet_new(packet, fields)
+        {
+            self.earlier.push(ended);
         }
         let mut out = current.stretch.offsets.apply(packet);
         if out.timestamp.wrapping_sub(current.last.timestamp) > SMALL_STEP
