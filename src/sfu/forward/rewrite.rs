@@ -380,5 +380,5 @@ fn fields(packet: &Packet) -> u8 {
 mod tests;
 
 #[cfg(test)]
-#[path = "rewrite_properties.rs"]
-mod properties;
+#[path = "rewrite_model_tests.rs"]
+mod model_tests;
