@@ -144,19 +144,16 @@ impl Rewriter {
             return None;
         }
         let fields = fields(packet);
-        if fields & !current.fields != 0 {
-            if replaces_width(current.fields, fields) {
-                self.earlier.push(current.split(packet.sequence));
-            }
-            current.meet(packet, fields);
+        if fields & !current.fields != 0
+            && let Some(ended) = current.meet_new(packet, fields)
+        {
+            self.earlier.push(ended);
         }
         let mut out = current.stretch.offsets.apply(packet);
         if out.timestamp.wrapping_sub(current.last.timestamp) > SMALL_STEP
             && current.last.leaps(packet, out.timestamp)
         {
-            self.earlier.push(current.split(packet.sequence));
-            current.last = current.last.resumed(packet);
-            current.stretch.offsets.timestamp = current.last.timestamp.wrapping_sub(packet.timestamp);
+            self.earlier.push(current.resume(packet));
             out.timestamp = current.last.timestamp;
         }
         current.note(packet, &out);
@@ -193,6 +190,7 @@ impl Rewriter {
         self.earlier.sent(number, &self.current.as_ref()?.stretch)
     }
 
+    #[cold]
     fn late(&mut self, packet: &Packet) -> Option<Rewritten> {
         let offsets = match &mut self.current {
             Some(current) if current.stretch.holds(packet) => {
@@ -211,6 +209,25 @@ impl Current {
     fn split(&mut self, sequence: u64) -> Stretch {
         let ended = Stretch { until: sequence, ..self.stretch };
         self.stretch.from = sequence;
+        ended
+    }
+
+    /// Gives timestamps that were set anew an offset of their own. Returns the stretch that ended.
+    #[cold]
+    fn resume(&mut self, packet: &Packet) -> Stretch {
+        let ended = self.split(packet.sequence);
+        self.last = self.last.resumed(packet);
+        self.stretch.offsets.timestamp = self.last.timestamp.wrapping_sub(packet.timestamp);
+        ended
+    }
+
+    /// [`Self::meet`] for a new packet. Returns the stretch that ended, if picture ids are of another width from now on:
+    /// earlier packets keep the offset of theirs.
+    #[cold]
+    fn meet_new(&mut self, packet: &Packet, fields: u8) -> Option<Stretch> {
+        let other_width = self.widths() & fields & !self.fields != 0;
+        let ended = other_width.then(|| self.split(packet.sequence));
+        self.meet(packet, fields);
         ended
     }
 
@@ -319,6 +336,7 @@ impl Last {
 
     /// Whether a source's own timestamp is out of all proportion to the time that passed. Frames that are shown before
     /// those that they are sent behind go back a little.
+    #[cold]
     fn leaps(&self, packet: &Packet, timestamp: u32) -> bool {
         let step = timestamp.wrapping_sub(self.timestamp).cast_signed();
         let passed = packet.arrived.saturating_duration_since(self.arrived);
@@ -357,16 +375,10 @@ fn fields(packet: &Packet) -> u8 {
     fields | if packet.dependency.is_some() { DEPENDENCY } else { 0 }
 }
 
-/// Whether picture ids are of another width than so far: earlier packets keep the offset of theirs.
-fn replaces_width(known: u8, fields: u8) -> bool {
-    const WIDTHS: u8 = SHORT_ID | LONG_ID;
-    known & WIDTHS != 0 && fields & WIDTHS & !known != 0
-}
-
 #[cfg(test)]
 #[path = "rewrite_tests.rs"]
 mod tests;
 
 #[cfg(test)]
-#[path = "rewrite_properties.rs"]
-mod properties;
+#[path = "rewrite_model_tests.rs"]
+mod model_tests;

@@ -100,6 +100,42 @@ fn a_late_packet_behind_a_skipped_one_gets_its_own_number() {
     assert_eq!((out(101), out(104)), (Some(1), Some(3)));
 }
 
+#[test]
+fn time_is_right_however_often_a_subscriber_goes_to_and_fro() {
+    let start = Instant::now() + Duration::from_secs(60);
+    let mut rewriter = Rewriter::new(0, 0);
+    let mut last = 0;
+    for turn in 0..=40u64 {
+        // One of the sources takes 300 ms more to get here, which is more than the time between two turns.
+        let arrived = start + Duration::from_millis(100 * turn);
+        let captured = arrived - Duration::from_millis(if turn % 2 == 0 { 20 } else { 320 });
+        let packet = Packet { captured, ..packet(turn % 2, 100 + turn, 7, arrived) };
+        rewriter.switch(&packet);
+        last = rewriter.rewrite(&packet).expect("sent").timestamp;
+    }
+    assert_eq!(last, 40 * 100 * 90, "by the time of capture, to the tick");
+}
+
+#[test]
+fn what_is_asked_for_again_has_the_numbers_that_it_had() {
+    let now = Instant::now();
+    let mut rewriter = Rewriter::new(0x7fff, 0);
+    let old = vp8(1, 10, 100, 5, now);
+    rewriter.switch(&old);
+    let first = rewriter.rewrite(&old).expect("sent");
+    let new = vp8(2, 900, 7, 7, now);
+    rewriter.switch(&new);
+    rewriter.rewrite(&new);
+    let sent = rewriter.sent(0x7fff).expect("known");
+    assert_eq!((sent.source, sent.sequence), (SourceId(1), 10));
+    assert_eq!(sent.numbers(&old), Some(first));
+    assert_eq!(sent.numbers(&new), None, "another packet");
+    assert_eq!(rewriter.sent(0x8000).map(|sent| sent.source), Some(SourceId(2)));
+    assert_eq!(rewriter.sent(0x8001), None, "not sent yet");
+    assert_eq!(rewriter.sent(0x7ffe), None, "from before the first");
+    assert_eq!(rewriter.rewrite(&new), None, "no number twice");
+}
+
 /// What a source does to one packet after another.
 #[derive(Debug, Clone, Copy)]
 struct Step {

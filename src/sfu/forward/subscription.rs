@@ -136,6 +136,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_packet_of_the_old_encoding_fills_its_gap_behind_the_switch() {
+        let mut subscription = Subscription::new(0, 0);
+        subscription.accept(&video(1, 6, true), SourceId(1));
+        subscription.accept(&video(1, 8, false), SourceId(1));
+        assert_eq!(forwarded(subscription.accept(&video(2, 100, true), SourceId(2))), Some(3));
+        assert_eq!(forwarded(subscription.accept(&video(1, 7, false), SourceId(2))), Some(1));
+        assert_eq!(subscription.accept(&video(1, 7, false), SourceId(2)), Verdict::Unwanted, "a copy");
+        assert_eq!(subscription.accept(&video(1, 9, false), SourceId(2)), Verdict::Unwanted);
+    }
+
+    #[test]
+    fn padding_that_comes_late_fills_its_gap() {
+        let mut subscription = Subscription::new(0, 0);
+        subscription.accept(&video(1, 6, true), SourceId(1));
+        subscription.accept(&video(1, 8, false), SourceId(1));
+        let padding = Packet { payload: Arc::from([].as_slice()), ..video(1, 7, false) };
+        assert_eq!(forwarded(subscription.accept(&padding, SourceId(1))), Some(1));
+    }
+
+    #[test]
     fn padding_is_left_out_without_a_gap() {
         let mut subscription = Subscription::new(0, 0);
         subscription.accept(&video(1, 6, true), SourceId(1));

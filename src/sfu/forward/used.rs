@@ -16,13 +16,14 @@ pub(super) struct Used {
 
 impl Used {
     /// Uses a number. False when it was used before, or is so old that nobody knows: it must not be used then.
+    #[inline]
     pub(super) fn claim(&mut self, number: u64) -> bool {
         let (word, bit) = (number / BITS, 1 << (number % BITS));
         if number >= self.next {
             // Words that begin from here on still have the bits of their last round.
             let begun = self.next.div_ceil(BITS);
-            for stale in begun..=word.min(begun + WORDS) {
-                self.words[place(stale)] = 0;
+            if begun <= word {
+                self.forget(begun, word);
             }
             self.next = number + 1;
         } else if !self.remembers(number) || self.words[place(word)] & bit != 0 {
@@ -30,6 +31,13 @@ impl Used {
         }
         self.words[place(word)] |= bit;
         true
+    }
+
+    #[cold]
+    fn forget(&mut self, begun: u64, word: u64) {
+        for stale in begun..=word.min(begun + WORDS) {
+            self.words[place(stale)] = 0;
+        }
     }
 
     /// The latest number with these low 16 bits, if it was used; `None` when it is too old to know.
