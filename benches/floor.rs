@@ -85,11 +85,15 @@ fn compare(as_json: bool) {
         let system = of(runs, "system").map_or(0.0, |(system, ..)| 100.0 * system);
         let instructions = of(runs, "instructions")
             .map_or(String::new(), |(count, ..)| format!(", {count:.0} instructions"));
-        println!("{name:<18} {us:.2} ({least:.2} to {most:.2}), about {system:.0} % in the kernel{instructions}");
+        println!(
+            "{name:<18} {us:.2} ({least:.2} to {most:.2}), about {system:.0} % in the kernel{instructions}"
+        );
     }
     println!("{arrived} of {sent} packets arrived");
     if !counts {
-        println!("no counts of instructions: `perf stat` is missing, or this machine has no hardware counters");
+        println!(
+            "no counts of instructions: `perf stat` is missing, or this machine has no hardware counters"
+        );
     }
 }
 
@@ -143,7 +147,8 @@ fn with_port(run: impl FnOnce(UdpPort)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
     let _inside = runtime.enter();
     let listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
-    run(UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20 }).expect("a socket"));
+    run(UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20 })
+        .expect("a socket"));
 }
 
 /// Prints the port, takes datagrams out until its input ends, and prints how many they were.

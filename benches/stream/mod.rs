@@ -1,4 +1,5 @@
 //! What the benches of the core send: frames of a video, and who watches them.
+#![allow(dead_code, reason = "each bench is a crate of its own and uses its own part")]
 
 use std::time::Duration;
 
