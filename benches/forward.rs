@@ -3,6 +3,10 @@
 //! `cargo bench --bench forward [-- WORD]` (only the cases whose name has the word). Clients are real str0m peers that
 //! connected by ICE and DTLS; measured are the stages of the core's turn, from the publisher's datagrams to the last
 //! sealed datagram in the batch. No sockets, no system calls.
+//!
+//! Subscribers who do not listen leave the media alone: then the core has the processor's caches to itself between turns,
+//! which is what the forward stage is judged by. Those who do listen decrypt everything and send feedback, in the same
+//! thread: forwarding then finds the caches cold, and the receive stage shows what feedback costs.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,8 +16,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use common::Stage;
 use common::profile::{Profile, offer_only};
-use common::{STEP, Stage};
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 use stream::Stream;
@@ -72,13 +76,12 @@ impl Spent {
 }
 
 /// Turns of the core, with a frame of `burst` packets each. The publishers take turns: the first `publishers` of them.
-fn round(stream: &mut Stream, publishers: usize, burst: u16, turns: usize, clock: Duration) -> Spent {
+fn round(stream: &mut Stream, case: &Case, turns: usize, clock: Duration) -> Spent {
     let mut spent = Spent::default();
     let before = stream.world.core.counters();
     for turn in 0..turns {
-        stream.world.now += STEP;
-        stream.send(turn % publishers, false, burst);
-        stream.world.drive_clients();
+        stream.send(turn % case.publishers, false, case.burst);
+        stream.pass(turn, case.listening);
         stream.world.turn_in_stages(|stage, run| {
             let (allocations, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
             run();
@@ -94,14 +97,26 @@ fn round(stream: &mut Stream, publishers: usize, burst: u16, turns: usize, clock
     spent
 }
 
+/// What is sent, and who takes it in.
+struct Case {
+    name: String,
+    publishers: usize,
+    subscribers: usize,
+    burst: u16,
+    /// Whether subscribers decrypt and give feedback.
+    listening: bool,
+}
+
 /// Measures one case and prints its line.
-fn measure(name: &str, stream: &mut Stream, publishers: usize, subscribers: usize, burst: u16) {
-    let turns = (FORWARDED / subscribers / usize::from(burst)).clamp(30, 1_000);
+fn measure(stream: &mut Stream, case: &Case) {
+    let Case { name, subscribers, burst, .. } = case;
+    let turns = (FORWARDED / subscribers / usize::from(*burst)).clamp(30, 1_000);
     let clock = clock();
-    round(stream, publishers, burst, turns / 4 + 1, clock);
-    let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, publishers, burst, turns, clock)).collect();
+    stream.listening(case.listening);
+    round(stream, case, turns / 4 + 1, clock);
+    let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, case, turns, clock)).collect();
     for round in &rounds {
-        let expected = turns * usize::from(burst) * subscribers;
+        let expected = turns * usize::from(*burst) * subscribers;
         assert_eq!(round.forwarded, expected as u64, "{name}: every packet reaches every subscriber");
     }
     let middle = |of: &dyn Fn(&Spent) -> f64| {
@@ -117,8 +132,9 @@ fn measure(name: &str, stream: &mut Stream, publishers: usize, subscribers: usiz
         middle(&|round| round.allocations(Stage::Receive) + round.allocations(Stage::Drive));
     let bytes = rounds[0].bytes / rounds[0].forwarded;
     println!(
-        "{name:<28} {subscribers:>5} {burst:>6} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
-         | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>5}"
+        "{name:<22} {subscribers:>5} {burst:>6} {:>9} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
+         | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>7}",
+        if case.listening { "yes" } else { "no" }
     );
 }
 
@@ -135,8 +151,9 @@ fn viewers(name: &str, profile: Profile, counts: &[usize]) {
     let mut stream = Stream::new(1);
     for count in counts {
         stream.with_viewers(*count);
-        for burst in [1, 4] {
-            measure(name, &mut stream, 1, *count, burst);
+        for (burst, listening) in [(1, false), (4, false), (1, true)] {
+            let case = Case { name: name.to_owned(), publishers: 1, subscribers: *count, burst, listening };
+            measure(&mut stream, &case);
         }
     }
 }
@@ -158,8 +175,12 @@ fn slots(name: &str) {
             }
         }
         stream.settled();
-        for burst in [1, 4] {
-            measure(&format!("{name}, {bound} bound"), &mut stream, bound, PARTICIPANTS, burst);
+        for (burst, listening) in [(1, false), (4, false), (1, true)] {
+            let name = format!("{name}, {bound} bound");
+            measure(
+                &mut stream,
+                &Case { name, publishers: bound, subscribers: PARTICIPANTS, burst, listening },
+            );
         }
     }
 }
@@ -171,8 +192,18 @@ fn main() {
         "nanoseconds and allocations per packet and subscriber: median of {ROUNDS} rounds (least to most)"
     );
     println!(
-        "{:<28} {:>5} {:>6} | {:>7} {:<17} {:>7} | {:>7} {:>6} {:>7} | {:>5}",
-        "case", "subs", "burst", "forward", "", "allocs", "receive", "drive", "allocs", "bytes"
+        "{:<22} {:>5} {:>6} {:>9} | {:>7} {:<17} {:>7} | {:>7} {:>6} {:>7} | {:>7}",
+        "case",
+        "subs",
+        "burst",
+        "listening",
+        "forward",
+        "",
+        "allocs",
+        "receive",
+        "drive",
+        "allocs",
+        "payload"
     );
     let all = [1, 10, 50, 200, 500];
     let cases: [(&str, &dyn Fn(&str)); 4] = [

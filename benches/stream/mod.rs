@@ -7,7 +7,7 @@ use sluice::ids::TrackId;
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 
-use crate::common::{Joined, World};
+use crate::common::{Joined, STEP, World};
 
 /// Bytes of an RTP payload. With header, extensions and tag the datagram has about 1,200.
 const PAYLOAD: usize = 1_150;
@@ -45,6 +45,7 @@ impl Stream {
 
     /// Lets everybody connect, and everything that comes with a new subscription pass.
     pub(crate) fn settled(&mut self) {
+        self.listening(true);
         self.world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
         for publisher in 0..self.publishers.len() {
             self.send(publisher, true, 1);
@@ -61,6 +62,22 @@ impl Stream {
         for index in 0..packets {
             let (video, is_last) = (client.video, index + 1 == packets);
             client.send(now, video, frame * 3_000, is_last, &payload(frame, is_key, index == 0));
+        }
+    }
+
+    /// Whether those who only watch take media in. Without it they give no feedback, and the caches are the core's alone.
+    pub(crate) fn listening(&mut self, is_listening: bool) {
+        let watching = self.world.clients.iter_mut().skip(self.publishers.len());
+        watching.for_each(|client| client.deaf = !is_listening);
+    }
+
+    /// Time passes: for those who watch only now and then, as nothing urges them.
+    pub(crate) fn pass(&mut self, turn: usize, is_listening: bool) {
+        self.world.now += STEP;
+        if is_listening || turn.is_multiple_of(20) {
+            self.world.drive_clients();
+        } else {
+            self.world.drive_first_clients(self.publishers.len());
         }
     }
 
