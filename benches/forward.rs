@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use common::Stage;
 use common::profile::{Profile, offer_only};
 use sluice::sfu::session::offer::Role;
-use str0m::format::Codec;
 use stream::Stream;
 
 /// Counts allocations.
@@ -81,7 +80,7 @@ fn round(stream: &mut Stream, case: &Case, turns: usize, clock: Duration) -> Spe
     let before = stream.world.core.counters();
     for turn in 0..turns {
         stream.send(turn % case.publishers, false, case.burst);
-        stream.pass(turn, case.listening);
+        stream.pass(turn);
         stream.world.turn_in_stages(|stage, run| {
             let (allocations, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
             run();
@@ -103,8 +102,6 @@ struct Case {
     publishers: usize,
     subscribers: usize,
     burst: u16,
-    /// Whether subscribers decrypt and give feedback.
-    listening: bool,
 }
 
 /// Measures one case and prints its line.
@@ -112,7 +109,6 @@ fn measure(stream: &mut Stream, case: &Case) {
     let Case { name, subscribers, burst, .. } = case;
     let turns = (FORWARDED / subscribers / usize::from(*burst)).clamp(30, 1_000);
     let clock = clock();
-    stream.listening(case.listening);
     round(stream, case, turns / 4 + 1, clock);
     let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, case, turns, clock)).collect();
     for round in &rounds {
@@ -134,7 +130,7 @@ fn measure(stream: &mut Stream, case: &Case) {
     println!(
         "{name:<22} {subscribers:>5} {burst:>6} {:>9} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
          | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>7}",
-        if case.listening { "yes" } else { "no" }
+        if stream.is_listening { "yes" } else { "no" }
     );
 }
 
@@ -146,13 +142,13 @@ fn clock() -> Duration {
 }
 
 /// One publisher, and viewers who come in stages.
-fn viewers(name: &str, profile: Profile, counts: &[usize]) {
+fn viewers(name: &str, profile: Profile, is_listening: bool, counts: &[usize]) {
     offer_only(profile);
-    let mut stream = Stream::new(1);
+    let mut stream = Stream::new(1, is_listening);
     for count in counts {
         stream.with_viewers(*count);
-        for (burst, listening) in [(1, false), (4, false), (1, true)] {
-            let case = Case { name: name.to_owned(), publishers: 1, subscribers: *count, burst, listening };
+        for burst in [1, 4] {
+            let case = Case { name: name.to_owned(), publishers: 1, subscribers: *count, burst };
             measure(&mut stream, &case);
         }
     }
@@ -163,9 +159,9 @@ fn slots(name: &str) {
     const SLOTS: usize = 30;
     const PARTICIPANTS: usize = 50;
     offer_only(Profile::Aes128Gcm);
-    let mut stream = Stream::new(SLOTS);
+    let mut stream = Stream::new(SLOTS, false);
     stream.world.video_slots = SLOTS;
-    let joined: Vec<_> = (0..PARTICIPANTS).map(|_| stream.world.join(Role::Join, &[Codec::Vp8]).1).collect();
+    let joined: Vec<_> = (0..PARTICIPANTS).map(|_| stream.subscriber(Role::Join)).collect();
     for bound in [1, SLOTS] {
         for participant in &joined {
             // The first slot is for sound.
@@ -175,15 +171,15 @@ fn slots(name: &str) {
             }
         }
         stream.settled();
-        for (burst, listening) in [(1, false), (4, false), (1, true)] {
+        for burst in [1, 4] {
             let name = format!("{name}, {bound} bound");
-            measure(
-                &mut stream,
-                &Case { name, publishers: bound, subscribers: PARTICIPANTS, burst, listening },
-            );
+            measure(&mut stream, &Case { name, publishers: bound, subscribers: PARTICIPANTS, burst });
         }
     }
 }
+
+/// Measures and prints the cases of one name.
+type Run<'a> = &'a dyn Fn(&str);
 
 fn main() {
     // Cargo adds --bench.
@@ -206,11 +202,12 @@ fn main() {
         "payload"
     );
     let all = [1, 10, 50, 200, 500];
-    let cases: [(&str, &dyn Fn(&str)); 4] = [
-        ("AES-128-GCM", &|name| viewers(name, Profile::Aes128Gcm, &all)),
-        ("AES-256-GCM", &|name| viewers(name, Profile::Aes256Gcm, &all)),
-        ("AES-128-CM", &|name| viewers(name, Profile::Aes128CmSha1, &[50])),
+    let cases: [(&str, Run<'_>); 5] = [
+        ("AES-128-GCM", &|name| viewers(name, Profile::Aes128Gcm, false, &all)),
+        ("AES-256-GCM", &|name| viewers(name, Profile::Aes256Gcm, false, &all)),
+        ("AES-128-CM", &|name| viewers(name, Profile::Aes128CmSha1, false, &[50])),
         ("30 slots", &slots),
+        ("listening", &|name| viewers(name, Profile::Aes128Gcm, true, &all)),
     ];
     for (name, run) in cases.into_iter().filter(|(name, _)| name.contains(&word)) {
         run(name);

@@ -21,9 +21,8 @@ fn main() {
     let mut number = |otherwise| arguments.next().map_or(otherwise, |text| text.parse().expect("a number"));
     let (burst, turns) = (number(1), usize::from(number(100)));
     offer_only(Profile::Aes128Gcm);
-    let mut stream = Stream::new(1);
+    let mut stream = Stream::new(1, false);
     stream.with_viewers(SUBSCRIBERS);
-    stream.listening(false);
     for number in 0..WARM_UP {
         turn(&mut stream, number, burst, |_, run| run());
     }
@@ -42,7 +41,7 @@ fn main() {
 
 fn turn(stream: &mut Stream, number: usize, burst: u16, around: impl FnMut(Stage, &mut dyn FnMut())) {
     stream.send(0, false, burst);
-    stream.pass(number, false);
+    stream.pass(number);
     stream.world.turn_in_stages(around);
     stream.world.deliver();
     stream.forget();

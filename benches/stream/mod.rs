@@ -17,15 +17,17 @@ pub(crate) struct Stream {
     pub(crate) world: World,
     /// In the order of `world.clients`, which they are the first of.
     pub(crate) publishers: Vec<Joined>,
+    /// Whether subscribers take media in. Without it they give no feedback, and the caches are the core's alone.
+    pub(crate) is_listening: bool,
     /// Frames sent so far, by publisher.
     frames: Vec<u32>,
 }
 
 impl Stream {
-    pub(crate) fn new(publishers: usize) -> Self {
+    pub(crate) fn new(publishers: usize, is_listening: bool) -> Self {
         let mut world = World::new();
         let joined = (0..publishers).map(|_| world.join(Role::Publish, &[Codec::Vp8]).1).collect();
-        Self { world, publishers: joined, frames: vec![0; publishers] }
+        Self { world, publishers: joined, is_listening, frames: vec![0; publishers] }
     }
 
     /// The video of a publisher.
@@ -37,15 +39,21 @@ impl Stream {
     pub(crate) fn with_viewers(&mut self, viewers: usize) {
         let has = self.world.clients.len() - self.publishers.len();
         for _ in has..viewers {
-            let (_, viewer) = self.world.join(Role::Watch, &[Codec::Vp8]);
+            let viewer = self.subscriber(Role::Watch);
             self.world.watch(&viewer, &self.publishers[0]);
         }
         self.settled();
     }
 
+    /// Somebody who receives joins.
+    pub(crate) fn subscriber(&mut self, role: Role) -> Joined {
+        let (place, joined) = self.world.join(role, &[Codec::Vp8]);
+        self.world.clients[place].deaf = !self.is_listening;
+        joined
+    }
+
     /// Lets everybody connect, and everything that comes with a new subscription pass.
     pub(crate) fn settled(&mut self) {
-        self.listening(true);
         self.world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
         for publisher in 0..self.publishers.len() {
             self.send(publisher, true, 1);
@@ -65,16 +73,10 @@ impl Stream {
         }
     }
 
-    /// Whether those who only watch take media in. Without it they give no feedback, and the caches are the core's alone.
-    pub(crate) fn listening(&mut self, is_listening: bool) {
-        let watching = self.world.clients.iter_mut().skip(self.publishers.len());
-        watching.for_each(|client| client.deaf = !is_listening);
-    }
-
-    /// Time passes: for those who watch only now and then, as nothing urges them.
-    pub(crate) fn pass(&mut self, turn: usize, is_listening: bool) {
+    /// Time passes: for those who do not listen only now and then, as nothing urges them.
+    pub(crate) fn pass(&mut self, turn: usize) {
         self.world.now += STEP;
-        if is_listening || turn.is_multiple_of(20) {
+        if self.is_listening || turn.is_multiple_of(20) {
             self.world.drive_clients();
         } else {
             self.world.drive_first_clients(self.publishers.len());
