@@ -3,6 +3,10 @@
 //! `cargo bench --bench forward [-- WORD]` (only the cases whose name has the word). Clients are real str0m peers that
 //! connected by ICE and DTLS; measured are the stages of the core's turn, from the publisher's datagrams to the last
 //! sealed datagram in the batch. No sockets, no system calls.
+//!
+//! Subscribers who do not listen leave the media alone: then the core has the processor's caches to itself between turns,
+//! which is what the forward stage is judged by. Those who do listen decrypt everything and send feedback, in the same
+//! thread: forwarding then finds the caches cold, and the receive stage shows what feedback costs.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,10 +16,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use common::Stage;
 use common::profile::{Profile, offer_only};
-use common::{STEP, Stage};
 use sluice::sfu::session::offer::Role;
-use str0m::format::Codec;
 use stream::Stream;
 
 /// Counts allocations.
@@ -72,13 +75,12 @@ impl Spent {
 }
 
 /// Turns of the core, with a frame of `burst` packets each. The publishers take turns: the first `publishers` of them.
-fn round(stream: &mut Stream, publishers: usize, burst: u16, turns: usize, clock: Duration) -> Spent {
+fn round(stream: &mut Stream, case: &Case, turns: usize, clock: Duration) -> Spent {
     let mut spent = Spent::default();
     let before = stream.world.core.counters();
     for turn in 0..turns {
-        stream.world.now += STEP;
-        stream.send(turn % publishers, false, burst);
-        stream.world.drive_clients();
+        stream.send(turn % case.publishers, false, case.burst);
+        stream.pass(turn);
         stream.world.turn_in_stages(|stage, run| {
             let (allocations, began) = (ALLOCATIONS.load(Ordering::Relaxed), Instant::now());
             run();
@@ -94,14 +96,23 @@ fn round(stream: &mut Stream, publishers: usize, burst: u16, turns: usize, clock
     spent
 }
 
+/// What is sent, and who takes it in.
+struct Case {
+    name: String,
+    publishers: usize,
+    subscribers: usize,
+    burst: u16,
+}
+
 /// Measures one case and prints its line.
-fn measure(name: &str, stream: &mut Stream, publishers: usize, subscribers: usize, burst: u16) {
-    let turns = (FORWARDED / subscribers / usize::from(burst)).clamp(30, 1_000);
+fn measure(stream: &mut Stream, case: &Case) {
+    let Case { name, subscribers, burst, .. } = case;
+    let turns = (FORWARDED / subscribers / usize::from(*burst)).clamp(30, 1_000);
     let clock = clock();
-    round(stream, publishers, burst, turns / 4 + 1, clock);
-    let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, publishers, burst, turns, clock)).collect();
+    round(stream, case, turns / 4 + 1, clock);
+    let rounds: Vec<Spent> = (0..ROUNDS).map(|_| round(stream, case, turns, clock)).collect();
     for round in &rounds {
-        let expected = turns * usize::from(burst) * subscribers;
+        let expected = turns * usize::from(*burst) * subscribers;
         assert_eq!(round.forwarded, expected as u64, "{name}: every packet reaches every subscriber");
     }
     let middle = |of: &dyn Fn(&Spent) -> f64| {
@@ -117,8 +128,9 @@ fn measure(name: &str, stream: &mut Stream, publishers: usize, subscribers: usiz
         middle(&|round| round.allocations(Stage::Receive) + round.allocations(Stage::Drive));
     let bytes = rounds[0].bytes / rounds[0].forwarded;
     println!(
-        "{name:<28} {subscribers:>5} {burst:>6} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
-         | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>5}"
+        "{name:<22} {subscribers:>5} {burst:>6} {:>9} | {forward:>7.0} ({least:>5.0} to {most:>6.0}) {allocations:>7.2} \
+         | {receive:>7.0} {drive:>6.0} {elsewhere:>7.2} | {bytes:>7}",
+        if stream.is_listening { "yes" } else { "no" }
     );
 }
 
@@ -130,13 +142,14 @@ fn clock() -> Duration {
 }
 
 /// One publisher, and viewers who come in stages.
-fn viewers(name: &str, profile: Profile, counts: &[usize]) {
+fn viewers(name: &str, profile: Profile, is_listening: bool, counts: &[usize]) {
     offer_only(profile);
-    let mut stream = Stream::new(1);
+    let mut stream = Stream::new(1, is_listening);
     for count in counts {
         stream.with_viewers(*count);
         for burst in [1, 4] {
-            measure(name, &mut stream, 1, *count, burst);
+            let case = Case { name: name.to_owned(), publishers: 1, subscribers: *count, burst };
+            measure(&mut stream, &case);
         }
     }
 }
@@ -146,9 +159,9 @@ fn slots(name: &str) {
     const SLOTS: usize = 30;
     const PARTICIPANTS: usize = 50;
     offer_only(Profile::Aes128Gcm);
-    let mut stream = Stream::new(SLOTS);
+    let mut stream = Stream::new(SLOTS, false);
     stream.world.video_slots = SLOTS;
-    let joined: Vec<_> = (0..PARTICIPANTS).map(|_| stream.world.join(Role::Join, &[Codec::Vp8]).1).collect();
+    let joined: Vec<_> = (0..PARTICIPANTS).map(|_| stream.subscriber(Role::Join)).collect();
     for bound in [1, SLOTS] {
         for participant in &joined {
             // The first slot is for sound.
@@ -159,10 +172,14 @@ fn slots(name: &str) {
         }
         stream.settled();
         for burst in [1, 4] {
-            measure(&format!("{name}, {bound} bound"), &mut stream, bound, PARTICIPANTS, burst);
+            let name = format!("{name}, {bound} bound");
+            measure(&mut stream, &Case { name, publishers: bound, subscribers: PARTICIPANTS, burst });
         }
     }
 }
+
+/// Measures and prints the cases of one name.
+type Run<'a> = &'a dyn Fn(&str);
 
 fn main() {
     // Cargo adds --bench.
@@ -171,15 +188,26 @@ fn main() {
         "nanoseconds and allocations per packet and subscriber: median of {ROUNDS} rounds (least to most)"
     );
     println!(
-        "{:<28} {:>5} {:>6} | {:>7} {:<17} {:>7} | {:>7} {:>6} {:>7} | {:>5}",
-        "case", "subs", "burst", "forward", "", "allocs", "receive", "drive", "allocs", "bytes"
+        "{:<22} {:>5} {:>6} {:>9} | {:>7} {:<17} {:>7} | {:>7} {:>6} {:>7} | {:>7}",
+        "case",
+        "subs",
+        "burst",
+        "listening",
+        "forward",
+        "",
+        "allocs",
+        "receive",
+        "drive",
+        "allocs",
+        "payload"
     );
     let all = [1, 10, 50, 200, 500];
-    let cases: [(&str, &dyn Fn(&str)); 4] = [
-        ("AES-128-GCM", &|name| viewers(name, Profile::Aes128Gcm, &all)),
-        ("AES-256-GCM", &|name| viewers(name, Profile::Aes256Gcm, &all)),
-        ("AES-128-CM", &|name| viewers(name, Profile::Aes128CmSha1, &[50])),
+    let cases: [(&str, Run<'_>); 5] = [
+        ("AES-128-GCM", &|name| viewers(name, Profile::Aes128Gcm, false, &all)),
+        ("AES-256-GCM", &|name| viewers(name, Profile::Aes256Gcm, false, &all)),
+        ("AES-128-CM", &|name| viewers(name, Profile::Aes128CmSha1, false, &[50])),
         ("30 slots", &slots),
+        ("listening", &|name| viewers(name, Profile::Aes128Gcm, true, &all)),
     ];
     for (name, run) in cases.into_iter().filter(|(name, _)| name.contains(&word)) {
         run(name);

@@ -9,8 +9,8 @@ mod stream;
 
 use std::hint::black_box;
 
+use common::Stage;
 use common::profile::{Profile, offer_only};
-use common::{STEP, Stage};
 use stream::Stream;
 
 const SUBSCRIBERS: usize = 50;
@@ -21,14 +21,14 @@ fn main() {
     let mut number = |otherwise| arguments.next().map_or(otherwise, |text| text.parse().expect("a number"));
     let (burst, turns) = (number(1), usize::from(number(100)));
     offer_only(Profile::Aes128Gcm);
-    let mut stream = Stream::new(1);
+    let mut stream = Stream::new(1, false);
     stream.with_viewers(SUBSCRIBERS);
-    for _ in 0..WARM_UP {
-        turn(&mut stream, burst, |_, run| run());
+    for number in 0..WARM_UP {
+        turn(&mut stream, number, burst, |_, run| run());
     }
     let before = stream.world.core.counters().media_packets_out;
-    for _ in 0..turns {
-        turn(&mut stream, burst, |stage, run| match stage {
+    for number in 0..turns {
+        turn(&mut stream, number, burst, |stage, run| match stage {
             Stage::Receive | Stage::Drive => receive_stage(run),
             Stage::Forward => forward_stage(run),
         });
@@ -39,10 +39,9 @@ fn main() {
     println!("{forwarded}");
 }
 
-fn turn(stream: &mut Stream, burst: u16, around: impl FnMut(Stage, &mut dyn FnMut())) {
-    stream.world.now += STEP;
+fn turn(stream: &mut Stream, number: usize, burst: u16, around: impl FnMut(Stage, &mut dyn FnMut())) {
     stream.send(0, false, burst);
-    stream.world.drive_clients();
+    stream.pass(number);
     stream.world.turn_in_stages(around);
     stream.world.deliver();
     stream.forget();

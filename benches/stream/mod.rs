@@ -1,4 +1,5 @@
 //! What the benches of the core send: frames of a video, and who watches them.
+#![allow(dead_code, reason = "each bench is a crate of its own and uses its own part")]
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use sluice::ids::TrackId;
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 
-use crate::common::{Joined, World};
+use crate::common::{Joined, STEP, World};
 
 /// Bytes of an RTP payload. With header, extensions and tag the datagram has about 1,200.
 const PAYLOAD: usize = 1_150;
@@ -16,15 +17,17 @@ pub(crate) struct Stream {
     pub(crate) world: World,
     /// In the order of `world.clients`, which they are the first of.
     pub(crate) publishers: Vec<Joined>,
+    /// Whether subscribers take media in. Without it they give no feedback, and the caches are the core's alone.
+    pub(crate) is_listening: bool,
     /// Frames sent so far, by publisher.
     frames: Vec<u32>,
 }
 
 impl Stream {
-    pub(crate) fn new(publishers: usize) -> Self {
+    pub(crate) fn new(publishers: usize, is_listening: bool) -> Self {
         let mut world = World::new();
         let joined = (0..publishers).map(|_| world.join(Role::Publish, &[Codec::Vp8]).1).collect();
-        Self { world, publishers: joined, frames: vec![0; publishers] }
+        Self { world, publishers: joined, is_listening, frames: vec![0; publishers] }
     }
 
     /// The video of a publisher.
@@ -36,10 +39,17 @@ impl Stream {
     pub(crate) fn with_viewers(&mut self, viewers: usize) {
         let has = self.world.clients.len() - self.publishers.len();
         for _ in has..viewers {
-            let (_, viewer) = self.world.join(Role::Watch, &[Codec::Vp8]);
+            let viewer = self.subscriber(Role::Watch);
             self.world.watch(&viewer, &self.publishers[0]);
         }
         self.settled();
+    }
+
+    /// Somebody who receives joins.
+    pub(crate) fn subscriber(&mut self, role: Role) -> Joined {
+        let (place, joined) = self.world.join(role, &[Codec::Vp8]);
+        self.world.clients[place].deaf = !self.is_listening;
+        joined
     }
 
     /// Lets everybody connect, and everything that comes with a new subscription pass.
@@ -60,6 +70,16 @@ impl Stream {
         for index in 0..packets {
             let (video, is_last) = (client.video, index + 1 == packets);
             client.send(now, video, frame * 3_000, is_last, &payload(frame, is_key, index == 0));
+        }
+    }
+
+    /// Time passes: for those who do not listen only now and then, as nothing urges them.
+    pub(crate) fn pass(&mut self, turn: usize) {
+        self.world.now += STEP;
+        if self.is_listening || turn.is_multiple_of(20) {
+            self.world.drive_clients();
+        } else {
+            self.world.drive_first_clients(self.publishers.len());
         }
     }
 

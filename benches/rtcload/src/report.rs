@@ -137,14 +137,15 @@ impl Report {
             if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
         };
 
+        // Of nothing there is no cost by packet; who is idle is told by the share of a core.
+        let by = |n: f64, packets: u64| if packets == 0 { 0.0 } else { n / packets as f64 };
+
         let server = c.server.map(|(a, b)| {
-            // Of nothing there is no cost by packet; an idle server is told by its share of a core.
-            let by_packet = |n: f64| if forwarded == 0 { 0.0 } else { n / forwarded as f64 };
+            let by_packet = |n: f64| by(n, forwarded);
             let per_packet = |d: Duration| by_packet(d.as_secs_f64() * 1e6);
             let (user, system) = (b.user - a.user, b.system - a.system);
-            let counter = |f: fn(&Reading) -> Option<u64>| {
-                Some(by_packet(f(&b)?.saturating_sub(f(&a)?) as f64))
-            };
+            let counter =
+                |f: fn(&Reading) -> Option<u64>| Some(by_packet(f(&b)?.saturating_sub(f(&a)?) as f64));
             let switches = (b.voluntary_switches + b.involuntary_switches)
                 .saturating_sub(a.voluntary_switches + a.involuntary_switches)
                 as f64;
@@ -171,8 +172,8 @@ impl Report {
         let sent: u64 = e.sent.iter().flat_map(|(_, n)| n).sum();
         let generator = GeneratorReport {
             cpu_percent: 100.0 * e.cpu.as_secs_f64() / e.wall.as_secs_f64().max(1e-9),
-            cpu_us_per_packet: e.cpu.as_secs_f64() * 1e6 / (forwarded + sent).max(1) as f64,
-            syscalls_per_packet: e.syscalls as f64 / (forwarded + sent).max(1) as f64,
+            cpu_us_per_packet: by(e.cpu.as_secs_f64() * 1e6, forwarded + sent),
+            syscalls_per_packet: by(e.syscalls as f64, forwarded + sent),
             dropped_at_socket: e.dropped,
             send_errors: e.send_errors,
         };

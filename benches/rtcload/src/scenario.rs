@@ -279,8 +279,8 @@ impl Run<'_> {
             self.target()?.subscribe(stream, &mut peer).with_context(|| format!("playing s{stream}"))?;
         let pts = peer.payload_types();
         let verify = self.verifies(index);
-        let subscriber = Subscriber::new(vec![stream], &peer, pts, verify, asked_at)
-            .asking_again(self.args.nack_every);
+        let subscriber =
+            Subscriber::new(vec![stream], &peer, pts, verify, asked_at).asking_again(self.args.nack_every);
         self.start(id, Client::new(peer, None, Some(subscriber)), close);
         Ok(())
     }
