@@ -151,7 +151,12 @@ fn open() -> (Runtime, UdpPort) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let _inside = runtime.enter();
     let listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
-    let port = UdpPort::bind(&UdpConfig { listen, receive_buffer: 8 << 20, send_buffer: 4 << 20, sharing: Sharing::Alone });
+    let port = UdpPort::bind(&UdpConfig {
+        listen,
+        receive_buffer: 8 << 20,
+        send_buffer: 4 << 20,
+        sharing: Sharing::Alone,
+    });
     (runtime, port.expect("a socket"))
 }
 

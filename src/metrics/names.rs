@@ -116,14 +116,14 @@ pub static METRICS: &[Metric] = &[
         "Key-frame requests sent to publishers, after merging and throttling.",
         |sum| sum.core.keyframe_requests_out,
     ),
-    counter(
-        "sluice_nacks_received_total",
-        "Packets that subscribers asked for again (NACK).",
-        |sum| sum.core.nacks_in,
-    ),
-    counter("sluice_media_resent_packets_total", "Packets that were sent again to who asked for them.", |sum| {
-        sum.core.resent
+    counter("sluice_nacks_received_total", "Packets that subscribers asked for again (NACK).", |sum| {
+        sum.core.nacks_in
     }),
+    counter(
+        "sluice_media_resent_packets_total",
+        "Packets that were sent again to who asked for them.",
+        |sum| sum.core.resent,
+    ),
     counter(
         "sluice_nacks_unanswered_total",
         "Packets that subscribers asked for again and that were not sent: too old, sent a moment ago, or too many.",

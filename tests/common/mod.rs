@@ -45,6 +45,8 @@ pub struct Client {
     pub address: SocketAddr,
     pub audio: Mid,
     pub video: Mid,
+    /// The audio section that receives: another one for participants only.
+    pub audio_slot: Mid,
     /// The video sections of a participant that receive.
     pub slots: Vec<Mid>,
     pub connected: bool,
@@ -82,6 +84,8 @@ pub struct World {
     pub relay_loses: fn(usize) -> bool,
     relayed: usize,
     homes: HashMap<SessionId, WorkerId>,
+    /// When the world began.
+    pub began: Instant,
     pub now: Instant,
     pub clients: Vec<Client>,
     pub events: Vec<CoreEvent>,
@@ -102,6 +106,8 @@ pub struct World {
     pub video_slots: usize,
     /// How often a turn's forwarding stopped to let a full batch leave.
     pub parts: usize,
+    /// What the server sent to each client, by its place; recorded when there is a list.
+    pub sniffed: Option<Vec<(usize, Vec<u8>)>>,
 }
 
 /// A stage of the core's turn.
@@ -133,6 +139,7 @@ impl World {
             relay_loses: |_| false,
             relayed: 0,
             homes: HashMap::new(),
+            began: now,
             now,
             clients: Vec::new(),
             events: Vec::new(),
@@ -146,6 +153,7 @@ impl World {
             client_buffer: 128 * 1024,
             video_slots: 2,
             parts: 0,
+            sniffed: None,
         }
     }
 
@@ -404,6 +412,9 @@ impl World {
         for outgoing in batch.iter() {
             assert_eq!(outgoing.local, server_address(), "sent from the address it was received on");
             if let Some(place) = by_address.get(&outgoing.destination) {
+                if let Some(sniffed) = &mut self.sniffed {
+                    sniffed.push((*place, outgoing.payload.to_vec()));
+                }
                 self.clients[*place].receive(self.now, outgoing.payload);
             }
         }
@@ -523,9 +534,9 @@ impl Client {
         let mut change = rtc.sdp_api();
         let audio = change.add_media(MediaKind::Audio, direction, None, None, None);
         let video = change.add_media(MediaKind::Video, direction, None, None, None);
-        let mut slots = Vec::new();
+        let (mut audio_slot, mut slots) = (audio, Vec::new());
         if role == Role::Join {
-            change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+            audio_slot = change.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
             let slot = |_| change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
             slots.extend((0..make.video_slots).map(slot));
         }
@@ -538,6 +549,7 @@ impl Client {
             address,
             audio,
             video,
+            audio_slot,
             slots,
             connected: false,
             closed: false,
