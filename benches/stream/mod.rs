@@ -69,7 +69,7 @@ impl Stream {
         let (now, client) = (self.world.now, &mut self.world.clients[publisher]);
         for index in 0..packets {
             let (video, is_last) = (client.video, index + 1 == packets);
-            client.send(now, video, frame * 3_000, is_last, &payload(frame, is_key, index == 0));
+            client.send(now, video, frame * FRAME_TICKS, is_last, &payload(frame, is_key, index == 0));
         }
     }
 
@@ -88,6 +88,9 @@ impl Stream {
         self.world.clients.iter_mut().for_each(|client| client.received.clear());
     }
 }
+
+/// A frame of [`STEP`] in units of 90 kHz.
+const FRAME_TICKS: u32 = 450;
 
 /// A VP8 packet with picture id, TL0PICIDX and temporal layer (RFC 7741 section 4.2).
 fn payload(frame: u32, is_key: bool, is_first: bool) -> Vec<u8> {

@@ -27,6 +27,8 @@ pub struct Reports {
     line: Option<Line>,
     /// What `packets` was at the last report.
     reported: u64,
+    /// When the last report was made.
+    last: Option<Instant>,
     /// When the next report is due, if anything is sent. `None` for at once.
     next: Option<Instant>,
     /// From that report to the one after.
@@ -56,6 +58,9 @@ pub struct Reception {
 /// the media, which is more than that even for a voice.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// However wild a publisher's clock and sources are, there is no more than one report in this time.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(20);
+
 /// The first interval is this part of the later ones, and each one doubles. A browser needs two reports before it can
 /// compare clocks, and should not have to wait a second for that.
 const FIRST_INTERVAL: u32 = 10;
@@ -71,6 +76,7 @@ impl Reports {
             clock_rate: 0,
             line: None,
             reported: 0,
+            last: None,
             next: None,
             interval: longest_interval / FIRST_INTERVAL,
             longest_interval,
@@ -96,7 +102,9 @@ impl Reports {
         match &mut self.line {
             Some(line) if self.clock_rate == clock_rate && line.continues_with(point, clock_rate) => {
                 if line.add(point, clock_rate) {
-                    self.next = None;
+                    // Not at once: a publisher whose clock runs wild would have a report for each frame.
+                    let soon = point.captured + INTERVAL / FIRST_INTERVAL;
+                    self.next = self.next.map(|next| next.min(soon));
                 }
             }
             _ => {
@@ -119,7 +127,8 @@ impl Reports {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let line = self.line.filter(|_| self.packets != self.reported)?;
-        Some(self.next.unwrap_or(line.newest.captured))
+        let at = self.next.unwrap_or(line.newest.captured);
+        Some(self.last.map_or(at, |last| at.max(last + SHORTEST_INTERVAL)))
     }
 
     /// Whether a report is due.
@@ -148,6 +157,7 @@ impl Reports {
         }
         self.made.push(info.ntp.middle(), now);
         self.reported = self.packets;
+        self.last = Some(now);
         self.next = Some(now + self.interval);
         self.interval = (self.interval * 2).min(self.longest_interval);
         Some(info)
