@@ -27,10 +27,11 @@ pub struct Outgoing<'a> {
     pub payload: &'a [u8],
 }
 
-/// With so many bytes a batch is full ([`SendBatch::is_full`]): far more than one system call takes, so that
-/// sending in parts costs nothing, and little beside the send buffer (4 MiB by default), which thus can drain
-/// while the next part is made.
-const FULL: usize = 1 << 20;
+/// With so many bytes a batch is full ([`SendBatch::is_full`]): more than one system call takes, so that sending
+/// in parts costs nothing, and so little that the arena stays in the processor's second cache beside the keys
+/// of a thousand sessions (docs/performance.md). It is also little beside the send buffer (4 MiB by default),
+/// which thus can drain while the next part is made.
+const FULL: usize = 1 << 17;
 
 /// How much memory a batch keeps, in bytes each for payloads and for entries. A turn needs more only after a
 /// stall, and nobody should pay for that for ever.
@@ -106,7 +107,7 @@ impl SendBatch {
         self.arena.len()
     }
 
-    /// Whether it is time to send what is here, before more is pushed: 1 MiB of payloads. More can be pushed
+    /// Whether it is time to send what is here, before more is pushed: 128 KiB of payloads. More can be pushed
     /// all the same.
     #[must_use]
     pub fn is_full(&self) -> bool {
