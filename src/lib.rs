@@ -24,7 +24,7 @@
 //! 4. `sfu::core` notes it down for each subscriber of its track, and when the batch is read, serves subscriber after
 //!    subscriber ([`sfu::Core::forward`]).
 //! 5. `sfu::forward` decides and renumbers ([`sfu::forward::subscription::Subscription::accept`]), `sfu::egress`
-//!    seals and sends ([`sfu::egress::Sender::send`]).
+//!    seals and sends ([`sfu::egress::Egress::send`]).
 //! 6. `net::udp` sends what came of it in as few system calls as it takes ([`net::udp::UdpPort::send`]).
 //!
 //! # Invariants
