@@ -20,6 +20,14 @@ const PICTURE: usize = 1;
 /// What a subscriber sees of a packet: number, time, marker and payload.
 type Seen = (u64, u32, bool, Vec<u8>);
 
+/// Whether two plays gave a subscriber the same packet. Where one source follows another, time goes on by the publishers'
+/// own clocks, of which the server learns by reports; str0m draws when they come. That is worth some milliseconds.
+fn is_same(one: &Seen, other: &Seen) -> bool {
+    const SOME_MS: u32 = 900;
+    let apart = one.1.wrapping_sub(other.1).cast_signed().unsigned_abs();
+    (one.0, one.2, &one.3) == (other.0, other.2, &other.3) && apart <= SOME_MS
+}
+
 /// What each client received, by the place of the section in its offer.
 fn seen(world: &World) -> Vec<BTreeMap<usize, Vec<Seen>>> {
     let of = |client: &common::Client| {
@@ -152,7 +160,7 @@ fn several_workers_give_every_subscriber_what_one_gives() {
             for (place, (several, one)) in several.iter().zip(&one).enumerate() {
                 assert!(several.keys().eq(one.keys()), "client {place}, {workers} workers, seed {seed}");
                 for ((section, one), several) in one.iter().zip(several.values()) {
-                    let first = several.iter().zip(one).position(|(several, one)| several != one);
+                    let first = several.iter().zip(one).position(|(several, one)| !is_same(several, one));
                     assert_eq!(
                         (several.len(), first),
                         (one.len(), None),
