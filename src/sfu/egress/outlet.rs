@@ -16,6 +16,9 @@ use crate::wire::rtcp::write;
 /// The canonical name of all sources of a session (RFC 3550 section 6.5.1): they share one clock.
 pub const CNAME: &str = "sluice";
 
+/// How many sender reports go into one datagram: with their names, 48 bytes each.
+const MOST_REPORTS: usize = 24;
+
 /// Where a handshake leaves the keys that it agreed on.
 pub type KeySlot = Arc<OnceLock<Keys>>;
 
@@ -195,10 +198,8 @@ impl Egress {
         let mut named = Vec::new();
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            for sender in senders {
-                if let Some(info) =
-                    sender.reports.due(now).then(|| sender.reports.sender_info(now, &self.epoch)).flatten()
-                {
+            for sender in senders.filter(|sender| sender.reports.due(now)).take(MOST_REPORTS) {
+                if let Some(info) = sender.reports.sender_info(now, &self.epoch) {
                     write::sender_report(arena, sender.main, &info, &[]);
                     named.push(sender.main);
                 }
@@ -221,7 +222,9 @@ impl Egress {
             let start = arena.len();
             // A compound packet begins with a report (RFC 3550 section 6.1).
             write::receiver_report(arena, sources.first().copied().unwrap_or(Ssrc(0)), &[]);
-            write::goodbye(arena, sources);
+            for sources in sources.chunks(write::MAX_COUNT) {
+                write::goodbye(arena, sources);
+            }
             sealing.rtcp.seal(arena, start)
         })?;
         Ok(())

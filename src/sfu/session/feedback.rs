@@ -7,11 +7,26 @@ use super::turn::{SessionEvent, Turn};
 use crate::ids::Ssrc;
 use crate::wire::rtcp;
 
-/// How much of one packet is read. Honest ones tell of 100 ms: some hundred packets, even at 10 Mbit/s.
-const MOST_ARRIVALS: usize = 2_048;
-const MOST_NACKS: usize = 512;
-/// How many packets of one datagram are read, for the same reason.
-const MOST_PACKETS: usize = 64;
+/// How much of one datagram is still read. Honest ones tell of 100 ms: some hundred packets, even at 10 Mbit/s.
+struct Patience {
+    packets: usize,
+    arrivals: usize,
+    nacks: usize,
+    wishes: usize,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { packets: 64, arrivals: 2_048, nacks: 512, wishes: 64 }
+    }
+}
+
+/// Takes one of so many. False when there are none.
+fn spend(left: &mut usize) -> bool {
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
 
 impl Session {
     /// Reads a datagram of RTCP.
@@ -19,8 +34,9 @@ impl Session {
         let mut plain = std::mem::take(&mut self.scratch);
         match self.egress.open(datagram, &mut plain) {
             Ok(packets) => {
-                for packet in rtcp::packets(packets).take(MOST_PACKETS) {
-                    self.heed(now, &packet, turn);
+                let mut patience = Patience::new();
+                for packet in rtcp::packets(packets).take(patience.packets) {
+                    self.heed(now, &packet, &mut patience, turn);
                 }
             }
             Err(_) => turn.counters.bad_feedback += 1,
@@ -28,18 +44,25 @@ impl Session {
         self.scratch = plain;
     }
 
-    fn heed(&mut self, now: Instant, packet: &rtcp::Packet<'_>, turn: &mut Turn<'_>) {
+    fn heed(
+        &mut self,
+        now: Instant,
+        packet: &rtcp::Packet<'_>,
+        patience: &mut Patience,
+        turn: &mut Turn<'_>,
+    ) {
         use rtcp::Packet;
         match packet {
             Packet::SenderReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
             Packet::ReceiverReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
-            Packet::Nack(nack) => self.nacked(now, nack, turn),
+            Packet::Nack(nack) => self.nacked(now, nack, patience, turn),
             Packet::PictureLoss(loss) => self.keyframe_wanted(loss.media, turn),
             Packet::FullIntra(wish) => {
-                wish.requests().for_each(|(source, _)| self.keyframe_wanted(source, turn));
+                let wishes = wish.requests().take_while(|_| spend(&mut patience.wishes));
+                wishes.for_each(|(source, _)| self.keyframe_wanted(source, turn));
             }
             Packet::TransportFeedback(feedback) => {
-                for arrival in feedback.arrivals().take(MOST_ARRIVALS) {
+                for arrival in feedback.arrivals().take_while(|_| spend(&mut patience.arrivals)) {
                     match arrival.1 {
                         Some(_) => turn.counters.transport_received += 1,
                         None => turn.counters.transport_lost += 1,
@@ -52,7 +75,7 @@ impl Session {
     }
 
     fn place_of(&self, source: Ssrc) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.sender.sources().main == source)
+        self.slots.iter().position(|slot| slot.is_open && slot.sender.sources().main == source)
     }
 
     fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
@@ -61,14 +84,20 @@ impl Session {
         }
     }
 
-    fn nacked(&mut self, now: Instant, nack: &rtcp::feedback::Nack<'_>, turn: &mut Turn<'_>) {
+    fn nacked(
+        &mut self,
+        now: Instant,
+        nack: &rtcp::feedback::Nack<'_>,
+        patience: &mut Patience,
+        turn: &mut Turn<'_>,
+    ) {
         let place = self.place_of(nack.media);
         let Some((slot, path)) = place.and_then(|place| self.slots.get_mut(place)).zip(self.paths.outgoing())
         else {
             return;
         };
         let stamp = self.egress.stamp(now);
-        for number in nack.sequences().take(MOST_NACKS) {
+        for number in nack.sequences().take_while(|_| spend(&mut patience.nacks)) {
             turn.counters.nacks_in += 1;
             slot.sender.asked();
             let sent = slot.subscription.sent(number);

@@ -92,8 +92,9 @@ impl Session {
         if let Some(source) = self.sources.get(&ssrc) {
             return Some(*source);
         }
-        self.sources_seen.insert(*ssrc);
-        if self.sources_seen.len() > MOST_SOURCES {
+        // Each costs a history, for everybody who might ask for its packets again; so also one that comes back.
+        self.sources_begun += 1;
+        if self.sources_begun > MOST_SOURCES {
             tracing::warn!(session = %self.id, "the publisher changes its SSRCs without end; closing it");
             turn.events.push(SessionEvent::Ended(EndReason::Broken));
             return None;

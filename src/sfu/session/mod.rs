@@ -20,7 +20,7 @@ mod outbound;
 mod feedback;
 mod paths;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
@@ -68,7 +68,8 @@ pub struct Session {
     agreement: Option<Agreement>,
     payload_types: Vec<PayloadType>,
     sources: HashMap<u32, Source>,
-    sources_seen: HashSet<u32>,
+    /// How often an SSRC began to carry an encoding.
+    sources_begun: usize,
     unannounced: u32,
     paths: Paths,
     clock: CaptureClock,
@@ -164,14 +165,11 @@ struct Check {
     nominates: bool,
 }
 
+/// How the answer to a check that was right begins (RFC 8489 section 5).
+const ANSWER: [u8; 2] = [0x01, 0x01];
+
 /// The first byte of a STUN message is at most this (RFC 7983 section 7).
 const LAST_OF_STUN: u8 = 3;
-
-/// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1).
-fn nominates(check: &[u8]) -> bool {
-    stun::Message::parse(check)
-        .is_ok_and(|message| message.attribute(stun::attribute::USE_CANDIDATE).is_some())
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
@@ -203,7 +201,7 @@ impl Session {
             agreement: None,
             payload_types,
             sources: HashMap::new(),
-            sources_seen: HashSet::new(),
+            sources_begun: 0,
             unannounced: 0,
             paths: Paths::new(now),
             clock: CaptureClock::default(),
@@ -247,8 +245,17 @@ impl Session {
         let Ok(received) = received else { return turn.counters.malformed += 1 };
         self.expect_unannounced(datagram.payload);
         let path = Path { remote: datagram.source, local: datagram.local };
-        let check = is_check.then(|| Check { path, nominates: nominates(datagram.payload) });
+        let check = is_check.then(|| Check { path, nominates: self.nominates(path, datagram.payload) });
         self.step(Input::Receive(now, received), now, turn, check);
+    }
+
+    /// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1), and is not one that was heard on another
+    /// path before: whoever overhears one could send it again from elsewhere, and have the media there.
+    fn nominates(&mut self, path: Path, check: &[u8]) -> bool {
+        stun::Message::parse(check).is_ok_and(|message| {
+            self.paths.is_original(path, message.transaction())
+                && message.attribute(stun::attribute::USE_CANDIDATE).is_some()
+        })
     }
 
     /// Lets time pass; also sends what was written.
@@ -308,7 +315,9 @@ impl Session {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => {
-                    if let Some(check) = check.filter(|check| check.path.remote == transmit.destination) {
+                    if let Some(check) = check.filter(|check| {
+                        check.path.remote == transmit.destination && transmit.contents.starts_with(&ANSWER)
+                    }) {
                         self.learn(now, check, turn);
                     }
                     let local = self.paths.local(transmit.source, transmit.destination, turn.addresses);

@@ -1,17 +1,22 @@
 //! The addresses of a peer: which it has proved, which local address stands behind each, how many it may try, and which of
 //! them media takes.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::net::addresses::AddressMap;
 use crate::net::demux::MAX_ADDRESSES;
 use crate::sfu::egress::Path;
+use crate::wire::stun::TransactionId;
 
 /// How many remote addresses a peer may check from at once, and how long until it may use one more. A client with
 /// Wi-Fi, mobile and IPv6 has some six; a check can be replayed from any address, and the ICE agent remembers each.
 const NEW_REMOTES: u32 = 32;
 const NEW_REMOTE_EVERY: Duration = Duration::from_secs(10);
+
+/// How many checks are remembered: those of half a minute.
+const HEARD: usize = 64;
 
 /// How long a pair was not nominated before media moves to another that is. Agents check the pair they use each 2 to 3 s at
 /// least, and a new one several times a second.
@@ -24,6 +29,8 @@ pub(super) struct Paths {
     proved: Vec<Path>,
     /// Where media goes, and when the peer last nominated it.
     outgoing: Option<(Path, Instant)>,
+    /// The last checks and where they came from.
+    heard: VecDeque<(TransactionId, Path)>,
     tried: Vec<SocketAddr>,
     budget: u32,
     refilled: Instant,
@@ -31,7 +38,14 @@ pub(super) struct Paths {
 
 impl Paths {
     pub(super) fn new(now: Instant) -> Self {
-        Self { proved: Vec::new(), outgoing: None, tried: Vec::new(), budget: NEW_REMOTES, refilled: now }
+        Self {
+            proved: Vec::new(),
+            outgoing: None,
+            heard: VecDeque::new(),
+            tried: Vec::new(),
+            budget: NEW_REMOTES,
+            refilled: now,
+        }
     }
 
     /// Whether a check from this address may be looked at.
@@ -85,6 +99,18 @@ impl Paths {
         {
             (*current, *nominated) = (path, now);
         }
+    }
+
+    /// Whether a check was not heard on another path before. A client checks some times a second at most.
+    pub(super) fn is_original(&mut self, path: Path, transaction: TransactionId) -> bool {
+        if let Some((_, first)) = self.heard.iter().find(|(known, _)| *known == transaction) {
+            return *first == path;
+        }
+        if self.heard.len() == HEARD {
+            self.heard.pop_front();
+        }
+        self.heard.push_back((transaction, path));
+        true
     }
 
     /// The real address from which to send to `remote` in the name of the announced address `from`.
@@ -145,6 +171,18 @@ mod tests {
         assert_eq!(paths.outgoing(), Some(pair(1)), "the old one was nominated a moment ago");
         paths.nominate(after(1_900), pair(2));
         assert_eq!(paths.outgoing(), Some(pair(2)));
+    }
+
+    #[test]
+    fn a_check_that_is_sent_again_from_elsewhere_is_known() {
+        let pair =
+            |port| Path { remote: SocketAddr::from(([198, 51, 100, 1], port)), local: address("10.0.0.4:1") };
+        let mut paths = Paths::new(Instant::now());
+        let check = |number: u8| TransactionId([number; 12]);
+        assert!(paths.is_original(pair(1), check(1)));
+        assert!(paths.is_original(pair(1), check(1)), "the client itself sends it again");
+        assert!(!paths.is_original(pair(2), check(1)));
+        assert!(paths.is_original(pair(2), check(2)), "its own is as good as any");
     }
 
     #[test]
