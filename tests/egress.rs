@@ -6,7 +6,9 @@ mod common;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+use common::media::{numbers, publish};
 use common::{Joined, World};
+use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
 
@@ -109,6 +111,40 @@ fn no_nonce_is_used_twice_by_the_two_senders_of_a_session() {
     assert_eq!(early.len(), 3, "str0m reports of what it receives from one source for each session");
     assert!(late.len() >= 9 && late.is_subset(&media), "reports are of the sources that media comes from");
     assert!(early.is_disjoint(&media), "str0m says nothing in the name of our sources");
+}
+
+/// Without a stream for it, what is sent again is the packet itself: other bytes under the same nonce would tell the key.
+#[test]
+fn a_receiver_without_retransmission_streams_gets_the_very_same_bytes_again() {
+    let mut world = World::new();
+    world.resends = false;
+    let (_, publisher) = world.join(Role::Publish, &[Codec::Vp8]);
+    let (_, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
+    world.watch(&viewer, &publisher);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    world.sniffed = Some(Vec::new());
+    publish(&mut world, 0, 0..10, 0);
+    world.clients[1].asks_again();
+    world.clients[1].loses = |datagram| datagram % 10 == 3;
+    publish(&mut world, 0, 10..95, 10);
+    world.clients[1].loses = |_| false;
+    // The last ones show what is missing before them.
+    publish(&mut world, 0, 95..100, 95);
+    world.run(Duration::from_secs(1));
+    let mut seen = numbers(&world, 1);
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>(), "nothing is missing, nothing came twice");
+
+    let mut sent: HashMap<Nonce, Vec<u8>> = HashMap::new();
+    let mut again = 0;
+    for (place, datagram) in world.sniffed.take().expect("recorded") {
+        let Some(nonce) = nonce(place, &datagram) else { continue };
+        if let Some(before) = sent.insert(nonce, datagram.clone()) {
+            assert_eq!(before, datagram, "one nonce for two contents");
+            again += 1;
+        }
+    }
+    assert!(again >= 8, "only {again} packets were sent again");
 }
 
 /// When the newest packet of a section was captured by its sender reports, on the server's clock, and when it arrived here.

@@ -225,3 +225,23 @@ fn a_viewer_without_the_new_codec_is_sent_away_to_ask_again() {
         Some((units::Codec::H264, MediaKind::Video))
     );
 }
+
+#[test]
+fn a_publisher_that_goes_to_and_fro_between_two_ssrcs_is_closed() {
+    let (mut world, publisher, _) = World::publisher_and_viewer(Codec::Vp8);
+    let video = world.clients[0].video;
+    let mut direct = world.clients[0].rtc.direct_api();
+    let ssrcs = [(); 2].map(|()| (direct.new_ssrc(), direct.new_ssrc()));
+    for turn in 0..600_u32 {
+        if ended(&world, &publisher).is_some() {
+            break;
+        }
+        let (main, resend) = ssrcs[turn as usize % 2];
+        let (now, client) = (world.now, &mut world.clients[0]);
+        client.rtc.direct_api().reset_stream_tx(video, None, main, Some(resend)).expect("it sends");
+        client.send(now, video, turn * 450, true, &vp8(true, 0, 0));
+        world.step();
+        world.now += STEP;
+    }
+    assert_eq!(ended(&world, &publisher), Some(EndReason::Broken), "each change costs everybody memory");
+}

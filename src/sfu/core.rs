@@ -49,6 +49,7 @@ pub struct Core {
     /// Tracks for which a key frame is wanted.
     wanting: BTreeSet<TrackId>,
     session_events: Vec<SessionEvent>,
+    scratch: Vec<u8>,
     events: Vec<CoreEvent>,
     counters: Counters,
 }
@@ -80,6 +81,7 @@ impl Core {
             first: 0,
             wanting: BTreeSet::new(),
             session_events: Vec::new(),
+            scratch: Vec::new(),
             events: Vec::new(),
             counters: Counters::default(),
         }
@@ -353,6 +355,7 @@ impl Core {
             batch,
             events: &mut self.session_events,
             histories: &self.histories,
+            scratch: &mut self.scratch,
             next_source: &mut self.next_source,
             counters: &mut self.counters,
         };

@@ -104,6 +104,8 @@ pub struct World {
     pub client_buffer: usize,
     /// How many sections for video of others participants offer who join from now on.
     pub video_slots: usize,
+    /// Whether clients who join from now on know retransmission streams (RFC 4588).
+    pub resends: bool,
     /// How often a turn's forwarding stopped to let a full batch leave.
     pub parts: usize,
     /// What the server sent to each client, by its place; recorded when there is a list.
@@ -152,6 +154,7 @@ impl World {
             largest_message: None,
             client_buffer: 128 * 1024,
             video_slots: 2,
+            resends: true,
             parts: 0,
             sniffed: None,
         }
@@ -216,6 +219,7 @@ impl World {
         let (mut client, offer) = Client::new(self.now, place, role, video, &make);
         let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
         let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
+        let offer = if self.resends { offer } else { without_resends(&offer) };
         let answered = self.answer(&offer, role);
         let line = |size: usize| format!("a=max-message-size:{size}\r\n");
         let answer = self
@@ -480,6 +484,25 @@ impl World {
     }
 }
 
+/// An offer without the payload types that resend others.
+fn without_resends(offer: &str) -> String {
+    let is_resend = |line: &str| line.starts_with("a=rtpmap:") && line.to_lowercase().contains(" rtx/");
+    let number = |line: &str| line.split([':', ' ']).nth(1).map(str::to_owned);
+    let numbers: Vec<_> = offer.lines().filter(|line| is_resend(line)).filter_map(number).collect();
+    let about = |line: &str| {
+        let named =
+            line.starts_with("a=rtpmap:") || line.starts_with("a=fmtp:") || line.starts_with("a=rtcp-fb:");
+        named && number(line).is_some_and(|number| numbers.contains(&number))
+    };
+    let cut = |line: &str| -> String {
+        let words = line.split(' ').enumerate();
+        let kept = words.filter(|(place, word)| *place < 3 || !numbers.iter().any(|number| number == word));
+        kept.map(|(_, word)| word).collect::<Vec<_>>().join(" ")
+    };
+    let lines = offer.lines().filter(|line| !about(line));
+    lines.map(|line| if line.starts_with("m=video") { cut(line) } else { line.to_owned() } + "\r\n").collect()
+}
+
 /// What a join came to.
 #[derive(Debug, Clone)]
 pub struct Joined {
@@ -696,6 +719,12 @@ impl Client {
 
     fn payload_type(&self, mid: Mid) -> Pt {
         self.rtc.media(mid).and_then(|media| media.remote_pts().first().copied()).expect("negotiated")
+    }
+
+    /// Asks again for what gets lost of the video that comes, though it would come in the same stream.
+    pub fn asks_again(&mut self) {
+        let ssrc = self.received_video().last().expect("video").header.ssrc;
+        self.rtc.direct_api().stream_rx(&ssrc).expect("received").suppress_nack(false);
     }
 
     /// Asks for a key frame, as a decoder does that lost its reference.

@@ -4,12 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::sender::{Hop, Sender, Unsent, low_bits, write_payload};
+use super::sender::{Form, Hop, Outgoing, Sender, Unsent};
 use super::srtp::{KeyError, Keys, OpenError, RtcpOpener, RtcpSealer, RtpSealer};
 use crate::ids::Ssrc;
 use crate::net::datagram::SendBatch;
-use crate::sfu::forward::packet::Packet;
-use crate::sfu::forward::rewrite::Rewritten;
 use crate::wire::ntp::Epoch;
 use crate::wire::rtcp::write;
 
@@ -77,46 +75,30 @@ impl Egress {
         self.sealing.is_some()
     }
 
-    /// One moment on both clocks.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
     /// What is the same for all that leaves now.
     #[must_use]
     pub fn stamp(&self, now: Instant) -> Stamp {
         Stamp { now, send_time: self.epoch.ntp(now).absolute_send_time() }
     }
 
-    /// Sends a media packet, with the contributing source `csrc` where one is to be named.
+    /// Sends a media packet.
     ///
     /// # Errors
     /// [`Unsent`] says why it was not sent.
-    #[expect(clippy::too_many_arguments, reason = "what makes a packet, and where it goes")]
     pub fn send(
         &mut self,
         stamp: &Stamp,
         path: Path,
         sender: &mut Sender,
-        packet: &Packet,
-        numbers: Rewritten,
-        csrc: Option<u32>,
+        outgoing: &Outgoing<'_>,
         batch: &mut SendBatch,
     ) -> Result<(), Unsent> {
-        let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
-        let chosen = sender.choose(packet.format).ok_or(Unsent::NoPayloadType(packet.format))?;
-        let (ssrc, sequence) = (sender.main, numbers.sequence);
-        let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
-        batch.write(path.local, path.remote, |arena| {
-            let start = arena.len();
-            let header =
-                sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
-            write_payload(arena, packet, &numbers);
-            sealing.rtp.seal(arena, start, header, ssrc, sequence)
-        })?;
+        let format = outgoing.packet.format;
+        let chosen = sender.choose(format).ok_or(Unsent::NoPayloadType(format))?;
+        let hop = self.hop(stamp);
+        self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch)?;
         self.count(sender);
-        sender.sent(packet, &numbers, chosen, hop);
+        sender.sent(outgoing, chosen, hop);
         Ok(())
     }
 
@@ -125,45 +107,48 @@ impl Egress {
     ///
     /// # Errors
     /// [`Unsent`] says why it was not sent.
-    #[expect(clippy::too_many_arguments, reason = "what makes a packet, and where it goes")]
     pub fn resend(
         &mut self,
         stamp: &Stamp,
         path: Path,
         sender: &mut Sender,
-        packet: &Packet,
-        numbers: Rewritten,
-        csrc: Option<u32>,
+        outgoing: &Outgoing<'_>,
+        batch: &mut SendBatch,
+    ) -> Result<(), Unsent> {
+        let format = outgoing.packet.format;
+        let chosen = sender.choose(format).ok_or(Unsent::NoPayloadType(format))?;
+        let Some(payload_type) = chosen.resend else {
+            let hop = sender.hop(outgoing.numbers.sequence).ok_or(Unsent::Forgotten)?;
+            sender.admit(stamp.now, outgoing)?;
+            return self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch);
+        };
+        sender.admit(stamp.now, outgoing)?;
+        let form = sender.again(payload_type, outgoing, self.hop(stamp));
+        self.seal(path, sender, &form, outgoing, batch)?;
+        self.count(sender);
+        Ok(())
+    }
+
+    /// What a packet that leaves next says of its way.
+    fn hop(&self, stamp: &Stamp) -> Hop {
+        Hop { send_time: stamp.send_time, transport_number: self.transport_number }
+    }
+
+    /// Writes a packet into the batch and seals it there.
+    fn seal(
+        &self,
+        path: Path,
+        sender: &Sender,
+        form: &Form,
+        outgoing: &Outgoing<'_>,
         batch: &mut SendBatch,
     ) -> Result<(), Unsent> {
         let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
-        let chosen = sender.choose(packet.format).ok_or(Unsent::NoPayloadType(packet.format))?;
-        let Some(payload_type) = chosen.resend else {
-            let hop = sender.hop(numbers.sequence).ok_or(Unsent::Forgotten)?;
-            sender.admit(stamp.now, &numbers, packet)?;
-            let (ssrc, sequence) = (sender.main, numbers.sequence);
-            batch.write(path.local, path.remote, |arena| {
-                let start = arena.len();
-                let header =
-                    sender.write_header(arena, ssrc, chosen.number, sequence, packet, &numbers, csrc, hop);
-                write_payload(arena, packet, &numbers);
-                sealing.rtp.seal(arena, start, header, ssrc, sequence)
-            })?;
-            return Ok(());
-        };
-        sender.admit(stamp.now, &numbers, packet)?;
-        let (ssrc, sequence) = (sender.resend, sender.next_resend());
-        let hop = Hop { send_time: stamp.send_time, transport_number: self.transport_number };
         batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
-            let header =
-                sender.write_header(arena, ssrc, payload_type, sequence, packet, &numbers, csrc, hop);
-            // The original number stands before the payload (RFC 4588 section 4).
-            arena.extend_from_slice(&low_bits(numbers.sequence).to_be_bytes());
-            write_payload(arena, packet, &numbers);
-            sealing.rtp.seal(arena, start, header, ssrc, sequence)
+            let header = sender.write(arena, form, outgoing);
+            sealing.rtp.seal(arena, start, header, form.ssrc, form.sequence)
         })?;
-        self.count(sender);
         Ok(())
     }
 

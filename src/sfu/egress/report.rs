@@ -36,22 +36,8 @@ pub struct Reports {
     longest_interval: Duration,
     made: Made,
     rtt: Option<Duration>,
-    reception: Option<Reception>,
-}
-
-/// What a receiver said of the source last.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reception {
-    /// When it was heard.
-    pub at: Instant,
-    /// The part of the packets that was lost, 0 to 1, between its last two reports.
-    pub fraction_lost: f32,
-    /// How much the packets' ways differed (RFC 3550 section 6.4.1).
-    pub jitter: Duration,
-    /// The highest sequence number that arrived, with the number of its cycles in the upper 16 bits.
-    pub highest: u32,
-    /// Packets lost so far. Less than zero where packets came twice.
-    pub lost: i32,
+    /// The part of the packets that was lost, 0 to 1, between the receiver's last two reports.
+    lost: f32,
 }
 
 /// From one report to the next: often enough for a receiver that follows clocks by them. RFC 3550 section 6.2 allows 5 % of
@@ -82,7 +68,7 @@ impl Reports {
             longest_interval,
             made: Made::default(),
             rtt: None,
-            reception: None,
+            lost: 0.0,
         }
     }
 
@@ -165,13 +151,7 @@ impl Reports {
 
     /// The receiver reports on the source.
     pub fn received(&mut self, now: Instant, block: &ReportBlock) {
-        self.reception = Some(Reception {
-            at: now,
-            fraction_lost: f32::from(block.fraction_lost) / 256.0,
-            jitter: duration(block.jitter, self.clock_rate),
-            highest: block.highest,
-            lost: block.lost,
-        });
+        self.lost = f32::from(block.fraction_lost) / 256.0;
         let Some(made) = self.made.find(block.last_report) else { return };
         // RFC 3550 section 6.4.1, but by our own clock, which does not wrap. The two clocks may differ by more than a short
         // round trip: then it is none, not a negative one.
@@ -185,10 +165,10 @@ impl Reports {
         self.rtt
     }
 
-    /// What the receiver said last.
+    /// The part of the packets that was lost, 0 to 1, between the receiver's last two reports. 0 before it reports.
     #[must_use]
-    pub fn reception(&self) -> Option<Reception> {
-        self.reception
+    pub fn lost(&self) -> f32 {
+        self.lost
     }
 
     /// How many packets were sent.
@@ -201,16 +181,6 @@ impl Reports {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-}
-
-impl Reception {
-    /// The part of the packets that was lost since an earlier report, 0 to 1. `None` if none was expected since.
-    #[must_use]
-    pub fn lost_since(&self, earlier: &Self) -> Option<f32> {
-        let expected = self.highest.wrapping_sub(earlier.highest).cast_signed();
-        let lost = self.lost.saturating_sub(earlier.lost);
-        (expected > 0).then(|| (lost as f32 / expected as f32).clamp(0.0, 1.0))
     }
 }
 

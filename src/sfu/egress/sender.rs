@@ -75,9 +75,32 @@ impl Totals {
 pub(super) struct Chosen {
     format: Format,
     /// The payload type.
-    pub(super) number: u8,
+    number: u8,
     /// The payload type that resends it.
     pub(super) resend: Option<u8>,
+}
+
+/// A packet on its way to one receiver.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The packet.
+    pub packet: &'a Packet,
+    /// The receiver's numbers for it.
+    pub numbers: Rewritten,
+    /// The contributing source, where one is to be named.
+    pub csrc: Option<u32>,
+}
+
+/// What differs when a packet is sent again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) ssrc: Ssrc,
+    payload_type: u8,
+    /// With the rollovers above its 16 bits.
+    pub(super) sequence: u64,
+    /// The number that the packet had in the stream where it got lost, if this is another.
+    original: Option<u16>,
+    hop: Hop,
 }
 
 /// What a packet says of its way only, so that it is another thing each time.
@@ -95,7 +118,7 @@ const REMEMBERED: usize = 512;
 #[derive(Debug)]
 pub struct Sender {
     pub(super) main: Ssrc,
-    pub(super) resend: Ssrc,
+    resend: Ssrc,
     chosen: Option<Chosen>,
     template: HeaderTemplate,
     /// What is told of the stream, and what the client told.
@@ -115,9 +138,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`, with headers after `template`. `seed`
-    /// is the session's, and decides the SSRCs: they are the same for all its answers, and no two slots share one, as a
-    /// nonce is made of SSRC and sequence number.
+    /// A sender for the slot `index` of a session, in whose section the receiver offered `codings`, with headers after
+    /// `template`. `seed` is the session's, and decides the SSRCs: they are the same for all its answers, and no two slots
+    /// share one, as a nonce is made of SSRC and sequence number.
     #[must_use]
     pub fn new(mid: Mid, codings: Vec<Coding>, template: HeaderTemplate, seed: u64, index: usize) -> Self {
         let [a, b, c, d, e, f, ..] = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
@@ -144,6 +167,12 @@ impl Sender {
     #[must_use]
     pub fn mid(&self) -> Mid {
         self.mid
+    }
+
+    /// The source of its media.
+    #[must_use]
+    pub fn source(&self) -> Ssrc {
+        self.main
     }
 
     /// The sources that the answer names.
@@ -198,24 +227,43 @@ impl Sender {
         self.chosen
     }
 
-    /// Writes a header behind the end of `arena`. Returns its length in bytes.
-    #[expect(clippy::too_many_arguments, reason = "what a header is made of")]
-    pub(super) fn write_header(
-        &self,
-        arena: &mut Vec<u8>,
-        Ssrc(ssrc): Ssrc,
-        payload_type: u8,
-        sequence: u64,
-        packet: &Packet,
-        numbers: &Rewritten,
-        csrc: Option<u32>,
-        hop: Hop,
-    ) -> usize {
-        let (marker, timestamp) = (packet.marker, numbers.timestamp);
-        let fields = Fields { marker, payload_type, sequence: low_bits(sequence), timestamp, ssrc, csrc };
+    /// How a packet is sent for the first time.
+    pub(super) fn first(&self, chosen: Chosen, outgoing: &Outgoing<'_>, hop: Hop) -> Form {
+        let (ssrc, payload_type, sequence) = (self.main, chosen.number, outgoing.numbers.sequence);
+        Form { ssrc, payload_type, sequence, original: None, hop }
+    }
+
+    /// How a packet is sent again in a stream of its own, whose next number it takes.
+    pub(super) fn again(&mut self, payload_type: u8, outgoing: &Outgoing<'_>, hop: Hop) -> Form {
+        let (ssrc, sequence) = (self.resend, self.resend_sequence);
+        self.resend_sequence += 1;
+        Form { ssrc, payload_type, sequence, original: Some(low_bits(outgoing.numbers.sequence)), hop }
+    }
+
+    /// Writes a packet behind the end of `arena`. Returns the length of its header in bytes.
+    pub(super) fn write(&self, arena: &mut Vec<u8>, form: &Form, outgoing: &Outgoing<'_>) -> usize {
+        let header = self.write_header(arena, form, outgoing);
+        if let Some(original) = form.original {
+            // RFC 4588 section 4.
+            arena.extend_from_slice(&original.to_be_bytes());
+        }
+        outgoing.write_payload(arena);
+        header
+    }
+
+    fn write_header(&self, arena: &mut Vec<u8>, form: &Form, outgoing: &Outgoing<'_>) -> usize {
+        let Outgoing { packet, numbers, csrc } = outgoing;
+        let fields = Fields {
+            marker: packet.marker,
+            payload_type: form.payload_type,
+            sequence: low_bits(form.sequence),
+            timestamp: numbers.timestamp,
+            ssrc: form.ssrc.0,
+            csrc: *csrc,
+        };
         let elements = Elements {
-            send_time: hop.send_time,
-            transport_number: hop.transport_number,
+            send_time: form.hop.send_time,
+            transport_number: form.hop.transport_number,
             passed: &packet.extensions,
             // One that cannot be read is not passed on.
             dependency_descriptor: packet.dependency.and(packet.extensions.dependency_descriptor.as_deref()),
@@ -231,7 +279,8 @@ impl Sender {
     }
 
     /// Takes note of a packet that was sent for the first time.
-    pub(super) fn sent(&mut self, packet: &Packet, numbers: &Rewritten, chosen: Chosen, hop: Hop) {
+    pub(super) fn sent(&mut self, outgoing: &Outgoing<'_>, chosen: Chosen, hop: Hop) {
+        let Outgoing { packet, numbers, .. } = outgoing;
         let bytes = packet.payload.len();
         self.resends.sent(bytes);
         if self.source != Some(packet.source) {
@@ -262,9 +311,9 @@ impl Sender {
     }
 
     /// Whether a packet may be sent again now, which is noted then.
-    pub(super) fn admit(&mut self, now: Instant, numbers: &Rewritten, packet: &Packet) -> Result<(), Unsent> {
-        let rtt = self.reports.rtt();
-        match self.resends.admit(now, numbers.sequence, packet.payload.len(), rtt) {
+    pub(super) fn admit(&mut self, now: Instant, outgoing: &Outgoing<'_>) -> Result<(), Unsent> {
+        let (sequence, bytes) = (outgoing.numbers.sequence, outgoing.packet.payload.len());
+        match self.resends.admit(now, sequence, bytes, self.reports.rtt()) {
             Verdict::Send => {
                 self.repeated += 1;
                 Ok(())
@@ -272,28 +321,23 @@ impl Sender {
             Verdict::JustSent | Verdict::OverBudget => Err(Unsent::TooOften),
         }
     }
-
-    /// The number of the next packet that is sent again, which takes it.
-    pub(super) fn next_resend(&mut self) -> u64 {
-        let next = self.resend_sequence;
-        self.resend_sequence += 1;
-        next
-    }
 }
 
-/// Writes a packet's payload behind the end of `arena`, with the subscriber's numbers in it.
-pub(super) fn write_payload(arena: &mut Vec<u8>, packet: &Packet, numbers: &Rewritten) {
-    let start = arena.len();
-    arena.extend_from_slice(&packet.payload);
-    if let Some((vp8, numbers)) = packet.vp8.zip(numbers.vp8)
-        && let Some(payload) = arena.get_mut(start..)
-    {
-        vp8.patch(payload, numbers);
+impl Outgoing<'_> {
+    /// Writes the payload behind the end of `arena`, with the receiver's numbers in it.
+    fn write_payload(&self, arena: &mut Vec<u8>) {
+        let start = arena.len();
+        arena.extend_from_slice(&self.packet.payload);
+        if let Some((vp8, numbers)) = self.packet.vp8.zip(self.numbers.vp8)
+            && let Some(payload) = arena.get_mut(start..)
+        {
+            vp8.patch(payload, numbers);
+        }
     }
 }
 
 /// The 16 bits of a sequence number that the header has.
-pub(super) fn low_bits(sequence: u64) -> u16 {
+fn low_bits(sequence: u64) -> u16 {
     let [.., a, b] = sequence.to_be_bytes();
     u16::from_be_bytes([a, b])
 }

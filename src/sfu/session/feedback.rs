@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Session;
 use super::turn::{SessionEvent, Turn};
 use crate::ids::Ssrc;
+use crate::sfu::egress::sender::Outgoing;
 use crate::wire::rtcp;
 
 /// How much of one datagram is still read. Honest ones tell of 100 ms: some hundred packets, even at 10 Mbit/s.
@@ -31,7 +32,7 @@ fn spend(left: &mut usize) -> bool {
 impl Session {
     /// Reads a datagram of RTCP.
     pub(super) fn feedback(&mut self, now: Instant, datagram: &[u8], turn: &mut Turn<'_>) {
-        let mut plain = std::mem::take(&mut self.scratch);
+        let mut plain = std::mem::take(turn.scratch);
         match self.egress.open(datagram, &mut plain) {
             Ok(packets) => {
                 let mut patience = Patience::new();
@@ -41,7 +42,7 @@ impl Session {
             }
             Err(_) => turn.counters.bad_feedback += 1,
         }
-        self.scratch = plain;
+        *turn.scratch = plain;
     }
 
     fn heed(
@@ -75,7 +76,7 @@ impl Session {
     }
 
     fn place_of(&self, source: Ssrc) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.is_open && slot.sender.sources().main == source)
+        self.slots.iter().position(|slot| slot.is_open && slot.sender.source() == source)
     }
 
     fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
@@ -105,7 +106,8 @@ impl Session {
             let again = kept.and_then(|((track, packet), sent)| {
                 let numbers = sent.numbers(packet)?;
                 let csrc = self.agreement.is_some().then(|| track.csrc());
-                self.egress.resend(&stamp, path, &mut slot.sender, packet, numbers, csrc, turn.batch).ok()
+                let outgoing = Outgoing { packet, numbers, csrc };
+                self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()
             });
             match again {
                 Some(()) => turn.counters.resent += 1,

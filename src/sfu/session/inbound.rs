@@ -8,7 +8,10 @@ use super::ending::EndReason;
 use super::extensions;
 use super::turn::{SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
+use crate::ids::Ssrc;
+use crate::net::demux::{Class, classify};
 use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
+use crate::wire::rtp::Header;
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
 /// memory.
@@ -28,15 +31,12 @@ impl Session {
     /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC
     /// that nobody knows, belongs to the one section that has its payload type, if there is only one.
     pub(super) fn expect_unannounced(&mut self, payload: &[u8]) {
-        let Some(&[first, second, .., a, b, c, d]) = payload.first_chunk::<12>() else { return };
-        let (ssrc, number) = (u32::from_be_bytes([a, b, c, d]), second & 0x7f);
-        // Version 2; RTCP is 192 to 223 in the second byte.
-        if first & 0xc0 != 0x80 || (192..=223).contains(&second) || self.sources.contains_key(&ssrc) {
+        if classify(payload) != Class::Rtp {
             return;
         }
-        // The length of the extension block, in words, stands behind the CSRCs and two bytes of its profile.
-        let block = 14 + 4 * usize::from(first & 0x0f);
-        if first & 0x10 != 0 && payload.get(block..block + 2) != Some(&[0, 0]) {
+        let Ok(header) = Header::parse(payload) else { return };
+        let (Ssrc(ssrc), number) = (header.ssrc, header.payload_type);
+        if self.sources.contains_key(&ssrc) || header.extensions().next().is_some() {
             return;
         }
         // Retransmissions have payload types and SSRCs of their own, which str0m knows how to place.

@@ -36,7 +36,7 @@ use crate::sfu::egress::{Egress, Path, PayloadType};
 use crate::sfu::forward::packet::{EncodingIndex, SourceId};
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
-use crate::wire::stun;
+use crate::wire::stun::{self, TransactionId};
 
 use self::agreement::Agreement;
 use self::channels::{ChannelKind, DataMessage};
@@ -77,8 +77,8 @@ pub struct Session {
     nacks: HashMap<Mid, u64>,
     channels: Channels,
     stats: Stats,
-    /// For RTCP that was opened.
-    scratch: Vec<u8>,
+    /// When the earliest report on what the slots send is due.
+    next_report: Option<Instant>,
     progress: Progress,
     started: Instant,
     deadline: Instant,
@@ -137,8 +137,7 @@ impl Slot {
     /// What its statistics are made of.
     fn bound(&self) -> Bound {
         let reports = &self.sender.reports;
-        let lost = reports.reception().map_or(0.0, |reception| reception.fraction_lost);
-        Bound { track: self.track, totals: self.sender.totals(), lost, rtt: reports.rtt() }
+        Bound { track: self.track, totals: self.sender.totals(), lost: reports.lost(), rtt: reports.rtt() }
     }
 
     /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.
@@ -162,7 +161,20 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 struct Check {
     path: Path,
+    transaction: TransactionId,
+    /// It carries USE-CANDIDATE (RFC 8445 section 16.1).
     nominates: bool,
+}
+
+impl Check {
+    fn read(datagram: &Datagram<'_>) -> Option<Self> {
+        let message = stun::Message::parse(datagram.payload).ok()?;
+        Some(Self {
+            path: Path { remote: datagram.source, local: datagram.local },
+            transaction: message.transaction(),
+            nominates: message.attribute(stun::attribute::USE_CANDIDATE).is_some(),
+        })
+    }
 }
 
 /// How the answer to a check that was right begins (RFC 8489 section 5).
@@ -208,7 +220,7 @@ impl Session {
             nacks: HashMap::new(),
             channels: Channels::new(now),
             stats: Stats::new(now),
-            scratch: Vec::new(),
+            next_report: None,
             progress: Progress::New,
             started: now,
             deadline: now,
@@ -244,18 +256,8 @@ impl Session {
         let received = Receive::new(Protocol::Udp, datagram.source, announced, datagram.payload);
         let Ok(received) = received else { return turn.counters.malformed += 1 };
         self.expect_unannounced(datagram.payload);
-        let path = Path { remote: datagram.source, local: datagram.local };
-        let check = is_check.then(|| Check { path, nominates: self.nominates(path, datagram.payload) });
+        let check = is_check.then(|| Check::read(datagram)).flatten();
         self.step(Input::Receive(now, received), now, turn, check);
-    }
-
-    /// Whether a connectivity check carries USE-CANDIDATE (RFC 8445 section 16.1), and is not one that was heard on another
-    /// path before: whoever overhears one could send it again from elsewhere, and have the media there.
-    fn nominates(&mut self, path: Path, check: &[u8]) -> bool {
-        stun::Message::parse(check).is_ok_and(|message| {
-            self.paths.is_original(path, message.transaction())
-                && message.attribute(stun::attribute::USE_CANDIDATE).is_some()
-        })
     }
 
     /// Lets time pass; also sends what was written.
@@ -335,7 +337,7 @@ impl Session {
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     let at = if waits { at.min(patience) } else { at };
-                    self.deadline = self.next_report().map_or(at, |report| report.min(at));
+                    self.deadline = self.next_report.map_or(at, |report| report.min(at));
                     return;
                 }
                 Err(error) => {
@@ -353,7 +355,8 @@ impl Session {
         }
         let path = check.path;
         self.paths.learn(path);
-        if check.nominates {
+        // Whoever overhears a check could send it again from elsewhere, and have the media there.
+        if self.paths.is_original(path, check.transaction) && check.nominates {
             self.paths.nominate(now, path);
         }
         turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });

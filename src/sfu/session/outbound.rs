@@ -9,7 +9,7 @@ use super::ending::EndReason;
 use super::turn::{Served, SessionEvent, Turn, TurnMedia};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
-use crate::sfu::egress::sender::Sources;
+use crate::sfu::egress::sender::{Outgoing, Sources, Unsent};
 use crate::sfu::egress::{Path, Stamp};
 use crate::sfu::forward::subscription::Verdict;
 use crate::units::{Format, MediaKind};
@@ -69,9 +69,13 @@ impl Session {
             }
             Verdict::Unwanted => return,
         };
-        let csrc = takes_part.then(|| track.csrc());
-        if self.egress.send(stamp, path, &mut slot.sender, packet, numbers, csrc, batch).is_err() {
-            return served.unsent += 1;
+        let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
+        match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
+            Ok(()) => {}
+            Err(Unsent::NoPayloadType(_)) => {
+                return self.cannot_play(stamp.now, index, media, served, events);
+            }
+            Err(_) => return served.unsent += 1,
         }
         served.packets += 1;
         served.bytes += packet.payload.len() as u64;
@@ -79,10 +83,12 @@ impl Session {
         if begins {
             events.push(SessionEvent::Began { slot: index, track: *track, timestamp: numbers.timestamp });
         }
-        let report = slot.sender.reports.deadline();
-        if report.is_some_and(|report| report < self.deadline) {
-            self.deadline = report.unwrap_or(self.deadline);
-            served.deadline = report;
+        if let Some(report) = slot.sender.reports.deadline()
+            && self.next_report.is_none_or(|next| report < next)
+        {
+            self.next_report = Some(report);
+            self.deadline = self.deadline.min(report);
+            served.deadline = Some(self.deadline);
         }
     }
 
@@ -115,23 +121,21 @@ impl Session {
 
     /// Sends the reports that are due, in one datagram.
     pub(super) fn report(&mut self, now: Instant, turn: &mut Turn<'_>) {
-        let due = self.slots.iter().any(|slot| slot.sender.reports.due(now));
-        if let Some(path) = self.paths.outgoing().filter(|_| due) {
+        if self.next_report.is_none_or(|next| next > now) {
+            return;
+        }
+        if let Some(path) = self.paths.outgoing() {
             let senders = self.slots.iter_mut().map(|slot| &mut slot.sender);
             if self.egress.report(now, path, senders, turn.batch).is_err() {
                 turn.counters.unsent += 1;
             }
         }
-    }
-
-    /// When the next report is due.
-    pub(super) fn next_report(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(|slot| slot.sender.reports.deadline()).min()
+        self.next_report = self.slots.iter().filter_map(|slot| slot.sender.reports.deadline()).min();
     }
 
     /// Says that all its slots' streams are over.
     pub(super) fn say_goodbye(&mut self, turn: &mut Turn<'_>) {
-        let sources: Vec<_> = self.slots.iter().map(|slot| slot.sender.sources().main).collect();
+        let sources: Vec<_> = self.slots.iter().map(|slot| slot.sender.source()).collect();
         if let Some(path) = self.paths.outgoing().filter(|_| !sources.is_empty() && self.is_connected())
             && self.egress.goodbye(path, &sources, turn.batch).is_err()
         {

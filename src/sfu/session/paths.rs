@@ -101,7 +101,8 @@ impl Paths {
         }
     }
 
-    /// Whether a check was not heard on another path before. A client checks some times a second at most.
+    /// Whether a check whose integrity was right was not heard on another path before. A client checks some times a second
+    /// at most.
     pub(super) fn is_original(&mut self, path: Path, transaction: TransactionId) -> bool {
         if let Some((_, first)) = self.heard.iter().find(|(known, _)| *known == transaction) {
             return *first == path;

@@ -24,6 +24,8 @@ pub struct Turn<'a> {
     pub events: &'a mut Vec<SessionEvent>,
     /// What was sent a moment ago.
     pub histories: &'a Histories,
+    /// For RTCP that was opened; the memory is kept.
+    pub scratch: &'a mut Vec<u8>,
     /// The last [`SourceId`] that was given out.
     pub next_source: &'a mut u64,
     /// What is counted.
