@@ -230,7 +230,7 @@ fn a_viewer_without_the_new_codec_is_sent_away_to_ask_again() {
 fn a_publisher_that_goes_to_and_fro_between_two_ssrcs_is_closed() {
     let (mut world, publisher, _) = World::publisher_and_viewer(Codec::Vp8);
     let video = world.clients[0].video;
-    let mut direct = world.clients[0].rtc.direct_api();
+    let direct = world.clients[0].rtc.direct_api();
     let ssrcs = [(); 2].map(|()| (direct.new_ssrc(), direct.new_ssrc()));
     for turn in 0..600_u32 {
         if ended(&world, &publisher).is_some() {
