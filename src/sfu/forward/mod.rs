@@ -1,6 +1,7 @@
 //! Deciding what each subscriber gets of each packet, without touching the packet. Knows no str0m, no sockets.
 
 pub mod packet;
+pub mod ladder;
 pub mod history;
 pub mod histories;
 mod stretch;
