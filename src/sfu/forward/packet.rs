@@ -12,7 +12,7 @@ use crate::wire::{av1, dependency, h26x, vp8, vp9};
 pub struct SourceId(pub u64);
 
 /// The place of an encoding among those of its track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EncodingIndex(pub u8);
 
 /// A received RTP packet, decrypted.
