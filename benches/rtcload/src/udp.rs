@@ -66,8 +66,8 @@ impl BatchSocket {
         for (force, plain) in
             [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
         {
-            if set(&fd, libc::SOL_SOCKET, force, 32 << 20).is_err() {
-                let _ = set(&fd, libc::SOL_SOCKET, plain, 32 << 20);
+            if set(&fd, libc::SOL_SOCKET, force, 128 << 20).is_err() {
+                let _ = set(&fd, libc::SOL_SOCKET, plain, 128 << 20);
             }
         }
 
