@@ -9,6 +9,7 @@ import asyncio
 import json
 
 import numpy as np
+from aiortc import rtcdtlstransport
 from aiortc.mediastreams import MediaStreamError
 
 import whip
@@ -42,7 +43,13 @@ async def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("--token")
+    parser.add_argument("--srtp", help="the only SRTP profile that is offered, by its name in RFC 5764 and RFC 7714")
     arguments = parser.parse_args()
+
+    if arguments.srtp:
+        offered = rtcdtlstransport.SRTP_PROFILES
+        offered[:] = [one for one in offered if one.openssl_profile == arguments.srtp.encode()]
+        assert offered, f"aiortc has no {arguments.srtp}"
 
     pc = whip.connection()
     pc.addTransceiver("video", "recvonly")
