@@ -38,6 +38,15 @@ pub struct Stamp {
     send_time: [u8; 3],
 }
 
+/// A packet that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Departed {
+    /// Its transport-wide number, where the receiver reads one, and where it is not the same as before.
+    pub number: Option<u16>,
+    /// The size of its datagram in bytes.
+    pub bytes: usize,
+}
+
 /// The outbound side of one session.
 pub struct Egress {
     keys: KeySlot,
@@ -92,14 +101,13 @@ impl Egress {
         sender: &mut Sender,
         outgoing: &Outgoing<'_>,
         batch: &mut SendBatch,
-    ) -> Result<(), Unsent> {
+    ) -> Result<Departed, Unsent> {
         let format = outgoing.packet.format;
         let chosen = sender.choose(format).ok_or(Unsent::NoPayloadType(format))?;
         let hop = self.hop(stamp);
-        self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch)?;
-        self.count(sender);
+        let bytes = self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch)?;
         sender.sent(outgoing, chosen, hop);
-        Ok(())
+        Ok(self.count(sender, bytes))
     }
 
     /// Sends a packet once more that the receiver asked for: in its own stream where that was negotiated (RFC 4588), else
@@ -114,19 +122,41 @@ impl Egress {
         sender: &mut Sender,
         outgoing: &Outgoing<'_>,
         batch: &mut SendBatch,
-    ) -> Result<(), Unsent> {
+    ) -> Result<Departed, Unsent> {
         let format = outgoing.packet.format;
         let chosen = sender.choose(format).ok_or(Unsent::NoPayloadType(format))?;
         let Some(payload_type) = chosen.resend else {
             let hop = sender.hop(outgoing.numbers.sequence).ok_or(Unsent::Forgotten)?;
             sender.admit(stamp.now, outgoing)?;
-            return self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch);
+            let bytes = self.seal(path, sender, &sender.first(chosen, outgoing, hop), outgoing, batch)?;
+            return Ok(Departed { number: None, bytes });
         };
         sender.admit(stamp.now, outgoing)?;
         let form = sender.again(payload_type, outgoing, self.hop(stamp));
-        self.seal(path, sender, &form, outgoing, batch)?;
-        self.count(sender);
-        Ok(())
+        let bytes = self.seal(path, sender, &form, outgoing, batch)?;
+        Ok(self.count(sender, bytes))
+    }
+
+    /// Sends a packet that says nothing, to see whether the link carries it: padding in the stream that resends, as libwebrtc
+    /// does, where numbers that nobody misses are to be had.
+    ///
+    /// # Errors
+    /// [`Unsent`] says why it was not sent: where nothing is resent in a stream of its own, nothing can be padded.
+    pub fn pad(
+        &mut self,
+        stamp: &Stamp,
+        path: Path,
+        sender: &mut Sender,
+        batch: &mut SendBatch,
+    ) -> Result<Departed, Unsent> {
+        let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
+        let form = sender.padding(self.hop(stamp)).ok_or(Unsent::NoPadding)?;
+        let bytes = batch.write(path.local, path.remote, |arena| {
+            let start = arena.len();
+            let header = sender.write_padding(arena, &form);
+            sealing.rtp.seal(arena, start, header, form.ssrc, form.sequence)
+        })?;
+        Ok(self.count(sender, bytes))
     }
 
     /// What a packet that leaves next says of its way.
@@ -134,7 +164,7 @@ impl Egress {
         Hop { send_time: stamp.send_time, transport_number: self.transport_number }
     }
 
-    /// Writes a packet into the batch and seals it there.
+    /// Writes a packet into the batch and seals it there. Returns the size of the datagram.
     fn seal(
         &self,
         path: Path,
@@ -142,21 +172,22 @@ impl Egress {
         form: &Form,
         outgoing: &Outgoing<'_>,
         batch: &mut SendBatch,
-    ) -> Result<(), Unsent> {
+    ) -> Result<usize, Unsent> {
         let sealing = self.sealing.as_ref().ok_or(Unsent::NoKeys)?;
-        batch.write(path.local, path.remote, |arena| {
+        let bytes = batch.write(path.local, path.remote, |arena| {
             let start = arena.len();
             let header = sender.write(arena, form, outgoing);
             sealing.rtp.seal(arena, start, header, form.ssrc, form.sequence)
         })?;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Takes a transport-wide number, where the receiver reads it: numbers that it never sees seem lost to it.
-    fn count(&mut self, sender: &Sender) {
-        if sender.headers().ids().transport_number.is_some() {
-            self.transport_number = self.transport_number.wrapping_add(1);
-        }
+    fn count(&mut self, sender: &Sender, bytes: usize) -> Departed {
+        let numbered = sender.headers().ids().transport_number.is_some();
+        let number = numbered.then_some(self.transport_number);
+        self.transport_number = self.transport_number.wrapping_add(u16::from(numbered));
+        Departed { number, bytes }
     }
 
     /// Reads a datagram of SRTCP.

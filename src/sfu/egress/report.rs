@@ -72,6 +72,12 @@ impl Reports {
         }
     }
 
+    /// The RTP timestamp of the newest frame that was sent; 0 before the first.
+    #[must_use]
+    pub fn timestamp(&self) -> u32 {
+        self.line.map_or(0, |line| line.newest.timestamp)
+    }
+
     /// A packet was sent: when it was captured, its RTP timestamp towards the receiver, the units of that per second, and
     /// the size of its payload.
     #[inline]

@@ -10,7 +10,7 @@ use super::report::Reports;
 use super::resend::{Resends, Verdict};
 use super::srtp::SealError;
 use crate::ids::Ssrc;
-use crate::sfu::forward::packet::{Packet, SourceId};
+use crate::sfu::forward::packet::{Extensions, Packet, SourceId};
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Format, MediaKind};
 use crate::wire::dependency;
@@ -30,6 +30,9 @@ pub enum Unsent {
     /// What its header said the first time is forgotten.
     #[error("it cannot be repeated as it was")]
     Forgotten,
+    /// The slot has no stream for what nobody misses.
+    #[error("the receiver takes no padding here")]
+    NoPadding,
     /// The seal failed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -113,6 +116,9 @@ pub(super) struct Hop {
 /// For how many packets it is remembered what they said of their way, where the packet itself is repeated: a nonce may be
 /// used again only for the very same bytes.
 const REMEMBERED: usize = 512;
+
+/// The bytes of padding in a packet of it: its length is told in one byte, the last.
+const MOST_PADDING: u8 = 255;
 
 /// The sending side of one slot.
 #[derive(Debug)]
@@ -238,6 +244,43 @@ impl Sender {
         let (ssrc, sequence) = (self.resend, self.resend_sequence);
         self.resend_sequence += 1;
         Form { ssrc, payload_type, sequence, original: Some(low_bits(outgoing.numbers.sequence)), hop }
+    }
+
+    /// How padding is sent, in the stream that resends, whose next number it takes. `None` where there is none, and before
+    /// anything was sent.
+    pub(super) fn padding(&mut self, hop: Hop) -> Option<Form> {
+        let payload_type = self.chosen?.resend?;
+        let (ssrc, sequence) = (self.resend, self.resend_sequence);
+        self.resend_sequence += 1;
+        Some(Form { ssrc, payload_type, sequence, original: None, hop })
+    }
+
+    /// Writes a packet of padding only (RFC 3550 section 5.1) behind the end of `arena`. Returns the length of its header in
+    /// bytes.
+    pub(super) fn write_padding(&self, arena: &mut Vec<u8>, form: &Form) -> usize {
+        let start = arena.len();
+        let fields = Fields {
+            marker: false,
+            payload_type: form.payload_type,
+            sequence: low_bits(form.sequence),
+            timestamp: self.reports.timestamp(),
+            ssrc: form.ssrc.0,
+            csrc: None,
+        };
+        let elements = Elements {
+            send_time: form.hop.send_time,
+            transport_number: form.hop.transport_number,
+            passed: &Extensions::default(),
+            dependency_descriptor: None,
+        };
+        let header = self.template.write(arena, &fields, &elements).length;
+        const PADDING: u8 = 0x20;
+        if let Some(first) = arena.get_mut(start) {
+            *first |= PADDING;
+        }
+        arena.extend_from_slice(&[0; MOST_PADDING as usize - 1]);
+        arena.push(MOST_PADDING);
+        header
     }
 
     /// Writes a packet behind the end of `arena`. Returns the length of its header in bytes.

@@ -110,7 +110,7 @@ impl Session {
                 self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()
             });
             match again {
-                Some(()) => turn.counters.resent += 1,
+                Some(_) => turn.counters.resent += 1,
                 None => turn.counters.not_resent += 1,
             }
         }

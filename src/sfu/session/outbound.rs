@@ -71,7 +71,7 @@ impl Session {
         };
         let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
         match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(Unsent::NoPayloadType(_)) => {
                 return self.cannot_play(stamp.now, index, media, served, events);
             }
