@@ -84,6 +84,12 @@ impl Egress {
         self.sealing.is_some()
     }
 
+    /// One moment on both clocks, the same for all sessions of the process.
+    #[must_use]
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
     /// What is the same for all that leaves now.
     #[must_use]
     pub fn stamp(&self, now: Instant) -> Stamp {

@@ -233,6 +233,19 @@ impl Session {
         self.deadline
     }
 
+    /// When something is done that is due at `at`. Of a session that only receives nothing is urgent but what is due within a
+    /// moment; so the others' work is put off a little, to be done together: waking up costs more than the work.
+    fn at_leisure(&self, now: Instant, at: Instant) -> Instant {
+        const TOGETHER: Duration = Duration::from_millis(50);
+        if !self.is_connected() || !self.published.is_empty() || at <= now + TOGETHER {
+            return at;
+        }
+        let since = at.saturating_duration_since(self.egress.epoch().instant);
+        let over = since.as_nanos() % TOGETHER.as_nanos();
+        let wait = if over == 0 { 0 } else { TOGETHER.as_nanos() - over };
+        at + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
+    }
+
     /// Whether media can flow.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -337,7 +350,7 @@ impl Session {
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     let at = if waits { at.min(patience) } else { at };
-                    self.deadline = self.next_report.map_or(at, |report| report.min(at));
+                    self.deadline = self.at_leisure(now, self.next_report.map_or(at, |report| report.min(at)));
                     return;
                 }
                 Err(error) => {

@@ -87,7 +87,7 @@ impl Session {
             && self.next_report.is_none_or(|next| report < next)
         {
             self.next_report = Some(report);
-            self.deadline = self.deadline.min(report);
+            self.deadline = self.deadline.min(self.at_leisure(stamp.now, report));
             served.deadline = Some(self.deadline);
         }
     }
