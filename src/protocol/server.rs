@@ -218,6 +218,8 @@ pub enum PauseReason {
     Gone,
     /// The publisher's media connection is not up.
     Connecting,
+    /// The client's link does not carry it now. It comes back by itself.
+    Bandwidth,
 }
 
 /// Who is speaking.
@@ -254,6 +256,10 @@ pub struct Wanted {
     pub mid: String,
     /// Whether anybody watches it.
     pub wanted: bool,
+    /// The encodings that anybody gets, by their `rid`. Without it all are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub rids: Option<Vec<String>>,
 }
 
 /// How well connections do.

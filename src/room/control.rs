@@ -333,6 +333,15 @@ impl Control {
             CoreEvent::Began { session, slot, track, timestamp } => {
                 (session, Event::Began { session, slot, track, timestamp })
             }
+            CoreEvent::Throttled { session, slot, track, paused } => {
+                (session, Event::Throttled { session, slot, track, paused })
+            }
+            CoreEvent::Used { track, rids } => {
+                if let Some(room) = self.directory.room_of_track(track) {
+                    self.carry_out(self.directory.handle(now, &room, Event::Used(track, rids)));
+                }
+                return;
+            }
             CoreEvent::ChannelOpen { session, channel } => (session, Event::ChannelOpen(session, channel)),
             CoreEvent::Data { session, channel, message } => {
                 (session, Event::Data(session, channel, message))
@@ -388,6 +397,9 @@ impl Control {
                         |track| Some(TrackHome { track, worker: self.directory.worker_of_track(track)? });
                     let track = track.and_then(home);
                     self.send(session, Command::Bind { session, slot, track });
+                }
+                Action::Wish { session, slot, wish } => {
+                    self.send(session, Command::Wish { session, slot, wish })
                 }
                 Action::Mute { session, track, muted } => self.send(session, Command::Mute { track, muted }),
                 Action::Offer { session, request, sdp } => {

@@ -3,6 +3,7 @@
 use crate::ids::{ParticipantId, SessionId, TrackId};
 use crate::protocol::client::{ClientMessage, TrackIntent};
 use crate::protocol::server::{Bye, Reply, Welcome};
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
 use crate::sfu::session::offer::OfferError;
@@ -122,6 +123,19 @@ pub enum Event {
         /// The RTP timestamp of its first frame there.
         timestamp: u32,
     },
+    /// A participant's link does not carry what a slot shows, or does again.
+    Throttled {
+        /// The session of the slot.
+        session: SessionId,
+        /// The slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// Whether nothing is sent.
+        paused: bool,
+    },
+    /// The encodings of a track that anybody gets, by `rid`, sorted; all of them, where there is no list.
+    Used(TrackId, Option<Vec<String>>),
     /// A data channel opened.
     ChannelOpen(SessionId, ChannelKind),
     /// A message came through a data channel.
@@ -149,6 +163,15 @@ pub enum Action {
         slot: usize,
         /// The track.
         track: Option<TrackId>,
+    },
+    /// Let the worker know how a subscriber shows what is in a slot.
+    Wish {
+        /// The subscriber.
+        session: SessionId,
+        /// The slot.
+        slot: usize,
+        /// What it makes of the track in it.
+        wish: Wish,
     },
     /// Forward nothing of a track, or go on with it.
     Mute {

@@ -4,6 +4,7 @@ pub mod event;
 mod quality;
 mod speakers;
 mod participant;
+mod encodings;
 mod plan;
 mod stream;
 mod viewers;

@@ -1,10 +1,11 @@
 //! One participant: its connection, what it publishes, what it wants to see, and what it is shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
+use super::encodings::Encodings;
 use super::event::Media;
 use super::quality::Quality;
 use crate::ids::{ParticipantId, SessionId, TrackId};
@@ -12,13 +13,14 @@ use crate::protocol::client::{TrackIntent, View};
 use crate::protocol::server::{Binding, ErrorCode, OwnTrack, PauseReason, Slot, SlotState};
 use crate::protocol::shared::{Peer, PeerKind, PeerState, Source, TrackInfo};
 use crate::protocol::{MAX_LABEL, MAX_META, MAX_NAME, MAX_TRACKS, MAX_VIEW, RESUME_WITHIN};
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::session::channels::ChannelKind;
 use crate::sfu::session::negotiate::AnsweredTrack;
 
 /// A connection that breaks for less is not worth telling the others.
 const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// A track that nobody watched for so long need not be sent.
-pub(super) const UNWANTED_AFTER: Duration = Duration::from_secs(5);
+pub(super) const UNWANTED_AFTER: Duration = Duration::from_secs(1);
 
 /// Somebody who joined.
 #[derive(Debug)]
@@ -51,6 +53,12 @@ pub(super) struct Link {
     pub(super) shown: Vec<Shown>,
     /// The tracks of which the client knows that nobody watches them.
     pub(super) unwanted: BTreeSet<TrackId>,
+    /// Which encodings of its tracks anybody gets, as far as workers told.
+    pub(super) encodings: BTreeMap<TrackId, Encodings>,
+    /// What its link does not carry now, by the index of the slot.
+    pub(super) throttled: BTreeMap<usize, TrackId>,
+    /// What the worker was told of how slots are shown, by their index.
+    pub(super) wishes: BTreeMap<usize, Wish>,
 }
 
 /// What a slot carries.
@@ -87,9 +95,9 @@ impl Shown {
         Self { track: Some(track), state: SlotState::Paused, why: Some(why) }
     }
 
-    /// The track that is forwarded to the slot.
+    /// The track that is bound to the slot. It stays bound while the link does not carry it.
     pub(super) fn forwarded(&self) -> Option<TrackId> {
-        self.track.filter(|_| self.state == SlotState::Live)
+        self.track.filter(|_| self.state == SlotState::Live || self.why == Some(PauseReason::Bandwidth))
     }
 
     pub(super) fn binding(&self, mid: &str) -> Binding {
@@ -100,7 +108,16 @@ impl Shown {
 impl Link {
     pub(super) fn new(media: Media) -> Self {
         let shown = vec![Shown::EMPTY; media.slots.len()];
-        Self { media, connected: false, open: [false; 2], shown, unwanted: BTreeSet::new() }
+        Self {
+            media,
+            connected: false,
+            open: [false; 2],
+            shown,
+            unwanted: BTreeSet::new(),
+            encodings: BTreeMap::new(),
+            throttled: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+        }
     }
 
     pub(super) fn session(&self) -> SessionId {
@@ -131,6 +148,11 @@ impl Link {
     /// Where in the lists the slot with this index stands. Slots that were closed leave gaps among the indices.
     pub(super) fn place(&self, index: usize) -> Option<usize> {
         self.media.slots.iter().position(|slot| slot.index == index)
+    }
+
+    /// The encodings of an own track that are wanted, as the client knows it.
+    pub(super) fn wanted_rids(&self, track: TrackId) -> Option<Vec<String>> {
+        self.encodings.get(&track).and_then(|encodings| encodings.told.clone())
     }
 
     pub(super) fn own_tracks(&self) -> Vec<OwnTrack> {
@@ -221,6 +243,7 @@ impl Participant {
             if let Some(before) = self.published.iter().find(|known| known.track == track.track) {
                 track.unwatched = before.unwatched;
             } else if link.unwanted.remove(&track.track) {
+                link.encodings.remove(&track.track);
                 wanted.push(track.mid.clone());
             }
         }

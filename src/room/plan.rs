@@ -8,6 +8,7 @@ use crate::ids::{ParticipantId, TrackId};
 use crate::protocol::client::View;
 use crate::protocol::server::PauseReason;
 use crate::protocol::shared::Source;
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::{PayloadType, best_fit};
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::units::{Format, MediaKind};
@@ -45,7 +46,7 @@ pub(super) fn participant(
     let mut shown: Vec<Shown> = slots
         .iter()
         .map(|slot| match slot.kind {
-            MediaKind::Video => video(slot, view, catalog),
+            MediaKind::Video => video(slot, link, view, catalog),
             MediaKind::Audio => Shown::EMPTY,
         })
         .collect();
@@ -53,9 +54,29 @@ pub(super) fn participant(
     shown
 }
 
-fn video(slot: &AnsweredSlot, view: &View, catalog: &Catalog) -> Shown {
+fn video(slot: &AnsweredSlot, link: &Link, view: &View, catalog: &Catalog) -> Shown {
     let wanted = view.slots.iter().find(|wanted| wanted.mid == slot.mid).and_then(|wanted| wanted.track);
-    wanted.map_or(Shown::EMPTY, |track| judge(track, &slot.payload_types, catalog))
+    let Some(track) = wanted else { return Shown::EMPTY };
+    let shown = judge(track, &slot.payload_types, catalog);
+    let is_throttled = link.throttled.get(&slot.index) == Some(&track);
+    if is_throttled && shown == Shown::live(track) {
+        Shown::paused(track, PauseReason::Bandwidth)
+    } else {
+        shown
+    }
+}
+
+/// How a participant shows what is in a video slot, if there is to be anything.
+pub(super) fn wish(slot: &AnsweredSlot, view: &View, catalog: &Catalog) -> Option<Wish> {
+    let wanted = view.slots.iter().find(|wanted| wanted.mid == slot.mid && slot.kind == MediaKind::Video)?;
+    let source = catalog.get(&wanted.track?)?.source;
+    let small = |number: u32| u8::try_from(number).unwrap_or(u8::MAX);
+    Some(Wish {
+        height: u16::try_from(wanted.h).unwrap_or(u16::MAX),
+        fps: wanted.fps.map_or(0, small),
+        priority: wanted.priority.map_or(1, small),
+        screen: source == Source::Screen,
+    })
 }
 
 /// What a slot carries for which `track` was asked.

@@ -56,6 +56,8 @@ impl Room {
             Event::Ended(session) => self.ended(now, session),
             Event::Format(track, format) | Event::Unplayable(_, track, format) => self.format(track, format),
             Event::Began { session, slot, track, timestamp } => self.began(session, slot, track, timestamp),
+            Event::Throttled { session, slot, track, paused } => self.throttled(session, slot, track, paused),
+            Event::Used(track, rids) => self.used(now, track, rids),
             Event::ChannelOpen(session, channel) => {
                 if let Some((_, member)) = self.member_of(session)
                     && let Some(link) = &mut member.link
@@ -285,6 +287,13 @@ impl Room {
 
     /// Tells a client from which frame on a slot shows its new track: until then it shows the old one.
     fn began(&mut self, session: SessionId, slot: usize, track: TrackId, timestamp: u32) {
+        let Some((_, member)) = self.member_of(session) else { return };
+        let Some(link) = &mut member.link else { return };
+        // What begins to come is not held back, whatever was said before it.
+        if link.throttled.get(&slot) == Some(&track) {
+            link.throttled.remove(&slot);
+            self.unsettled = true;
+        }
         let Some((id, member)) = self.member_of(session) else { return };
         let Some(link) = &member.link else { return };
         let place = link.place(slot);

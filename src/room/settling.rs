@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use super::event::{Action, Target};
-use super::participant::Shown;
+use super::participant::{Link, Shown};
 use super::plan::{self, Catalog, Known};
 use super::room::Room;
 use super::viewers::Offered;
 use crate::ids::{ParticipantId, SessionId, TrackId};
+use crate::protocol::client::View;
 use crate::protocol::server::{Binding, ServerMessage, Slots};
 use crate::protocol::shared::Source;
 use crate::sfu::session::negotiate::AnsweredSlot;
@@ -26,8 +27,15 @@ impl Room {
         for (id, member) in &mut self.members {
             let Some(link) = &mut member.link else { continue };
             let shown = plan::participant(*id, link, &member.view, &catalog, &voices);
+            tell_wishes(link, &member.view, &catalog, &mut self.out);
             let before = std::mem::replace(&mut link.shown, shown);
             let bind = differences(link.session(), &link.media.slots, &before, &link.shown, &mut self.out);
+            let is_bound = |slot: &usize, track: &TrackId| {
+                let shown = link.media.slots.iter().zip(&link.shown).find(|(known, _)| known.index == *slot);
+                shown.is_some_and(|(_, shown)| shown.forwarded() == Some(*track))
+            };
+            // What is bound anew is not held back until it is said so.
+            link.throttled.retain(|slot, track| is_bound(slot, track));
             if !bind.is_empty() && member.socket_lost.is_none() {
                 told.push((*id, ServerMessage::Slots(Slots { bind })));
             }
@@ -41,6 +49,22 @@ impl Room {
         (self.viewers, self.out) = (viewers, out);
         self.tell_wanted(now);
         self.tell_speakers(&catalog);
+    }
+
+    /// A participant's link does not carry what a slot shows, or does again.
+    pub(super) fn throttled(&mut self, session: SessionId, slot: usize, track: TrackId, paused: bool) {
+        let Some((_, member)) = self.member_of(session) else { return };
+        let Some(link) = &mut member.link else { return };
+        let shown = link.place(slot).and_then(|place| link.shown.get(place));
+        if shown.and_then(Shown::forwarded) != Some(track) {
+            return;
+        }
+        if paused {
+            link.throttled.insert(slot, track);
+        } else {
+            link.throttled.remove(&slot);
+        }
+        self.unsettled = true;
     }
 
     pub(super) fn catalog(&self) -> Catalog {
@@ -104,6 +128,19 @@ fn offered_by(catalog: &Catalog, id: ParticipantId) -> Vec<Offered> {
 
 fn offered(track: TrackId, known: &Known) -> Offered {
     Offered { track, kind: known.source.kind(), format: known.format }
+}
+
+/// Tells the worker how slots are shown, where that changed.
+fn tell_wishes(link: &mut Link, view: &View, catalog: &Catalog, out: &mut Vec<Action>) {
+    let session = link.session();
+    let slots = &link.media.slots;
+    link.wishes.retain(|index, _| slots.iter().any(|slot| slot.index == *index));
+    for slot in slots {
+        let Some(wish) = plan::wish(slot, view, catalog) else { continue };
+        if link.wishes.insert(slot.index, wish) != Some(wish) {
+            out.push(Action::Wish { session, slot: slot.index, wish });
+        }
+    }
 }
 
 /// Binds the slots whose track changed, and returns what the client is to be told.

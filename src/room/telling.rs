@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::encodings::Encodings;
 use super::event::Action;
-use super::participant::{Link, Refusal, Shown, UNWANTED_AFTER};
+use super::participant::{Link, Published, Refusal, Shown, UNWANTED_AFTER};
 use super::plan::Catalog;
 use super::room::Room;
 use crate::ids::{ParticipantId, SessionId, TrackId};
@@ -99,20 +100,25 @@ impl Room {
     /// Tells the others what a participant publishes now, and itself what it is to send of it.
     pub(super) fn published_anew(&mut self, id: ParticipantId, wanted: Vec<String>) {
         if !wanted.is_empty() {
-            let tracks = wanted.into_iter().map(|mid| Wanted { mid, wanted: true }).collect();
+            let tracks = wanted.into_iter().map(|mid| Wanted { mid, wanted: true, rids: None }).collect();
             self.tell(vec![id], None, ServerMessage::Want(Want { tracks }));
         }
         self.sync_mutes(id);
     }
 
-    /// Tells a participant which of its pictures nobody watches. All others count as wanted.
+    /// Tells a participant which of its pictures nobody watches, and of which not all encodings are used. All others count as
+    /// wanted.
     fn tell_unwanted(&mut self, id: ParticipantId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         let Some(link) = &mut member.link else { return };
         // A client that knows nothing takes what it does not publish at this moment for wanted, too.
         link.unwanted.retain(|track| member.published.iter().any(|known| known.track == *track));
-        let unwanted = member.published.iter().filter(|track| link.unwanted.contains(&track.track));
-        let tracks: Vec<_> = unwanted.map(|track| Wanted { mid: track.mid.clone(), wanted: false }).collect();
+        let news = |track: &Published| {
+            let wanted = !link.unwanted.contains(&track.track);
+            let rids = if wanted { link.wanted_rids(track.track) } else { None };
+            (!wanted || rids.is_some()).then(|| Wanted { mid: track.mid.clone(), wanted, rids })
+        };
+        let tracks: Vec<_> = member.published.iter().filter_map(news).collect();
         if !tracks.is_empty() {
             self.tell(vec![id], None, ServerMessage::Want(Want { tracks }));
         }
@@ -136,12 +142,19 @@ impl Room {
                 track.unwatched = track.unwatched.filter(|_| !is_watched);
                 // A picture that nobody watches yet is sent until the time is over, one that was given up is not.
                 let changed = if is_watched {
-                    link.unwanted.remove(&track.track)
+                    let is_back = link.unwanted.remove(&track.track);
+                    if is_back {
+                        // Which of them are used is told as soon as somebody gets one.
+                        link.encodings.remove(&track.track);
+                    }
+                    let encodings = link.encodings.get_mut(&track.track);
+                    encodings.is_some_and(|encodings| encodings.settle(now)) || is_back
                 } else {
                     !wanted && link.unwanted.insert(track.track)
                 };
                 if changed {
-                    tracks.push(Wanted { mid: track.mid.clone(), wanted });
+                    let rids = if wanted { link.wanted_rids(track.track) } else { None };
+                    tracks.push(Wanted { mid: track.mid.clone(), wanted, rids });
                 }
             }
             if !tracks.is_empty() {
@@ -150,6 +163,16 @@ impl Room {
         }
         for (id, message) in told {
             self.tell(vec![id], None, message);
+        }
+    }
+
+    /// Takes note of which encodings of a track anybody gets.
+    pub(super) fn used(&mut self, now: Instant, track: TrackId, rids: Option<Vec<String>>) {
+        let mut links = self.members.values_mut().filter_map(|member| member.link.as_mut());
+        let publishes = |link: &&mut Link| link.media.tracks.iter().any(|known| known.id == track);
+        if let Some(link) = links.find(publishes) {
+            link.encodings.entry(track).or_insert_with(|| Encodings::new(now)).used(now, rids);
+            self.tell_wanted(now);
         }
     }
 

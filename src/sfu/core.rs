@@ -5,6 +5,7 @@ mod exchange;
 mod levels;
 mod mute;
 pub mod relay;
+mod wishes;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -5,6 +5,7 @@ use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
 use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::relay::{Note, TrackHome};
 use crate::sfu::session::Session;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
@@ -24,6 +25,15 @@ pub enum Command {
         slot: usize,
         /// The track, of whichever worker. `None` leaves the slot empty.
         track: Option<TrackHome>,
+    },
+    /// How a subscriber shows what is in a slot.
+    Wish {
+        /// The subscriber.
+        session: SessionId,
+        /// The slot's index in the subscriber's session.
+        slot: usize,
+        /// What it makes of the track in it.
+        wish: Wish,
     },
     /// Answer a later offer of a participant, with [`CoreEvent::Answered`].
     Offer {

@@ -143,6 +143,7 @@ impl Worker {
                 Command::Join(session) => self.core.join(now, *session),
                 Command::Leave(session) => self.core.leave(now, session, &mut self.batch),
                 Command::Bind { session, slot, track } => self.core.bind_any(session, slot, track),
+                Command::Wish { session, slot, wish } => self.core.wish(session, slot, wish),
                 Command::Offer { session, request, offer } => {
                     self.core.offer(now, session, request, &offer, &mut self.batch);
                 }

@@ -2,6 +2,7 @@
 //! client with a [`picture::Picture`] that it puts together from messages; [`truths`] hold after every step.
 
 mod audio;
+mod bandwidth;
 mod data;
 mod joining;
 mod leaving;

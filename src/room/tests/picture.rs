@@ -23,6 +23,8 @@ pub(super) struct Picture {
     pub(super) speakers: Vec<ParticipantId>,
     /// The sections of own tracks that need not be sent.
     pub(super) unwanted: BTreeSet<String>,
+    /// The encodings that are wanted, where not all are.
+    pub(super) rids: BTreeMap<String, Vec<String>>,
     /// Those who do not do well.
     pub(super) weak: BTreeMap<ParticipantId, QualityLevel>,
     pub(super) bye: Option<Bye>,
@@ -69,6 +71,11 @@ impl Picture {
                     } else {
                         self.unwanted.insert(track.mid.clone())
                     };
+                    let rids = match track.rids.clone() {
+                        Some(rids) => self.rids.insert(track.mid.clone(), rids),
+                        None => self.rids.remove(&track.mid),
+                    };
+                    let changed = changed || rids != track.rids;
                     assert!(changed, "what did not change is not told: {track:?}");
                 }
             }

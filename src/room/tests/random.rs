@@ -31,6 +31,8 @@ enum Step {
     Whip,
     Whep(usize),
     Wait(u64),
+    Throttle { who: usize, slot: usize, paused: bool },
+    Used { track: usize, rids: Option<Vec<&'static str>> },
     Close,
 }
 
@@ -56,6 +58,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => proptest::strategy::Just(Step::EndAll),
         1 => proptest::strategy::Just(Step::Whip),
         1 => n().prop_map(Step::Whep),
+        3 => (n(), 0..2_usize, any::<bool>())
+            .prop_map(|(who, slot, paused)| Step::Throttle { who, slot, paused }),
+        3 => (0..30_usize, prop::option::of(prop::sample::subsequence(vec!["f", "h", "q"], 0..=3)))
+            .prop_map(|(track, rids)| Step::Used { track, rids }),
         2 => (1..16_u64).prop_map(Step::Wait),
         1 => proptest::strategy::Just(Step::Close),
     ]
@@ -173,6 +179,15 @@ impl World {
                 if let Some(target) = pick(&targets, n) {
                     self.whep(target);
                 }
+            }
+            Step::Throttle { who, slot, paused } => {
+                let here = |who: &ParticipantId| self.room.session_of(*who).is_some();
+                let all: Vec<_> = self.members().into_iter().filter(here).collect();
+                pick(&all, who).into_iter().for_each(|who| self.throttle(who, slot, paused));
+            }
+            Step::Used { track, rids } => {
+                let track = self.any_track(track);
+                self.used(track, rids.as_deref());
             }
             Step::Wait(seconds) => self.wait(Duration::from_secs(seconds)),
             _ => {

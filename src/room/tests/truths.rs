@@ -50,10 +50,20 @@ impl World {
         for slot in &peering.slots {
             let seen = client.slot(&slot.mid);
             let bound = peering.bound.get(&slot.index).copied();
-            assert_eq!(bound, if let Seen::Live(track) = seen { Some(track) } else { None }, "{}", slot.mid);
+            let carried = match seen {
+                Seen::Live(track) | Seen::Paused(track, PauseReason::Bandwidth) => Some(track),
+                _ => None,
+            };
+            assert_eq!(bound, carried, "{}", slot.mid);
             if slot.kind == MediaKind::Video {
                 let wanted = view.slots.iter().find(|wanted| wanted.mid == slot.mid);
-                let expected = wanted.and_then(|wanted| wanted.track).map(|track| self.due(track, slot));
+                let expected =
+                    wanted.and_then(|wanted| wanted.track).map(|track| match self.due(track, slot) {
+                        Seen::Live(track) if peering.throttled.contains(&slot.index) => {
+                            Seen::Paused(track, PauseReason::Bandwidth)
+                        }
+                        due => due,
+                    });
                 assert_eq!(seen, expected.unwrap_or(Seen::Empty), "slot {} of {id}", slot.mid);
             }
         }

@@ -12,6 +12,7 @@ use crate::protocol::shared::Source;
 use crate::room::event::{Action, Entry, Event, Media, Target};
 use crate::room::room::Room;
 use crate::sfu::egress::PayloadType;
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
 use crate::units::{AudioLevel, Codec, Format, MediaKind};
@@ -45,6 +46,9 @@ pub(super) struct Peering {
     pub(super) slots: Vec<AnsweredSlot>,
     pub(super) connected: bool,
     pub(super) bound: BTreeMap<usize, TrackId>,
+    pub(super) wishes: BTreeMap<usize, Wish>,
+    /// Slots whose track the link does not carry.
+    pub(super) throttled: BTreeSet<usize>,
     pub(super) inbox: Vec<DataMessage>,
 }
 
@@ -109,6 +113,11 @@ impl World {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Bind { session, slot, track } => self.bind(session, slot, track),
+            Action::Wish { session, slot, wish } => {
+                let peering = self.sessions.get_mut(&session).expect("a session that is there");
+                let before = peering.wishes.insert(slot, wish);
+                assert_ne!(before, Some(wish), "what did not change is not told again");
+            }
             Action::Mute { session, track, muted } => {
                 let peering = self.sessions.get(&session).expect("a session that is there");
                 assert!(peering.tracks.contains_key(&track), "{track} is not one of {session}");
@@ -146,6 +155,7 @@ impl World {
         assert!(track.is_none_or(|track| there.contains(&track)), "{track:?} is not there");
         let peering = self.sessions.get_mut(&session).expect("only sessions that are there get bindings");
         assert!(peering.slots.iter().any(|known| known.index == slot), "{session} has no slot {slot}");
+        peering.throttled.remove(&slot);
         let before = match track {
             Some(track) => peering.bound.insert(slot, track),
             None => peering.bound.remove(&slot),
@@ -172,7 +182,9 @@ impl World {
         let tracks = tracks.iter().map(|track| (track.id, track.format)).collect();
         let slots = slots.to_vec();
         let (bound, inbox) = (BTreeMap::new(), Vec::new());
-        self.sessions.insert(id, Peering { tracks, slots, connected: false, bound, inbox });
+        let (wishes, throttled) = (BTreeMap::new(), BTreeSet::new());
+        self.sessions
+            .insert(id, Peering { tracks, slots, connected: false, bound, wishes, throttled, inbox });
     }
 
     pub(super) fn entry(&mut self, name: &str, kit: &Kit) -> Entry {
@@ -285,6 +297,25 @@ impl World {
             self.now += Duration::from_millis(500);
             self.handle(Event::Tick);
         }
+    }
+
+    /// The worker tells that a participant's link does not carry what is in a slot, or does again.
+    pub(super) fn throttle(&mut self, participant: ParticipantId, slot: usize, paused: bool) {
+        let session = self.session(participant);
+        let peering = self.sessions.get_mut(&session).expect("a session that is there");
+        let Some(track) = peering.bound.get(&slot).copied() else { return };
+        if paused {
+            peering.throttled.insert(slot);
+        } else {
+            peering.throttled.remove(&slot);
+        }
+        self.handle(Event::Throttled { session, slot, track, paused });
+    }
+
+    /// The worker tells which encodings of a track anybody gets.
+    pub(super) fn used(&mut self, track: TrackId, rids: Option<&[&str]>) {
+        let rids = rids.map(|rids| rids.iter().map(|rid| (*rid).to_owned()).collect());
+        self.handle(Event::Used(track, rids));
     }
 
     pub(super) fn levels(&mut self, levels: &[(TrackId, u8)]) {

@@ -47,6 +47,26 @@ pub enum CoreEvent {
         /// The RTP timestamp of the track's first frame in this slot.
         timestamp: u32,
     },
+    /// A participant's link does not carry what a slot shows, so that nothing is sent for it now; or it does again. The slot
+    /// stays bound. Told when it changes.
+    Throttled {
+        /// The participant's session.
+        session: SessionId,
+        /// The index of the slot.
+        slot: usize,
+        /// The bound track.
+        track: TrackId,
+        /// Whether nothing is sent.
+        paused: bool,
+    },
+    /// Which encodings of a video track anybody gets, or is about to get. Told when it changes.
+    Used {
+        /// The track.
+        track: TrackId,
+        /// The `rid`s of those encodings (RFC 8851), sorted. `None` where all of them are used, and for a track whose encodings
+        /// have no names.
+        rids: Option<Vec<String>>,
+    },
     /// How loud the audio tracks are that can be heard, the loudest first, and which have just fallen silent. Told every
     /// 200 ms at most, and only while there is something to tell.
     AudioLevels(Vec<(TrackId, AudioLevel)>),

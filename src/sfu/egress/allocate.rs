@@ -91,6 +91,8 @@ struct Item {
     most: usize,
     /// Whether it went down lately, and must not go up yet.
     is_held: bool,
+    /// Whether it had to be paused, and is to come back only where there is headroom for it.
+    is_paused: bool,
     step: Option<Step>,
 }
 
@@ -130,7 +132,8 @@ impl Item {
         let better = own.iter().enumerate().take(self.most + 1).skip(from + 1);
         let step = |(to, way): (usize, &Way)| {
             let gain = way.worth.saturating_sub(start.worth).saturating_mul(self.wish.weight());
-            let ratio = (gain << 10).checked_div(way.cost.saturating_sub(start.cost)).unwrap_or(u64::MAX / KEPT);
+            let ratio =
+                (gain << 10).checked_div(way.cost.saturating_sub(start.cost)).unwrap_or(u64::MAX / KEPT);
             let ratio = if self.is_kept(to) { ratio / 100 * KEPT } else { ratio };
             Step { ratio, to }
         };
@@ -193,14 +196,23 @@ impl Allocator {
             let Some(most) = own.len().checked_sub(1) else { continue };
             desired = desired.saturating_add(own.iter().map(|way| way.cost).max().unwrap_or_default());
             // A layer that is gone counts as the next one below it.
-            let current = request.current.and_then(|current| {
-                own.iter().rposition(|way| way.selection <= current).or(Some(0))
-            });
+            let current = request
+                .current
+                .and_then(|current| own.iter().rposition(|way| way.selection <= current).or(Some(0)));
             let past = self.past.iter().find(|past| past.slot == request.slot);
             let is_held = past.is_some_and(|past| past.is_held(now));
             let most = if is_held { current.unwrap_or_default() } else { most };
-            let (ways, chosen, step) = (start..self.ways.len(), None, None);
-            self.items.push(Item { slot: request.slot, wish: request.wish, ways, current, chosen, most, is_held, step });
+            self.items.push(Item {
+                slot: request.slot,
+                wish: request.wish,
+                ways: start..self.ways.len(),
+                current,
+                chosen: None,
+                most,
+                is_held,
+                is_paused: past.is_some_and(|past| past.is_paused),
+                step: None,
+            });
         }
         self.desired = Bitrate(desired.saturating_add(desired.saturating_mul(HEADROOM) / 100));
     }
@@ -228,7 +240,9 @@ impl Allocator {
                 continue;
             }
             let after = used.saturating_add(cost);
-            let fits = if is_new { after.saturating_add(reserved) <= budget } else { after <= budget };
+            // What is the only picture need not leave headroom.
+            let limit = if is_new && item.is_paused && used > 0 { with_headroom(budget) } else { budget };
+            let fits = after.saturating_add(if is_new { reserved } else { 0 }) <= limit;
             if !fits {
                 break;
             }
@@ -239,8 +253,6 @@ impl Allocator {
 
     /// Spends what is left, on what gains the most for its bits first.
     fn raise(&mut self, budget: u64, mut used: u64) {
-        // Without a picture, everybody waits for more budget.
-        let with_headroom = budget.saturating_mul(100) / (100 + HEADROOM);
         for item in &mut self.items {
             item.step = item.best(&self.ways);
         }
@@ -252,7 +264,8 @@ impl Allocator {
             let Some((item, step)) = best.and_then(|item| item.step.map(|step| (item, step))) else { return };
             let before = item.chosen.map_or(0, |chosen| item.cost(&self.ways, chosen));
             let after = (used - before.min(used)).saturating_add(item.cost(&self.ways, step.to));
-            if after <= if item.is_kept(step.to) { budget } else { with_headroom } || after <= used {
+            let limit = if item.is_kept(step.to) { budget } else { with_headroom(budget) };
+            if after <= limit || after <= used {
                 (used, item.chosen) = (after, Some(step.to));
             } else {
                 item.most = step.to - 1;
@@ -260,6 +273,11 @@ impl Allocator {
             item.step = item.best(&self.ways);
         }
     }
+}
+
+/// How much of a budget can be used by what is new.
+fn with_headroom(budget: u64) -> u64 {
+    budget.saturating_mul(100) / (100 + HEADROOM)
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
 use crate::sfu::egress::{Egress, Path, PayloadType};
@@ -113,6 +114,8 @@ pub struct Slot {
     pub track: Option<TrackId>,
     /// Which source is followed, and the numbering.
     pub subscription: Subscription,
+    /// How the client shows it.
+    pub wish: Wish,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
     /// The format that could not be played, or was played since, and when the control plane was told.

@@ -18,6 +18,7 @@ use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
 use crate::net::demux::Ufrag;
+use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
 use crate::sfu::egress::{Coding, Egress, PayloadType};
@@ -319,6 +320,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         kind: line.kind,
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
+        wish: Wish::default(),
         is_open: true,
         told: None,
         sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),

@@ -15,12 +15,14 @@ pub(super) struct Past {
     pub(super) slot: usize,
     raised: Option<Instant>,
     lowered: Option<Instant>,
+    /// Whether the budget was too small for it when it was last looked at.
+    pub(super) is_paused: bool,
     hold: Duration,
 }
 
 impl Past {
     pub(super) fn new(slot: usize) -> Self {
-        Self { slot, raised: None, lowered: None, hold: FIRST_HOLD }
+        Self { slot, raised: None, lowered: None, is_paused: false, hold: FIRST_HOLD }
     }
 
     /// Whether it went down a moment ago. A paused slot waits no longer than the first time, as it has nothing to lose.
@@ -30,11 +32,11 @@ impl Past {
 
     /// Takes note of what was decided: numbers of ways, the higher the better.
     pub(super) fn learn(&mut self, now: Instant, before: Option<usize>, after: Option<usize>) {
-        let is_proven =
-            self.raised.is_some_and(|raised| now.saturating_duration_since(raised) >= PROOF);
+        let is_proven = self.raised.is_some_and(|raised| now.saturating_duration_since(raised) >= PROOF);
         if is_proven {
             (self.raised, self.hold) = (None, FIRST_HOLD);
         }
+        self.is_paused = after.is_none();
         if after > before {
             self.raised = Some(now);
         } else if after < before {

@@ -18,7 +18,7 @@ pub(super) struct Way {
     pub(super) selection: Selection,
     /// In bits per second.
     pub(super) cost: u64,
-    /// Grows from way to way; below 2^47.
+    /// Grows from way to way; below 2^34.
     pub(super) worth: u64,
 }
 
@@ -50,7 +50,8 @@ pub(super) fn ways(ladder: &Ladder, wish: Wish, out: &mut Vec<Way>) {
             (known, _) => known,
         };
         let floor = last.map_or(0, |last| last.worth + 1);
-        let way = Way { selection: rung.selection, cost, worth: worth(rung, wish).max(floor) };
+        let way =
+            Way { selection: rung.selection, cost, worth: worth(rung, lines(place, rungs), wish).max(floor) };
         out.push(way);
         last = Some(way);
     }
@@ -59,15 +60,24 @@ pub(super) fn ways(ladder: &Ladder, wish: Wish, out: &mut Vec<Way>) {
 /// Whether a rung has more frames than are of use, and the same picture can be had with fewer.
 fn has_more_frames(rung: &Rung, before: &[Rung], fps: u8) -> bool {
     let picture = |rung: &Rung| (rung.selection.encoding, rung.selection.spatial);
-    let does = |other: &Rung| picture(other) == picture(rung) && u32::from(other.fps) * 5 >= u32::from(fps) * 4;
+    let does =
+        |other: &Rung| picture(other) == picture(rung) && u32::from(other.fps) * 5 >= u32::from(fps) * 4;
     fps > 0 && rung.fps > fps && before.iter().any(does)
 }
 
+/// The height of a rung; where that is not known, what its place says.
+fn lines(place: usize, rungs: &[Rung]) -> u16 {
+    let known = rungs.get(place).map_or(0, |rung| rung.height);
+    let (place, all) = (u64::try_from(place).unwrap_or_default(), u64::try_from(rungs.len()).unwrap_or(1));
+    let guessed = u64::from(USUAL_HEIGHT) * (place + 1) / all.max(1);
+    if known > 0 { known } else { u16::try_from(guessed).unwrap_or(USUAL_HEIGHT) }
+}
+
 /// Visible lines, times the share of smoothness that comes with its frames, times the size of the tile.
-fn worth(rung: &Rung, wish: Wish) -> u64 {
+fn worth(rung: &Rung, lines: u16, wish: Wish) -> u64 {
     let tile = if wish.height == 0 { LARGEST } else { wish.height.min(LARGEST) };
     let size = if wish.height == 0 { USUAL_HEIGHT } else { tile };
-    let lines = if rung.height == 0 { 1 } else { rung.height.min(tile) };
+    let lines = lines.min(tile);
     let frames = if rung.fps == 0 { USUAL_FPS } else { rung.fps };
     let frames = u64::from(if wish.fps == 0 { frames } else { frames.min(wish.fps) });
     // Half of the frames cost a face a sixth of its worth. Text on a screen is read from few.
