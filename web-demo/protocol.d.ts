@@ -375,7 +375,9 @@ export type PauseReason =
   /** There is no such track, or not any more. */
   | "gone"
   /** The publisher's media connection is not up. */
-  | "connecting";
+  | "connecting"
+  /** The client's link does not carry it now. It comes back by itself. */
+  | "bandwidth";
 
 /** Who is speaking. */
 export type Speakers = {
@@ -403,6 +405,8 @@ export type Wanted = {
   mid: string;
   /** Whether anybody watches it. */
   wanted: boolean;
+  /** The encodings that anybody gets, by their `rid`. Without it all are wanted. */
+  rids?: Array<string>;
 };
 
 /** How well connections do. */

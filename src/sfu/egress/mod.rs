@@ -3,7 +3,8 @@
 //! Everything that is sent to a subscriber as media passes here, and what is said of that. str0m has no part in it but the
 //! keys, which come from its handshake. In reading order: [`outlet`] is the side of one session, [`sender`] that of one slot
 //! with its [`coding`]s, [`header`] writes what stands before the payload, [`srtp`] seals, [`report`] tells the receiver of
-//! time, [`resend`] bounds what is sent again.
+//! time, [`resend`] bounds what is sent again, [`allocate`] decides how
+//! much of the link each track gets.
 
 pub mod coding;
 pub mod srtp;

@@ -25,7 +25,7 @@ impl Past {
         Self { slot, raised: None, lowered: None, is_paused: false, hold: FIRST_HOLD }
     }
 
-    /// Whether it went down a moment ago. A paused slot waits no longer than the first time, as it has nothing to lose.
+    /// Whether it went down a moment ago.
     pub(super) fn is_held(&self, now: Instant) -> bool {
         self.lowered.is_some_and(|lowered| now.saturating_duration_since(lowered) < self.hold)
     }
