@@ -399,7 +399,7 @@ impl Control {
                     self.send(session, Command::Bind { session, slot, track });
                 }
                 Action::Wish { session, slot, wish } => {
-                    self.send(session, Command::Wish { session, slot, wish })
+                    self.send(session, Command::Wish { session, slot, wish });
                 }
                 Action::Mute { session, track, muted } => self.send(session, Command::Mute { track, muted }),
                 Action::Offer { session, request, sdp } => {
