@@ -6,6 +6,7 @@
 
 mod past;
 mod ways;
+mod wish;
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use self::past::Past;
 use self::ways::{Way, ways};
+pub use self::wish::Wish;
 use crate::sfu::forward::ladder::{Ladder, Selection};
 use crate::units::Bitrate;
 
@@ -23,38 +25,6 @@ const HEADROOM: u64 = 12;
 const KEPT: u64 = 150;
 /// A track that costs at most this many times as much as the cheapest may be the one that is shown when little fits.
 const NEAR_CHEAPEST: u64 = 2;
-
-/// What a subscriber makes of a track.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
-    /// The height at which it is shown, in device pixels. 0 stands for as large as it is.
-    pub height: u16,
-    /// The most frames per second that are of use. 0 stands for all.
-    pub fps: u8,
-    /// How important it is: 0 least, 1 as the others, more is more.
-    pub priority: u8,
-    /// Whether it is a screen: these come before cameras of the same priority.
-    pub screen: bool,
-}
-
-impl Default for Wish {
-    fn default() -> Self {
-        Self { height: 0, fps: 0, priority: 1, screen: false }
-    }
-}
-
-impl Wish {
-    /// In which order tracks get their lowest layer.
-    fn rank(self) -> u16 {
-        2 * u16::from(self.priority) + u16::from(self.screen && self.priority > 0)
-    }
-
-    /// How much a gain counts.
-    fn weight(self) -> u64 {
-        let weight = (4 * u64::from(self.priority)).max(1);
-        if self.screen { 2 * weight } else { weight }
-    }
-}
 
 /// A video track that is to be seen.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! Which rungs of a ladder are of use for a wish, what they cost, and what they are worth.
 
-use super::Wish;
+use super::wish::Wish;
 use crate::sfu::forward::ladder::{Ladder, Rung, Selection};
 
 /// What is taken for the cost of a lowest layer that was not measured yet, in bits per second.
