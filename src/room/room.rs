@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::event::{Action, Entry, Event, Media, Target};
-use super::participant::{Participant, Refusal, published};
+use super::participant::{Participant, Refusal, Shown, published};
 use super::speakers::Speakers;
 use super::stream::Stream;
 use super::viewers::{self, Viewers, WatchError};
@@ -287,15 +287,15 @@ impl Room {
 
     /// Tells a client from which frame on a slot shows its new track: until then it shows the old one.
     fn began(&mut self, session: SessionId, slot: usize, track: TrackId, timestamp: u32) {
-        let Some((_, member)) = self.member_of(session) else { return };
+        let Some((id, member)) = self.member_of(session) else { return };
         let Some(link) = &mut member.link else { return };
         // What begins to come is not held back, whatever was said before it.
         if link.throttled.get(&slot) == Some(&track) {
             link.throttled.remove(&slot);
-            self.unsettled = true;
+            if let Some(shown) = link.place(slot).and_then(|place| link.shown.get_mut(place)) {
+                *shown = Shown::live(track);
+            }
         }
-        let Some((id, member)) = self.member_of(session) else { return };
-        let Some(link) = &member.link else { return };
         let place = link.place(slot);
         let shown = place.and_then(|place| link.media.slots.get(place).zip(link.shown.get(place)));
         if let Some((slot, shown)) = shown.filter(|(_, shown)| shown.forwarded() == Some(track)) {

@@ -41,6 +41,10 @@ fn a_slot_that_the_link_does_not_carry_says_so_and_stays_bound() {
     world.throttle(ada, 0, false);
     assert_eq!(world.picture(ada).slot("v0"), Seen::Live(cam));
     world.throttle(ada, 0, true);
+    world.sessions.get_mut(&session).expect("a session").throttled.clear();
+    world.handle(Event::Began { session, slot: 0, track: cam, timestamp: 99 });
+    assert_eq!(world.picture(ada).slot("v0"), Seen::Live(cam), "what comes is not held back");
+    world.throttle(ada, 0, true);
     world.mute(ben, "cam", true);
     assert_eq!(world.picture(ada).slot("v0"), Seen::Paused(cam, PauseReason::Muted));
     world.mute(ben, "cam", false);
