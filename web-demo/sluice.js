@@ -173,9 +173,10 @@ export class Room extends EventTarget {
    * Publishes a track. Another one of the same source is no longer published then.
    *
    * @param {LocalTrack} track
+   * @param {import('./sluice-publisher.js').PublishOptions} [options] `simulcast: false` sends a camera in one size only.
    */
-  async publish(track) {
-    await this.#publisher.publish(track);
+  async publish(track, options) {
+    await this.#publisher.publish(track, options);
   }
 
   /** @param {LocalTrack} track */

@@ -63,6 +63,7 @@ const ASSETS: &[Asset] = &assets![
     "sluice-connection.js" JS,
     "sluice-data.js" JS,
     "sluice-devices.js" JS,
+    "sluice-encodings.js" JS,
     "sluice-error.js" JS,
     "sluice-local.js" JS,
     "sluice-media.js" JS,
