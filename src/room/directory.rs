@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 
 use super::event::{Action, Event, Target};
+use super::history::{History, HistoryReport};
 use super::outbox::{Outbox, Seat};
 use super::report::{RoomReport, RoomSummary, SessionReport};
 use super::resource::{Resource, ResourceId, ResumeToken};
@@ -32,6 +33,8 @@ struct Home {
     connected: bool,
     /// What was last heard of its media.
     stats: Option<Box<SessionStats>>,
+    /// The last minutes of it, from the first that was heard.
+    history: Option<Box<History>>,
     /// How much of its room it is, for [`Directory::spread`].
     weight: u64,
 }
@@ -114,10 +117,18 @@ impl Directory {
     }
 
     /// Keeps what is known of a session's media.
-    pub fn know_stats(&self, stats: Box<SessionStats>) {
+    pub fn know_stats(&self, now: Instant, stats: Box<SessionStats>) {
         if let Some(mut home) = self.sessions.get_mut(&stats.session) {
+            home.history.get_or_insert_with(|| Box::new(History::new(now))).add(now, &stats);
             home.stats = Some(stats);
         }
+    }
+
+    /// The last minutes of a session, if it is in this room and anything was heard of it.
+    #[must_use]
+    pub fn history(&self, now: Instant, room: &RoomName, session: SessionId) -> Option<HistoryReport> {
+        let home = self.sessions.get(&session).filter(|home| home.room == *room)?;
+        Some(home.history.as_ref()?.report(now, session))
     }
 
     /// Enters a session. `resource` is how HTTP names it, if it came by WHIP or WHEP.
@@ -140,6 +151,7 @@ impl Directory {
             resource: resource.as_ref().map(|(id, _)| *id),
             connected: false,
             stats: None,
+            history: None,
         };
         self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(session, home);
