@@ -121,7 +121,7 @@ pub(super) async fn room(Named(room): Named<String>) -> Result<Response, Problem
 pub(super) async fn connections() -> Response {
     let mut response = page("connections.html", include_bytes!("../../web-demo/connections.html"));
     // Whoever gets somebody to type the key into a page shall at least have to build that page.
-    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     response
 }
