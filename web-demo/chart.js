@@ -24,7 +24,7 @@ const LANE = 22;
 const GAP = 18;
 const AXIS = 22;
 const LEFT = 4;
-const RIGHT = 60;
+const RIGHT = 68;
 const NARROW = 520;
 const MOST_LANES = 9;
 /** A gap longer than this in a line is a time of which nothing is known, in milliseconds. */
@@ -39,11 +39,11 @@ function svg(tag, attributes = {}, ...content) {
   return element;
 }
 
-/** The round number above: 1, 2, 2.5 or 5 times a power of ten. @param {number} value */
+/** The round number above that halves well. @param {number} value */
 export function roundTop(value) {
   const least = Math.max(value, 100_000);
   const power = 10 ** Math.floor(Math.log10(least));
-  return [1, 2, 2.5, 4, 5, 10].map((step) => step * power).find((top) => top >= least);
+  return [1, 1.5, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((top) => top >= least);
 }
 
 /** @param {number} ms */
@@ -159,7 +159,9 @@ export class Chart {
 
   #rates() {
     const { lines } = this.#data;
-    const top = roundTop(Math.max(...lines.flatMap(({ points }) => points.map(([, value]) => value ?? 0))) * 1.04);
+    const most = (key) => Math.max(0, ...lines.filter((line) => (line.key === 'ceiling') === key).flatMap(({ points }) => points.map(([, value]) => value ?? 0)));
+    // A ceiling far above everything would flatten what matters; it leaves the picture instead.
+    const top = roundTop(Math.max(most(false), Math.min(most(true), most(false) * 2)) * 1.04);
     const y = (value) => RATES - (value / top) * (RATES - 8);
     const parts = [0, 0.5, 1].flatMap((share) => [
       svg('line', { class: share === 0 ? 'base' : 'grid', x1: LEFT, x2: this.#right, y1: y(top * share), y2: y(top * share) }),
@@ -207,7 +209,7 @@ export class Chart {
       parts.push(svg('rect', { class: `step ${look}`, x: from, y: top, width: Math.max(1, to - from - 1), height: LANE - 4, rx: 3 }));
       if (to - from > step.text.length * 7 + 10) parts.push(svg('text', { class: `size ${look}`, x: from + 6, y: top + 13 }, step.text));
     });
-    const words = lane.label.length > 8 ? `${lane.label.slice(0, 7)}…` : lane.label;
+    const words = lane.label.length > 9 ? `${lane.label.slice(0, 8)}…` : lane.label;
     parts.push(svg('text', { class: 'tick', x: this.#right + 8, y: top + 13 }, svg('title', {}, lane.label), words));
     return parts;
   }

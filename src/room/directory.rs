@@ -384,6 +384,24 @@ mod tests {
     }
 
     #[test]
+    fn the_minutes_of_a_session_belong_to_its_room() {
+        let directory = Directory::default();
+        let (now, room) = (Instant::now(), "live".parse::<RoomName>().expect("a name"));
+        publish(&directory, 1, ResourceId::new([7; 16]), &room, now);
+        let session = SessionId(1);
+        assert_eq!(directory.history(now, &room, session), None, "nothing was heard of it yet");
+        let (tracks, slots) = (Vec::new(), Vec::new());
+        let stats = SessionStats { session, rtt: None, estimate: None, link: None, tracks, slots };
+        directory.know_stats(now, Box::new(stats));
+        let told = directory.history(now, &room, session).expect("it was heard of");
+        assert_eq!(told.samples.len(), 1);
+        let other = "other".parse::<RoomName>().expect("a name");
+        assert_eq!(directory.history(now, &other, session), None);
+        directory.ended(now, session);
+        assert_eq!(directory.history(now, &room, session), None);
+    }
+
+    #[test]
     fn a_token_resumes_its_participant_until_that_one_is_gone() {
         let directory = Directory::default();
         let (room, token) = ("live".parse::<RoomName>().expect("a name"), ResumeToken::new([1; 16]));
