@@ -120,8 +120,8 @@ function drawDetail(entry, names, told) {
   const { link } = session;
   const readings = [
     ['Estimate', link?.estimate ? formatBitrate(link.estimate) : '–'],
-    ['Sent to it', formatBitrate(link?.sent ?? sum(session.receives))],
-    ['Sent by it', formatBitrate(sum(session.sends))],
+    ['Receives', formatBitrate(link?.sent ?? sum(session.receives))],
+    ['Sends', formatBitrate(sum(session.sends))],
     ['Lost', formatShare(lostOf(session))],
     ['Queue', link ? formatMs(link.queue_ms) : '–'],
     ['Round trip', formatMs(session.rtt_ms)],
@@ -143,8 +143,8 @@ function chartOf(told, names) {
     lines: [
       line('ceiling', 'Estimate', 'estimate'),
       line('plan', 'Allotted', 'allotted'),
-      ...(publishes ? [line('other', 'Sent by it', 'received')] : []),
-      line('flow', 'Sent to it', 'sent'),
+      ...(publishes ? [line('other', 'Sends', 'received')] : []),
+      line('flow', 'Receives', 'sent'),
     ],
     lost: samples.map((one) => [ago(one), Math.max(one.lost, one.received_lost)]),
     lanes,

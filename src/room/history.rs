@@ -282,7 +282,11 @@ mod tests {
         assert_eq!((last.estimate, last.allotted, last.sent), (Some(2_000_000), None, 1_234_000));
         assert!((last.lost - 0.05).abs() < 0.001);
         let pictures: Vec<_> = told.pictures.iter().map(|one| (one.ago_ms, one.slot, one.height)).collect();
-        assert_eq!(pictures, [(5_000, 1, 180), (1_000, 1, 360)], "sound has no picture, and what stays is told once");
+        assert_eq!(
+            pictures,
+            [(5_000, 1, 180), (1_000, 1, 360)],
+            "sound has no picture, and what stays is told once"
+        );
         assert_eq!((told.pictures[0].encoding, told.pictures[0].temporal), (Some(1), Some(2)));
     }
 

@@ -81,10 +81,10 @@ async fn session(
 ) -> Result<Json<HistoryReport>, Problem> {
     let room = exchange::room(&name)?;
     let number = id.strip_prefix('s').and_then(|number| number.parse().ok());
-    let history = number.and_then(|number| {
-        app.control.directory().history(Instant::now(), &room, SessionId(number))
-    });
-    let unknown = || Problem::not_found("There is no such session in this room, or nothing was heard of it yet.");
+    let history =
+        number.and_then(|number| app.control.directory().history(Instant::now(), &room, SessionId(number)));
+    let unknown =
+        || Problem::not_found("There is no such session in this room, or nothing was heard of it yet.");
     history.map(Json).ok_or_else(unknown)
 }
 

@@ -245,7 +245,16 @@ impl Stats {
             sum.add(news, lost);
             let Picture { selection, height, paused } = bound.picture;
             let bitrate = Bitrate::over(news.bytes, time);
-            SlotStats { slot, track: bound.track, bitrate, lost, nacks: news.asked, selection, height, paused }
+            SlotStats {
+                slot,
+                track: bound.track,
+                bitrate,
+                lost,
+                nacks: news.asked,
+                selection,
+                height,
+                paused,
+            }
         });
         let slots_told: Vec<_> = slots_told.collect();
         let link = (!slots_told.is_empty()).then(|| sum.link(time, link));
