@@ -29,18 +29,18 @@ pub(super) struct History {
     now: HashMap<usize, Picture>,
 }
 
-/// What one report said, in few bytes: bit rates in kbit/s, shares in 1/10,000, times in milliseconds.
+/// What one report said, in few bytes: bit rates in kbit/s, times in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     at: u32,
     estimate: Option<u32>,
     allotted: Option<u32>,
     sent: u32,
-    lost: u16,
+    lost: f32,
     queue: u16,
     rtt: Option<u16>,
     received: u32,
-    received_lost: u16,
+    received_lost: f32,
 }
 
 /// What a slot shows from a moment on.
@@ -112,11 +112,11 @@ impl Sample {
             estimate: link.estimate.map(kbits),
             allotted: link.allotted.map(kbits),
             sent: kbits(link.sent),
-            lost: share(link.lost),
+            lost: link.lost,
             queue: short(link.queue),
             rtt: stats.rtt.map(short),
             received: kbits(Bitrate(received)),
-            received_lost: share(received_lost),
+            received_lost,
         }
     }
 
@@ -127,11 +127,11 @@ impl Sample {
             estimate: self.estimate.map(bits),
             allotted: self.allotted.map(bits),
             sent: bits(self.sent),
-            lost: f32::from(self.lost) / SHARES,
+            lost: self.lost,
             queue_ms: self.queue,
             rtt_ms: self.rtt,
             received: bits(self.received),
-            received_lost: f32::from(self.received_lost) / SHARES,
+            received_lost: self.received_lost,
         }
     }
 }
@@ -216,13 +216,6 @@ pub struct PictureReport {
     pub height: u16,
     /// Nothing was sent, as the link did not carry it.
     pub paused: bool,
-}
-
-/// So many make the whole.
-const SHARES: f32 = 10_000.0;
-
-fn share(part: f32) -> u16 {
-    (part.clamp(0.0, 1.0) * SHARES).round() as u16
 }
 
 fn kbits(bitrate: Bitrate) -> u32 {
