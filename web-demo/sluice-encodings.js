@@ -53,7 +53,8 @@ function layered(encoding, mode) {
  * The encodings of a picture of this size, the smallest first. Those that a section has beyond them are off: browsers fill
  * them from the smallest on too.
  *
- * @param {number} height Of what is captured: its shorter side, in pixels; 0 while it is not known.
+ * @param {number} height Of what is captured: its shorter side, in pixels; 0 while it is not known, and it is sent once: a
+ *   quarter of a small picture would be of no use.
  * @param {Simulcast} [simulcast]
  * @returns {Required<Pick<Encoding, 'maxBitrate' | 'scaleResolutionDownBy'>>[] & Encoding[]}
  */
@@ -65,7 +66,7 @@ export function planEncodings(height, simulcast) {
       return { ...encoding, scaleResolutionDownBy: scale, maxBitrate: encoding.maxBitrate ?? worthOf(known / scale) };
     });
   }
-  const count = simulcast === false || known < TWICE_FROM ? 1 : known < THRICE_FROM ? 2 : 3;
+  const count = simulcast === false || height < TWICE_FROM ? 1 : height < THRICE_FROM ? 2 : 3;
   return Array.from({ length: count }, (_, index) => {
     const scale = 2 ** (count - 1 - index);
     return { scaleResolutionDownBy: scale, maxBitrate: worthOf(known / scale) };
