@@ -11,6 +11,7 @@ import { StatsReader } from './stats.js';
  * @property {number | null} loss Share of packets lost, 0 to 1; null while unknown.
  * @property {number | null} rtt Round trip to the server, in milliseconds.
  * @property {number | null} jitterBuffer Mean time in the jitter buffer, in milliseconds; null for what is sent.
+ * @property {number[]} sizes Heights of all encodings that are sent, the smallest first; empty for what is received.
  * @property {number} freezes How often the picture stood still, since its slot began.
  */
 
@@ -68,8 +69,8 @@ export class TrackStatsReader {
 
   /** @param {RTCRtpSender} sender @returns {Promise<TrackStats>} */
   async sent(sender) {
-    const { width, height, fps, bitrate, codec, lost, rttMs } = await this.#reader(sender).publisher();
-    return { width, height, fps, bitrate, codec, loss: lost, rtt: rttMs, jitterBuffer: null, freezes: 0 };
+    const { width, height, fps, bitrate, codec, lost, rttMs, sizes } = await this.#reader(sender).publisher();
+    return { width, height, fps, bitrate, codec, loss: lost, rtt: rttMs, jitterBuffer: null, sizes, freezes: 0 };
   }
 
   /** @param {RTCRtpReceiver} receiver @returns {Promise<TrackStats>} */
@@ -77,7 +78,7 @@ export class TrackStatsReader {
     const stats = await this.#reader(receiver).viewer();
     const { width, height, fps, bitrate, lost, rttMs, bufferMs, freezes } = stats;
     const codec = stats.codec || stats.audioCodec;
-    return { width, height, fps, bitrate, codec, loss: lost, rtt: rttMs, jitterBuffer: bufferMs, freezes };
+    return { width, height, fps, bitrate, codec, loss: lost, rtt: rttMs, jitterBuffer: bufferMs, sizes: [], freezes };
   }
 
   /** A sender and a receiver answer `getStats()` as a peer connection does, with their own part. @param {RTCRtpSender | RTCRtpReceiver} source */
