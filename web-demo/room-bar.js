@@ -15,6 +15,7 @@ export class Bar {
    * @param {object} parts
    * @param {import('./sluice.js').Room} parts.room @param {import('./room-devices.js').Devices} parts.devices
    * @param {import('./room-stage.js').Stage} parts.stage @param {import('./room-panel.js').Panel} parts.panel
+   * @param {import('./room-connection.js').ConnectionView} parts.connection
    * @param {import('./room-banner.js').Banner} parts.banner @param {() => string} parts.link @param {() => void} parts.leave
    * @param {AbortSignal} signal
    */
@@ -188,6 +189,7 @@ export class Bar {
     const deaf = room.audio.muted;
     entries.push({ label: deaf ? 'Hear the others again' : 'Hear nobody', icon: deaf ? 'volume' : 'muted', action: () => this.#setDeaf(!deaf) });
     entries.push({ label: stage.statsOfAll ? 'Hide statistics' : 'Statistics', icon: 'stats', action: () => stage.toggleAllStats() });
+    entries.push({ label: 'Your connection', icon: 'bars', key: 'N', action: () => this.connection.toggle() });
     entries.push({ label: dark.dataset.tip ?? 'Theme', icon: dark.dataset.tip === 'Dark theme' ? 'moon' : 'sun', action: () => dark.click() });
     if (!narrow) entries.push({ label: 'Keys', icon: 'keyboard', key: '?', action: toggleKeys });
     openMenu(byId('more'), entries);

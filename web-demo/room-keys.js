@@ -13,6 +13,7 @@ const KEYS = [
   ['← →', 'Turn pages'],
   ['Enter', 'Pin the chosen tile'],
   ['I', 'Statistics of the chosen tile'],
+  ['N', 'Your connection'],
   ['F', 'Full screen'],
   ['Esc', 'Close'],
   ['?', 'This list'],
@@ -24,13 +25,13 @@ const writes = (target) => target instanceof Element && target.matches('input, t
 const presses = (target) => target instanceof Element && target.matches(':is(button, a, summary, [role="menuitem"]):focus-visible');
 
 /**
- * @param {Record<'mic' | 'camera' | 'share' | 'chat' | 'people' | 'layout' | 'fullscreen' | 'close', () => void>
+ * @param {Record<'mic' | 'camera' | 'share' | 'chat' | 'people' | 'layout' | 'fullscreen' | 'connection' | 'close', () => void>
  *   & {turn: (by: number) => void, talk: (on: boolean) => void, isMuted: () => boolean}} acts
  * @param {AbortSignal} signal
  */
 export function wireKeys(acts, signal) {
   const byKey = {
-    m: acts.mic, v: acts.camera, s: acts.share, c: acts.chat, p: acts.people, l: acts.layout, f: acts.fullscreen, '?': toggleKeys,
+    m: acts.mic, v: acts.camera, s: acts.share, c: acts.chat, p: acts.people, l: acts.layout, f: acts.fullscreen, n: acts.connection, '?': toggleKeys,
   };
   let talking = false;
   const endTalk = () => {
@@ -39,7 +40,7 @@ export function wireKeys(acts, signal) {
     acts.talk(false);
   };
   addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || byId('keys').open) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
     if (event.key === 'Escape') {
       if (!closeMenu(true)) acts.close();
       return;

@@ -6,6 +6,8 @@ import { byId, make, remember, setText } from './ui.js';
 
 const ME = 'me';
 const OWN_SCREEN = 'me/screen';
+/** How much more important the large picture is than others, and who speaks; see `Room.setPriority()`. */
+const PRIORITY = { large: 4, speaker: 2, other: 1 };
 const MOVES = { duration: 180, easing: 'ease-out' };
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
@@ -200,6 +202,7 @@ export class Stage extends EventTarget {
     this.#following = setTimeout(() => {
       this.#speaker = key;
       if (this.mode === 'speaker') this.#layout(true);
+      else this.#prioritize();
     }, wait);
   }
 
@@ -268,6 +271,19 @@ export class Stage extends EventTarget {
       }
     });
     this.#drawPager(paged);
+    this.#prioritize();
+  }
+
+  /** Where not everything fits through the connection, the server gives more to what matters more. */
+  #prioritize() {
+    const large = this.#focused() ?? (this.#order.length === 1 ? this.#order[0] : null);
+    for (const [key, tile] of this.tiles) {
+      if (!tile.track || tile.state?.own) continue;
+      const priority = key === large ? PRIORITY.large : key === this.#speaker ? PRIORITY.speaker : PRIORITY.other;
+      if (tile.prioritized?.track === tile.track && tile.prioritized.priority === priority) continue;
+      tile.prioritized = { track: tile.track, priority };
+      this.room.setPriority(tile.track, priority);
+    }
   }
 
   /** @returns {Map<string, import('./room-layout.js').Box>} */

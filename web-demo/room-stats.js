@@ -6,7 +6,7 @@ const LINES = [
   ['Frames', (stats) => (stats.fps === undefined || stats.fps === null ? '–' : `${Math.round(stats.fps)} fps`)],
   ['Bitrate', (stats) => (stats.bitrate === undefined || stats.bitrate === null ? '–' : formatBitrate(stats.bitrate))],
   ['Codec', (stats) => stats.codec || '–'],
-  ['Layer', (stats) => stats.layer],
+  ['Sizes', (stats, own) => (own && stats.sizes?.length > 1 ? stats.sizes.map((height) => `${height}p`).join(', ') : undefined)],
   ['Lost', (stats) => formatShare(stats.loss)],
   ['Round trip', (stats) => formatMs(stats.rtt)],
   ['Jitter buffer', (stats, own) => (own ? undefined : formatMs(stats.jitterBuffer))],

@@ -7,7 +7,13 @@ import { make, makeIcon, setIcon, setLabel, setText } from './ui.js';
 const RING_LASTS = 700;
 
 /** Why a picture is held back, where it is worth a word. */
-const WHY = { codec: 'Your browser cannot show this video', connecting: 'Connecting', gone: '', muted: '' };
+const WHY = {
+  codec: 'Your browser cannot show this video',
+  connecting: 'Connecting',
+  bandwidth: 'Paused: your connection is slow',
+  gone: '',
+  muted: '',
+};
 
 /** @param {HTMLElement} element Of class `avatar`. @param {string} name @param {string} [icon] Instead of initials. */
 export function paintAvatar(element, name, icon = '') {
@@ -63,7 +69,8 @@ export class Tile {
     this.video.setAttribute('aria-hidden', 'true');
     this.avatar = make('span', 'avatar');
     this.avatar.setAttribute('aria-hidden', 'true');
-    this.face = make('div', 'face', this.avatar);
+    this.quietly = make('p', 'quietly');
+    this.face = make('div', 'face', make('div', 'person', this.avatar, this.quietly));
     this.label = make('span', 'name');
     this.chip = make('div', 'chip', this.label);
     this.says = make('div', 'says');
@@ -200,6 +207,9 @@ export class Tile {
     if (!state) return;
     const track = this.#source;
     const held = !state.own && track?.state === 'paused' && !track.muted;
+    // It may last: a person's own sign is calmer to look at than an old picture.
+    const slow = held && track.why === 'bandwidth';
+    if (slow) this.#hadFrame = false;
     this.#stale = Boolean(state.reconnecting || held);
     const name = this.#nameText();
     element.style.setProperty('--hue', String(hueOf(state.name)));
@@ -217,7 +227,8 @@ export class Tile {
     let trouble = '';
     if (state.reconnecting) trouble = 'Reconnecting';
     else if (held) trouble = WHY[track.why] ?? 'Paused: poor network';
-    this.#say(trouble);
+    setText(this.quietly, slow && !state.reconnecting ? trouble : '');
+    this.#say(slow && !state.reconnecting ? '' : trouble);
     const marks = [name, state.silent ? 'microphone off' : '', trouble, state.pinned ? 'pinned' : ''];
     element.setAttribute('aria-label', marks.filter(Boolean).join(', '));
     setIcon(this.pinButton, state.pinned ? 'unpin' : 'pin');

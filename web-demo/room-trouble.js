@@ -14,12 +14,13 @@ const WEAK_AFTER = 4000;
 
 /**
  * @param {import('./sluice.js').Room} room @param {import('./room-devices.js').Devices} devices
- * @param {import('./room-banner.js').Banner} banner @param {AbortSignal} signal
+ * @param {import('./room-banner.js').Banner} banner
+ * @param {import('./room-connection.js').ConnectionView} connection @param {AbortSignal} signal
  */
-export function watchTrouble(room, devices, banner, signal) {
+export function watchTrouble(room, devices, banner, connection, signal) {
   watchConnection(room, banner, signal);
   watchMove(room, banner, signal);
-  watchNetwork(room, banner, signal);
+  watchNetwork(room, banner, connection, signal);
   watchMicrophone(devices, banner, signal);
   devices.addEventListener('lost', ({ detail }) => {
     const { what, name, now } = detail;
@@ -59,7 +60,7 @@ function watchMove(room, banner, signal) {
   }, { signal });
 }
 
-function watchNetwork(room, banner, signal) {
+function watchNetwork(room, banner, connection, signal) {
   let timer = null;
   const look = () => {
     if (room.connectionQuality !== 'poor') {
@@ -69,7 +70,8 @@ function watchNetwork(room, banner, signal) {
       return;
     }
     timer ??= setTimeout(() => {
-      banner.set('network', { text: 'Your network is weak. Pictures may stop; the sound goes on.', icon: 'bars', closable: true });
+      const action = { label: 'Details', act: () => connection.toggle() };
+      banner.set('network', { text: 'Your network is weak. Pictures may stop; the sound goes on.', icon: 'bars', closable: true, action });
     }, WEAK_AFTER);
   };
   room.addEventListener('quality', look, { signal });

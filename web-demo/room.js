@@ -1,6 +1,7 @@
 /** The room's page: lobby, call, and what comes after it. */
 import { Bar, startClock } from './room-bar.js';
 import { Banner } from './room-banner.js';
+import { ConnectionView } from './room-connection.js';
 import { Devices } from './room-devices.js';
 import { wireKeys } from './room-keys.js';
 import { Lobby } from './room-lobby.js';
@@ -99,8 +100,9 @@ function begin(room, signal) {
   let bar = null;
   const stage = new Stage(room, devices, signal, () => bar.stopSharing());
   const panel = new Panel(room, devices, link, signal);
-  bar = new Bar({ room, devices, stage, panel, banner, link, leave: () => leave(room) }, signal);
-  watchTrouble(room, devices, banner, signal);
+  const connection = new ConnectionView(room, signal);
+  bar = new Bar({ room, devices, stage, panel, banner, connection, link, leave: () => leave(room) }, signal);
+  watchTrouble(room, devices, banner, connection, signal);
   startClock(signal, formatDuration);
   wireKeys({
     mic: () => bar.toggleMic(),
@@ -110,6 +112,7 @@ function begin(room, signal) {
     people: () => panel.toggle('people'),
     layout: () => stage.toggleMode(),
     fullscreen: () => bar.toggleFullscreen(),
+    connection: () => connection.toggle(),
     close: () => panel.close(),
     turn: (by) => stage.turn(by),
     talk: (on) => bar.talk(on),

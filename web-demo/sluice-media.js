@@ -3,6 +3,7 @@
  * The one peer connection of a room: sections to publish in, slots to receive in, data channels. Its first offer has
  * all of them, so that nothing is negotiated again while tracks come and go.
  */
+import { sectionEncodings } from './sluice-encodings.js';
 import { Sender } from './sluice-sender.js';
 import { Serial } from './sluice-error.js';
 import { keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
@@ -33,13 +34,8 @@ import { keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.j
 /** Where bandwidth estimation begins, in kbit/s: a clear small picture, which most uplinks carry. */
 const START_KBPS = 1_000;
 
-/** @type {Record<LocalSource, {kind: 'audio' | 'video', maxBitrate?: number}>} Bits per second. */
-const SECTIONS = {
-  mic: { kind: 'audio' },
-  camera: { kind: 'video', maxBitrate: 1_700_000 },
-  screen: { kind: 'video', maxBitrate: 2_500_000 },
-  screen_audio: { kind: 'audio' },
-};
+/** @type {Record<LocalSource, 'audio' | 'video'>} */
+const SECTIONS = { mic: 'audio', camera: 'video', screen: 'video', screen_audio: 'audio' };
 
 export class Media {
   /** @type {RTCPeerConnection} */
@@ -62,11 +58,11 @@ export class Media {
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.pc.addEventListener('connectionstatechange', () => this.#check());
     this.senders = /** @type {Record<LocalSource, Sender>} */ ({});
-    for (const [source, { kind, maxBitrate }] of Object.entries(SECTIONS)) {
-      const sendEncodings = maxBitrate ? [{ maxBitrate }] : undefined;
-      const transceiver = this.pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
+    for (const [name, kind] of Object.entries(SECTIONS)) {
+      const source = /** @type {LocalSource} */ (name);
+      const transceiver = this.#addSection(kind, sectionEncodings(source));
       keepCodecs(transceiver, 'sender', kind, options.codec);
-      this.senders[/** @type {LocalSource} */ (source)] = new Sender(transceiver);
+      this.senders[source] = new Sender(transceiver);
     }
     this.#addSlots('audio', options.slots.audio);
     this.#addSlots('video', options.slots.video);
@@ -146,6 +142,16 @@ export class Media {
     const mids = midsOf(offer);
     const order = this.pc.getTransceivers();
     for (const sender of Object.values(this.senders)) sender.mid = mids[order.indexOf(sender.transceiver)] ?? '';
+  }
+
+  /** @param {'audio' | 'video'} kind @param {RTCRtpEncodingParameters[] | undefined} sendEncodings */
+  #addSection(kind, sendEncodings) {
+    try {
+      return this.pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
+    } catch {
+      // A browser that takes no such encodings sends the one of its own.
+      return this.pc.addTransceiver(kind, { direction: 'sendonly' });
+    }
   }
 
   /** @param {'audio' | 'video'} kind @param {number} count */

@@ -17,7 +17,8 @@ import { emit } from './sluice-error.js';
  * - `idle`: it is not attached to any element.
  * - `waiting`: it is, and no frame of it has come yet. `why` is `slots` while more is attached than there is room for.
  * - `live`: it is on screen.
- * - `paused`: nothing comes of it, and `why` tells the reason; it goes on by itself.
+ * - `paused`: nothing comes of it, and `why` tells the reason, such as `muted`, or `bandwidth` where this participant's
+ *   connection carries too little; it goes on by itself.
  *
  * @typedef {'idle' | 'waiting' | 'live' | 'paused'} TrackState
  */
@@ -35,7 +36,7 @@ import { emit } from './sluice-error.js';
 export class RemoteTrack extends EventTarget {
   /** @type {TrackState} */
   state = 'idle';
-  /** @type {import('./protocol.js').PauseReason | 'slots' | null} */
+  /** @type {import('./protocol.js').PauseReason | 'bandwidth' | 'slots' | null} */
   why = null;
   #stage;
 

@@ -9,7 +9,14 @@ import { SluiceError } from './sluice-error.js';
  * @typedef {import('./sluice-local.js').LocalSource} LocalSource
  * @typedef {import('./sluice-media.js').Media} Media
  * @typedef {import('./sluice-sender.js').Sender} Sender
+ * @typedef {import('./sluice-encodings.js').Simulcast} Simulcast
  * @typedef {import('./protocol.js').TrackIntent} TrackIntent
+ */
+
+/**
+ * @typedef {object} PublishOptions
+ * @property {Simulcast} [simulcast] Of a camera: false for one encoding; a list of up to three of your own, the smallest
+ *   first. Where it is missing, what suits the picture.
  */
 
 /**
@@ -25,6 +32,8 @@ export class Publisher {
   tracks = new Map();
   /** @type {Media | null} */
   #media = null;
+  /** @type {Map<LocalTrack, PublishOptions>} */
+  #options = new Map();
   /** What the server was told last. */
   #told = '';
   #wire;
@@ -34,19 +43,23 @@ export class Publisher {
     this.#wire = wire;
   }
 
-  /** @param {LocalTrack} track */
-  async publish(track) {
+  /** @param {LocalTrack} track @param {PublishOptions} [options] */
+  async publish(track, options = {}) {
     if (track.stopped) throw new SluiceError('ended');
     const before = this.tracks.get(track.source);
-    if (before === track) return;
-    if (before) before.outlet = null;
+    this.#options.set(track, options);
+    if (before === track) {
+      await this.#send(track);
+      return;
+    }
+    if (before) this.#drop(before);
     this.tracks.set(track.source, track);
     track.outlet = {
       announce: (muted) => this.#announce(track, muted),
-      update: async () => this.#sender(track)?.send(track.sending),
+      update: () => this.#send(track),
       closed: () => this.unpublish(track).catch(() => {}),
     };
-    await this.#sender(track)?.send(track.sending);
+    await this.#send(track);
     await this.#tell();
   }
 
@@ -54,7 +67,7 @@ export class Publisher {
   async unpublish(track) {
     if (this.tracks.get(track.source) !== track) return;
     this.tracks.delete(track.source);
-    track.outlet = null;
+    this.#drop(track);
     const told = this.#tell();
     await this.#media?.senders[track.source].send(null);
     await told;
@@ -68,7 +81,7 @@ export class Publisher {
    */
   async use(media, told) {
     this.#media = media;
-    await Promise.all([...this.tracks.values()].map((track) => this.#sender(track)?.send(track.sending)));
+    await Promise.all([...this.tracks.values()].map((track) => this.#send(track)));
     // Something may have changed while the join was on its way.
     if (!told || JSON.stringify(this.#intents(media)) !== this.#told) await this.#tell();
   }
@@ -88,10 +101,10 @@ export class Publisher {
     });
   }
 
-  /** What others want to see. @param {{mid: string, wanted: boolean}[]} list */
+  /** What others want to see, and which encodings of it; all where there is no `rids`. @param {{mid: string, wanted: boolean, rids?: string[]}[]} list */
   wanted(list) {
     const senders = Object.values(this.#media?.senders ?? {});
-    for (const { mid, wanted } of list) senders.find((sender) => sender.mid === mid)?.want(wanted);
+    for (const { mid, wanted, rids } of list) senders.find((sender) => sender.mid === mid)?.want(wanted, rids);
   }
 
   /** Lets go of the peer connection. */
@@ -102,11 +115,22 @@ export class Publisher {
   /** Lets go of everything, and closes what was opened by this module. */
   clear() {
     for (const track of this.tracks.values()) {
-      track.outlet = null;
+      this.#drop(track);
       if (track.owned) track.stop();
     }
     this.tracks.clear();
     this.#media = null;
+  }
+
+  /** @param {LocalTrack} track */
+  #drop(track) {
+    track.outlet = null;
+    this.#options.delete(track);
+  }
+
+  /** @param {LocalTrack} track */
+  async #send(track) {
+    await this.#sender(track)?.send(track.sending, this.#options.get(track)?.simulcast);
   }
 
   /** @param {LocalTrack} track @returns {Sender | null} The one that it goes through now. */

@@ -4,6 +4,9 @@
  * changes of mind end in the right state.
  */
 import { Serial } from './sluice-error.js';
+import { wishedEncodings } from './sluice-encodings.js';
+
+/** @typedef {import('./sluice-encodings.js').Simulcast} Simulcast */
 
 export class Sender {
   /** The section, known from the first offer on. */
@@ -13,7 +16,11 @@ export class Sender {
   #serial = new Serial();
   /** @type {MediaStreamTrack | null} */
   #track = null;
+  /** @type {Simulcast | undefined} */
+  #simulcast = undefined;
   #wanted = true;
+  /** @type {string[] | null} The encodings that anybody uses; null for all. */
+  #rids = null;
   #negotiated = false;
 
   /** @param {RTCRtpTransceiver} transceiver */
@@ -21,15 +28,25 @@ export class Sender {
     this.transceiver = transceiver;
   }
 
-  /** Sends this from now on; null sends nothing. @param {MediaStreamTrack | null} track */
-  send(track) {
+  /**
+   * Sends this from now on; null sends nothing.
+   *
+   * @param {MediaStreamTrack | null} track @param {Simulcast} [simulcast] How many encodings of it.
+   */
+  send(track, simulcast) {
     this.#track = track;
+    this.#simulcast = simulcast;
     return this.#settle();
   }
 
-  /** Whether anybody watches. What nobody watches is not encoded. @param {boolean} wanted */
-  want(wanted) {
+  /**
+   * Whether anybody watches, and which encodings. What nobody watches is not encoded.
+   *
+   * @param {boolean} wanted @param {string[]} [rids] All of them where it is missing.
+   */
+  want(wanted, rids) {
     this.#wanted = wanted;
+    this.#rids = rids ?? null;
     return this.#settle();
   }
 
@@ -44,26 +61,33 @@ export class Sender {
     return this.#serial.run(async () => {
       const { sender } = this.transceiver;
       const active = this.#track !== null && this.#wanted;
-      if (!active) await this.#activate(false);
+      // Before there is a new picture it is set as what it is sent, so that none of it goes out otherwise.
+      if (!active || sender.track !== this.#track) await this.#set(active);
       if (this.#track && sender.track !== this.#track) await sender.replaceTrack(this.#track);
       if (!this.#track && sender.track?.readyState === 'ended') await sender.replaceTrack(null);
-      if (this.#track !== null && this.#wanted) await this.#activate(true);
+      if (this.#track !== null && this.#wanted) await this.#set(true);
     });
   }
 
   /** @param {boolean} active */
-  async #activate(active) {
+  async #set(active) {
     if (!this.#negotiated) return;
     const { sender } = this.transceiver;
     const parameters = sender.getParameters();
-    const encodings = parameters.encodings ?? [];
-    if (encodings.length === 0 || encodings.every((encoding) => (encoding.active ?? true) === active)) return;
-    for (const encoding of encodings) encoding.active = active;
+    const wish = { height: heightOf(this.#track), simulcast: this.#simulcast, active, rids: this.#rids };
+    const { encodings, changed } = wishedEncodings(parameters.encodings ?? [], wish);
+    if (!changed) return;
     try {
-      await sender.setParameters(parameters);
+      await sender.setParameters({ ...parameters, encodings });
     } catch {
       // A browser that cannot pause an encoding sends nothing of a track that is not there.
       if (!active) await sender.replaceTrack(null);
     }
   }
+}
+
+/** The shorter side: an upright picture has as many pixels. @param {MediaStreamTrack | null} track */
+function heightOf(track) {
+  const { width = 0, height = 0 } = track?.getSettings?.() ?? {};
+  return Math.min(width, height);
 }

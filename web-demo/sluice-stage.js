@@ -17,6 +17,8 @@ import { carries, isOfTrack, planSlots, viewOf } from './sluice-view.js';
 const GATHER_MS = 16;
 /** Views are so far apart, in milliseconds. */
 const APART_MS = 150;
+/** A size is told once it has been the same for so long, in milliseconds: windows are dragged, tiles move. */
+const RESIZED_MS = 250;
 /** How often a slot that was bound is looked at until it shows what it shall, in milliseconds. */
 const LOOK_EVERY_MS = 30;
 /** What is asked for until the size of an element is known, in CSS pixels. */
@@ -66,7 +68,11 @@ export class VideoStage {
   #gathering = null;
   /** @type {ReturnType<typeof setInterval> | null} */
   #looking = null;
+  /** @type {ReturnType<typeof setTimeout> | null} */
+  #resizing = null;
   #plannedAt = 0;
+  /** @type {Map<string, {w: number, h: number}>} Sizes that the server knows, by track. */
+  #told = new Map();
   /** @type {Set<string>} Tracks for which there was no slot. */
   #without = new Set();
   #sent = '';
@@ -141,6 +147,7 @@ export class VideoStage {
       if (slot?.receiver !== place.slot.receiver) this.#places.delete(mid);
     }
     this.#sent = '';
+    this.#told.clear();
     this.changed();
   }
 
@@ -150,6 +157,7 @@ export class VideoStage {
       const place = this.#places.get(binding.mid);
       if (!place || (binding.track !== undefined && binding.track !== place.track.id)) continue;
       if (binding.state === 'live' && place.bound?.state !== 'live') place.boundAt = wallClock();
+      if (binding.state === 'live' && place.bound?.state === 'paused') this.#goesOn(place);
       place.bound = binding;
       this.#settle(place.track);
     }
@@ -182,10 +190,12 @@ export class VideoStage {
     this.#crossing?.disconnect();
     this.#resize = this.#crossing = null;
     if (this.#gathering !== null) clearTimeout(this.#gathering);
+    if (this.#resizing !== null) clearTimeout(this.#resizing);
     if (this.#looking !== null) clearInterval(this.#looking);
-    this.#gathering = this.#looking = null;
+    this.#gathering = this.#resizing = this.#looking = null;
     this.#without.clear();
     this.#sent = '';
+    this.#told.clear();
   }
 
   #plan() {
@@ -194,11 +204,14 @@ export class VideoStage {
     const plan = planSlots(this.#slots.map(({ mid }) => mid), now, wishes);
     this.#without = new Set(plan.without);
     this.#place(plan.slots);
-    const view = viewOf(plan.slots, wishes, this.#heard());
+    const view = viewOf(plan.slots, wishes, this.#heard(), this.#told);
     const text = JSON.stringify(view);
     const without = wishes.filter(({ track, muted }) => !muted && this.#without.has(track)).length;
     if (this.#slots.length === 0) return;
-    if (text !== this.#sent && this.#send(view)) this.#sent = text;
+    if (text !== this.#sent && this.#send(view)) {
+      this.#sent = text;
+      this.#told = new Map((view.slots ?? []).map(({ track, w, h }) => [track ?? '', { w: w ?? 0, h: h ?? 0 }]));
+    }
     if (without > 0) this.#lack(without);
   }
 
@@ -280,13 +293,28 @@ export class VideoStage {
       tile.element.style.visibility = 'hidden';
       tile.element.srcObject = new MediaStream([source]);
       tile.element.play().catch(() => {});
-      const isCurrent = () => tile.playing === source && this.#tiles.get(tile.element) === tile;
-      whenPresented(tile.element, place.carried.from, isCurrent, () => {
-        tile.seen = true;
-        tile.element.style.visibility = '';
-        this.#settle(track);
-        emit(track, 'frame', { element: tile.element });
-      });
+      this.#await(tile, source, place.carried.from);
+    }
+  }
+
+  /** @param {Tile} tile @param {MediaStreamTrack} source What it plays. @param {number | null} from As `carries()` told it. */
+  #await(tile, source, from) {
+    const isCurrent = () => tile.playing === source && this.#tiles.get(tile.element) === tile;
+    whenPresented(tile.element, from, isCurrent, () => {
+      tile.seen = true;
+      tile.element.style.visibility = '';
+      this.#settle(tile.track);
+      emit(tile.track, 'frame', { element: tile.element });
+    });
+  }
+
+  /** A slot that was paused: its elements have an old picture until the next one comes. @param {Place} place */
+  #goesOn(place) {
+    const source = place.slot.receiver.track;
+    for (const tile of this.#tilesOf(place.track)) {
+      if (tile.playing !== source || !tile.seen) continue;
+      tile.seen = false;
+      this.#await(tile, source, null);
     }
   }
 
@@ -326,22 +354,31 @@ export class VideoStage {
   #observe(element) {
     this.#resize ??= new ResizeObserver((entries) => {
       for (const { target, contentRect } of entries) {
-        this.#update(target, { width: contentRect.width, height: contentRect.height });
+        this.#resized(target, contentRect);
       }
     });
     this.#crossing ??= new IntersectionObserver((entries) => {
-      for (const { target, isIntersecting } of entries) this.#update(target, { visible: isIntersecting });
+      for (const { target, isIntersecting } of entries) {
+        const tile = this.#tiles.get(/** @type {HTMLVideoElement} */ (target));
+        if (!tile) continue;
+        tile.visible = isIntersecting;
+        this.changed();
+      }
     });
     this.#resize.observe(element);
     this.#crossing.observe(element);
   }
 
-  /** @param {Element} element @param {Partial<Tile>} change */
-  #update(element, change) {
+  /** @param {Element} element @param {{width: number, height: number}} size */
+  #resized(element, { width, height }) {
     const tile = this.#tiles.get(/** @type {HTMLVideoElement} */ (element));
-    if (!tile) return;
-    Object.assign(tile, change);
-    this.changed();
+    if (!tile || (tile.width === width && tile.height === height)) return;
+    Object.assign(tile, { width, height });
+    if (this.#resizing !== null) clearTimeout(this.#resizing);
+    this.#resizing = setTimeout(() => {
+      this.#resizing = null;
+      this.changed();
+    }, RESIZED_MS);
   }
 }
 

@@ -3,8 +3,10 @@
  * Which track is shown in which slot: the planning alone, without elements or connections.
  */
 
-/** Sizes are told in steps of so many device pixels, so that a window being resized does not send a view per pixel. */
+/** Sizes are told in steps of so many device pixels. */
 const SIZE_STEP = 16;
+/** A size that differs by less than this share from what was told is not worth another view. */
+const SIZE_WORTH = 0.1;
 
 /**
  * A track that somebody wants to see.
@@ -64,17 +66,25 @@ export function planSlots(slots, now, wishes) {
  * @param {ReadonlyMap<string, string>} plan Track by slot.
  * @param {Wish[]} wishes
  * @param {string[]} listened Audio tracks that are to be heard whoever else speaks.
+ * @param {ReadonlyMap<string, {w: number, h: number}>} [told] What the view before this one said, by track.
  * @returns {import('./protocol.js').View}
  */
-export function viewOf(plan, wishes, listened) {
+export function viewOf(plan, wishes, listened, told = new Map()) {
   const byTrack = new Map(wishes.map((wish) => [wish.track, wish]));
   const slots = [...plan].map(([mid, track]) => {
     const wish = byTrack.get(track);
-    const size = { w: stepped(wish?.w ?? 0), h: stepped(wish?.h ?? 0) };
+    const size = sizeToTell({ w: stepped(wish?.w ?? 0), h: stepped(wish?.h ?? 0) }, told.get(track));
     const priority = wish?.priority ?? 1;
     return priority === 1 ? { mid, track, ...size } : { mid, track, ...size, priority };
   });
   return { slots, audio: { tracks: listened, auto: true } };
+}
+
+/** @param {{w: number, h: number}} size @param {{w: number, h: number} | undefined} told */
+function sizeToTell({ w, h }, told) {
+  if (!told) return { w, h };
+  const isNear = Math.abs(w - told.w) < SIZE_WORTH * told.w && Math.abs(h - told.h) < SIZE_WORTH * told.h;
+  return isNear ? { w: told.w, h: told.h } : { w, h };
 }
 
 /** @param {number} pixels */

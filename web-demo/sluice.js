@@ -16,7 +16,7 @@ import { LocalTrack } from './sluice-local.js';
 import { RemotePeer, RemoteTrack, Roster } from './sluice-peers.js';
 import { Publisher } from './sluice-publisher.js';
 import { VideoStage } from './sluice-stage.js';
-import { TrackStatsReader } from './sluice-stats.js';
+import { ConnectionStatsReader, TrackStatsReader } from './sluice-stats.js';
 
 export { Chat, LocalTrack, RemotePeer, RemoteTrack, RoomAudio, SluiceError };
 
@@ -24,6 +24,8 @@ export { Chat, LocalTrack, RemotePeer, RemoteTrack, RoomAudio, SluiceError };
  * @typedef {import('./sluice-reconnect.js').RoomState} RoomState
  * @typedef {import('./sluice-local.js').LocalSource} LocalSource
  * @typedef {import('./sluice-stats.js').TrackStats} TrackStats
+ * @typedef {import('./sluice-stats.js').ConnectionStats} ConnectionStats
+ * @typedef {Omit<ConnectionStats, 'heights'> & {pictures: Map<RemoteTrack, number>}} ConnectionFigures
  * @typedef {import('./sluice-data.js').ChatMessage} ChatMessage
  * @typedef {import('./protocol.js').ServerMessage} ServerMessage
  * @typedef {import('./protocol.js').Limits} Limits
@@ -77,6 +79,7 @@ export class Room extends EventTarget {
   #since = Date.now();
   #growing = false;
   #stats = new TrackStatsReader();
+  #connectionStats = new ConnectionStatsReader();
   /** @type {{resolve: () => void, reject: (error: SluiceError) => void} | null} */
   #joining = null;
   #stage = new VideoStage(
@@ -173,9 +176,10 @@ export class Room extends EventTarget {
    * Publishes a track. Another one of the same source is no longer published then.
    *
    * @param {LocalTrack} track
+   * @param {import('./sluice-publisher.js').PublishOptions} [options] `simulcast: false` sends a camera in one size only.
    */
-  async publish(track) {
-    await this.#publisher.publish(track);
+  async publish(track, options) {
+    await this.#publisher.publish(track, options);
   }
 
   /** @param {LocalTrack} track */
@@ -247,6 +251,27 @@ export class Room extends EventTarget {
     }
     const receiver = this.#stage.receiverOf(track);
     return receiver ? this.#stats.received(receiver) : null;
+  }
+
+  /**
+   * Figures of the whole connection, and how high the picture of each remote track is that is on screen, in pixels. Rates
+   * are over the time since the last call.
+   *
+   * @returns {Promise<ConnectionFigures | null>} Null while there is no connection.
+   */
+  async getConnectionStats() {
+    const media = this.#connection?.media;
+    if (!media) return null;
+    const { heights, ...figures } = await this.#connectionStats.read(media.pc);
+    /** @type {Map<RemoteTrack, number>} */
+    const pictures = new Map();
+    for (const peer of this.peers.values()) {
+      for (const track of peer.tracks.values()) {
+        const receiver = track.kind === 'video' ? this.#stage.receiverOf(track) : null;
+        if (receiver) pictures.set(track, track.state === 'live' ? (heights.get(receiver.track.id) ?? 0) : 0);
+      }
+    }
+    return { ...figures, pictures };
   }
 
   #endpoint() {

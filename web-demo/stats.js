@@ -31,6 +31,7 @@
  * @property {number} width Pixels. @property {number} height Pixels. @property {number} fps Frames sent per second.
  * @property {string} codec Such as "VP8". @property {string} encoder Name of the encoder; empty where not told.
  * @property {number | null} lost Share of packets the server missed, as it reported last, 0 to 1.
+ * @property {number[]} sizes Heights of all encodings that are sent, the smallest first (simulcast).
  * @property {'none' | 'cpu' | 'bandwidth' | 'other'} limit What keeps the picture below its source.
  * @typedef {PathStats & PublisherFigures} PublisherStats
  */
@@ -83,23 +84,29 @@ export class StatsReader {
   /** @returns {Promise<PublisherStats>} */
   async publisher() {
     const report = await this.#pc.getStats();
-    const video = find(report, 'outbound-rtp', 'video');
+    const videos = all(report, 'outbound-rtp', 'video');
+    const sent = videos.filter((one) => this.#rate(one, 'bytesSent') > 0);
+    // Of several encodings the largest is the picture.
+    const video = largest(sent) ?? largest(videos);
     const audio = find(report, 'outbound-rtp', 'audio');
-    const heard = find(report, 'remote-inbound-rtp', 'video') ?? find(report, 'remote-inbound-rtp', 'audio');
+    const heard = [...all(report, 'remote-inbound-rtp', 'video'), ...all(report, 'remote-inbound-rtp', 'audio')];
     const path = pathOf(report);
+    const rtt = heard.find(({ roundTripTime }) => roundTripTime !== undefined)?.roundTripTime;
+    const lost = heard.map(({ fractionLost }) => fractionLost).filter((share) => share !== undefined);
     const stats = {
       path: path.path,
-      rttMs: path.rttMs ?? (heard?.roundTripTime === undefined ? null : heard.roundTripTime * 1000),
-      bitrate: this.#rate(video, 'bytesSent') * 8 + this.#rate(audio, 'bytesSent') * 8,
+      rttMs: path.rttMs ?? (rtt === undefined ? null : rtt * 1000),
+      bitrate: [...videos, audio].reduce((sum, one) => sum + this.#rate(one, 'bytesSent') * 8, 0),
       width: video?.frameWidth ?? 0,
       height: video?.frameHeight ?? 0,
       fps: video?.framesPerSecond ?? this.#rate(video, 'framesEncoded'),
       codec: codecOf(report, video),
       encoder: video?.encoderImplementation ?? '',
-      lost: heard?.fractionLost ?? null,
+      lost: lost.length > 0 ? Math.max(...lost) : null,
+      sizes: sent.map(({ frameHeight }) => frameHeight ?? 0).filter((height) => height > 0).sort((one, other) => one - other),
       limit: video?.qualityLimitationReason ?? 'none',
     };
-    this.#keep(video, audio);
+    this.#keep(...videos, audio);
     return stats;
   }
 
@@ -132,6 +139,14 @@ function sum(a, b) {
 function find(report, type, kind) {
   for (const stat of report.values()) if (stat.type === type && stat.kind === kind) return stat;
   return undefined;
+}
+
+function all(report, type, kind) {
+  return [...report.values()].filter((stat) => stat.type === type && stat.kind === kind);
+}
+
+function largest(videos) {
+  return videos.reduce((most, one) => (most && (most.frameHeight ?? 0) >= (one.frameHeight ?? 0) ? most : one), undefined);
 }
 
 function codecOf(report, stat) {

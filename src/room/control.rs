@@ -350,7 +350,7 @@ impl Control {
             CoreEvent::DataLost { session } => (session, Event::DataLost(session)),
             CoreEvent::AudioLevels(levels) => return self.levels(now, levels),
             CoreEvent::Stats(stats) => {
-                self.directory.know_stats(stats.clone());
+                self.directory.know_stats(now, stats.clone());
                 (stats.session, Event::Stats(stats))
             }
             CoreEvent::Ended(session, reason) => {

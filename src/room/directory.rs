@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 
 use super::event::{Action, Event, Target};
+use super::history::{History, HistoryReport};
 use super::outbox::{Outbox, Seat};
 use super::report::{RoomReport, RoomSummary, SessionReport};
 use super::resource::{Resource, ResourceId, ResumeToken};
@@ -32,6 +33,8 @@ struct Home {
     connected: bool,
     /// What was last heard of its media.
     stats: Option<Box<SessionStats>>,
+    /// The last minutes of it, from the first that was heard.
+    history: Option<Box<History>>,
     /// How much of its room it is, for [`Directory::spread`].
     weight: u64,
 }
@@ -114,10 +117,18 @@ impl Directory {
     }
 
     /// Keeps what is known of a session's media.
-    pub fn know_stats(&self, stats: Box<SessionStats>) {
+    pub fn know_stats(&self, now: Instant, stats: Box<SessionStats>) {
         if let Some(mut home) = self.sessions.get_mut(&stats.session) {
+            home.history.get_or_insert_with(|| Box::new(History::new(now))).add(now, &stats);
             home.stats = Some(stats);
         }
+    }
+
+    /// The last minutes of a session, if it is in this room and anything was heard of it.
+    #[must_use]
+    pub fn history(&self, now: Instant, room: &RoomName, session: SessionId) -> Option<HistoryReport> {
+        let home = self.sessions.get(&session).filter(|home| home.room == *room)?;
+        Some(home.history.as_ref()?.report(now, session))
     }
 
     /// Enters a session. `resource` is how HTTP names it, if it came by WHIP or WHEP.
@@ -140,6 +151,7 @@ impl Directory {
             resource: resource.as_ref().map(|(id, _)| *id),
             connected: false,
             stats: None,
+            history: None,
         };
         self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(session, home);
@@ -369,6 +381,24 @@ mod tests {
         assert_eq!(directory.spread(&room), BTreeMap::from([(WorkerId(1), 2)]));
         [3, 4].iter().for_each(|viewer| directory.ended(now, SessionId(*viewer)));
         assert!(directory.spreads.is_empty());
+    }
+
+    #[test]
+    fn the_minutes_of_a_session_belong_to_its_room() {
+        let directory = Directory::default();
+        let (now, room) = (Instant::now(), "live".parse::<RoomName>().expect("a name"));
+        publish(&directory, 1, ResourceId::new([7; 16]), &room, now);
+        let session = SessionId(1);
+        assert_eq!(directory.history(now, &room, session), None, "nothing was heard of it yet");
+        let (tracks, slots) = (Vec::new(), Vec::new());
+        let stats = SessionStats { session, rtt: None, estimate: None, link: None, tracks, slots };
+        directory.know_stats(now, Box::new(stats));
+        let told = directory.history(now, &room, session).expect("it was heard of");
+        assert_eq!(told.samples.len(), 1);
+        let other = "other".parse::<RoomName>().expect("a name");
+        assert_eq!(directory.history(now, &other, session), None);
+        directory.ended(now, session);
+        assert_eq!(directory.history(now, &room, session), None);
     }
 
     #[test]

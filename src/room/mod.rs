@@ -14,6 +14,7 @@ mod settling;
 mod telling;
 mod requests;
 pub mod report;
+pub mod history;
 pub mod outbox;
 pub mod directory;
 pub mod control;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::room::Room;
 use crate::ids::{ParticipantId, RoomName, SessionId, TrackId};
 use crate::protocol::shared::{Peer, PeerKind, PeerState, Source};
-use crate::sfu::session::stats::SessionStats;
+use crate::sfu::session::stats::{LinkStats, SessionStats};
 
 /// A room in one line.
 #[derive(Debug, Serialize)]
@@ -70,10 +70,27 @@ pub struct SessionReport {
     pub rtt_ms: Option<f64>,
     /// How much it believes that it can receive, in bit/s, if it says so (REMB).
     pub estimate: Option<u64>,
+    /// The way to it, if anything is sent to it.
+    pub link: Option<LinkReport>,
     /// What it sends to the server.
     pub sends: Vec<SentReport>,
     /// What it receives from the server; empty slots are left out.
     pub receives: Vec<ReceivedReport>,
+}
+
+/// The way from the server to a client.
+#[derive(Debug, Serialize)]
+pub struct LinkReport {
+    /// What it can carry, in bit/s, by the server's own estimate, if there is one.
+    pub estimate: Option<u64>,
+    /// How much of that was given to tracks, in bit/s.
+    pub allotted: Option<u64>,
+    /// What was sent, in bit/s, with what was sent again.
+    pub sent: u64,
+    /// The part of it that was lost, 0 to 1.
+    pub lost: f32,
+    /// How long media waited at the server, in milliseconds.
+    pub queue_ms: f64,
 }
 
 /// A track on its way to the server.
@@ -104,6 +121,28 @@ pub struct ReceivedReport {
     pub lost: f32,
     /// Packets asked for again.
     pub nacks: u64,
+    /// Which encoding of it, from 0, the smallest; where there are several.
+    pub encoding: Option<u8>,
+    /// The highest spatial layer, from 0.
+    pub spatial: Option<u8>,
+    /// The highest temporal layer, from 0.
+    pub temporal: Option<u8>,
+    /// The height of the picture in pixels; 0 while it is not known.
+    pub height: u16,
+    /// Nothing of it is sent, as the link does not carry it.
+    pub paused: bool,
+}
+
+impl From<&LinkStats> for LinkReport {
+    fn from(link: &LinkStats) -> Self {
+        Self {
+            estimate: link.estimate.map(|bitrate| bitrate.0),
+            allotted: link.allotted.map(|bitrate| bitrate.0),
+            sent: link.sent.0,
+            lost: link.lost,
+            queue_ms: link.queue.as_secs_f64() * 1_000.0,
+        }
+    }
 }
 
 impl SessionReport {
@@ -117,6 +156,7 @@ impl SessionReport {
             connected,
             rtt_ms: stats.and_then(|stats| stats.rtt).map(|rtt| rtt.as_secs_f64() * 1_000.0),
             estimate: stats.and_then(|stats| stats.estimate).map(|bitrate| bitrate.0),
+            link: stats.and_then(|stats| stats.link.as_ref()).map(LinkReport::from),
             sends: sent
                 .iter()
                 .map(|track| SentReport {
@@ -136,6 +176,11 @@ impl SessionReport {
                         bitrate: slot.bitrate.0,
                         lost: slot.lost,
                         nacks: slot.nacks,
+                        encoding: slot.selection.map(|selection| selection.encoding.0),
+                        spatial: slot.selection.map(|selection| selection.spatial),
+                        temporal: slot.selection.map(|selection| selection.temporal),
+                        height: slot.height,
+                        paused: slot.paused,
                     })
                 })
                 .collect(),

@@ -1,6 +1,7 @@
 //! The admin API: for operators, on an address and with a key of its own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -13,12 +14,20 @@ use serde::Serialize;
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, bearer};
+use super::pages;
 use super::path::Named;
 use crate::config::AdminKey;
-use crate::ids::ParticipantId;
+use crate::ids::{ParticipantId, SessionId};
 use crate::protocol::server::{Bye, ByeCode};
 use crate::room::event::{Event, Target};
+use crate::room::history::HistoryReport;
 use crate::room::report::{RoomReport, RoomSummary};
+
+/// The routes that need no key: the page for operators, which asks for it, and its parts. They are the same for everybody.
+pub(super) fn page() -> Router<Arc<App>> {
+    let router = Router::new().route("/admin/connections", get(pages::connections));
+    router.route("/assets/{file}", get(pages::asset))
+}
 
 /// All routes of the admin API.
 pub(super) fn routes() -> Router<Arc<App>> {
@@ -27,6 +36,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/admin/", get(index))
         .route("/admin/rooms", get(rooms))
         .route("/admin/rooms/{room}", get(room).delete(close_room))
+        .route("/admin/rooms/{room}/sessions/{session}", get(session))
         .route("/admin/rooms/{room}/participants/{participant}", delete(remove))
 }
 
@@ -62,6 +72,20 @@ async fn rooms(State(app): State<Arc<App>>) -> Json<Vec<RoomSummary>> {
 async fn room(State(app): State<Arc<App>>, Named(name): Named<String>) -> Result<Json<RoomReport>, Problem> {
     let report = app.control.directory().report(&exchange::room(&name)?);
     report.map(Json).ok_or_else(no_room)
+}
+
+/// `GET /admin/rooms/{room}/sessions/{session}`: the last minutes of one session's media.
+async fn session(
+    State(app): State<Arc<App>>,
+    Named((name, id)): Named<(String, String)>,
+) -> Result<Json<HistoryReport>, Problem> {
+    let room = exchange::room(&name)?;
+    let number = id.strip_prefix('s').and_then(|number| number.parse().ok());
+    let history =
+        number.and_then(|number| app.control.directory().history(Instant::now(), &room, SessionId(number)));
+    let unknown =
+        || Problem::not_found("There is no such session in this room, or nothing was heard of it yet.");
+    history.map(Json).ok_or_else(unknown)
 }
 
 /// `DELETE /admin/rooms/{room}`: ends all sessions of the room. Nobody is kept from coming back.

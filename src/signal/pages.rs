@@ -30,7 +30,11 @@ macro_rules! assets {
 const ASSETS: &[Asset] = &assets![
     "base.css" CSS,
     "capture.js" JS,
+    "chart.css" CSS,
+    "chart.js" JS,
     "chevron.svg" SVG,
+    "connections.css" CSS,
+    "connections.js" JS,
     "favicon.svg" SVG,
     "icons.svg" SVG,
     "index.css" CSS,
@@ -41,6 +45,8 @@ const ASSETS: &[Asset] = &assets![
     "publish.js" JS,
     "room-banner.js" JS,
     "room-bar.js" JS,
+    "room-connection.css" CSS,
+    "room-connection.js" JS,
     "room-devices.js" JS,
     "room-gestures.js" JS,
     "room-keys.js" JS,
@@ -63,6 +69,7 @@ const ASSETS: &[Asset] = &assets![
     "sluice-connection.js" JS,
     "sluice-data.js" JS,
     "sluice-devices.js" JS,
+    "sluice-encodings.js" JS,
     "sluice-error.js" JS,
     "sluice-local.js" JS,
     "sluice-media.js" JS,
@@ -108,6 +115,15 @@ pub(super) async fn publish(Named(stream): Named<String>) -> Result<Response, Pr
 pub(super) async fn room(Named(room): Named<String>) -> Result<Response, Problem> {
     exchange::room(&room)?;
     Ok(page("room.html", include_bytes!("../../web-demo/room.html")))
+}
+
+/// `/admin/connections`, for operators. The page asks for the key and sends it with what it asks the admin API for.
+pub(super) async fn connections() -> Response {
+    let mut response = page("connections.html", include_bytes!("../../web-demo/connections.html"));
+    // Whoever gets somebody to type the key into a page shall at least have to build that page.
+    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
 }
 
 /// `/assets/{file}`

@@ -85,6 +85,21 @@ async fn without_the_key_there_is_nothing_to_see() {
 }
 
 #[tokio::test]
+async fn the_page_for_operators_asks_for_the_key_itself() {
+    let (server, admin) = with_admin().await;
+    let page = Request::new("GET", "/admin/connections").send_unshared(admin).await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let policy = page.header("content-security-policy").expect("a policy");
+    assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'self'"), "{policy}");
+    let parts = page.body.split("/assets/").skip(1).filter_map(|rest| rest.split(['"', '#']).next());
+    for part in parts {
+        let reply = Request::new("GET", format!("/assets/{part}")).send_unshared(admin).await;
+        assert_eq!(reply.status, 200, "{part}");
+    }
+    assert_eq!(server.ask(&Request::new("GET", "/admin/connections")).await.status, 404, "not for everybody");
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_not_use_it() {
     let (_server, admin) = with_admin().await;
     let asked = Request::new("OPTIONS", "/admin/")

@@ -61,6 +61,25 @@ async fn rooms_and_participants_are_shown() {
 }
 
 #[tokio::test]
+async fn the_minutes_of_a_session_are_told_of_those_in_the_room_only() {
+    let (server, operator) = with_operator().await;
+    let _ada = Client::join(&server, "team", "Ada").await;
+    let room = operator.see("/admin/rooms/team").await;
+    let session = room["participants"][0]["session"]["id"].as_str().expect("an id").to_owned();
+    for path in [
+        format!("/admin/rooms/team/sessions/{session}"),
+        format!("/admin/rooms/hall/sessions/{session}"),
+        "/admin/rooms/team/sessions/s999".to_owned(),
+        "/admin/rooms/team/sessions/x".to_owned(),
+    ] {
+        let reply = operator.ask("GET", &path).await;
+        assert_eq!(reply.status, 404, "nothing was heard of it yet, or it is none: {path}");
+        let without = Request::new("GET", &path).send_unshared(operator.0).await;
+        assert_eq!(without.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_participant_can_be_removed_and_the_others_stay() {
     let (server, operator) = with_operator().await;
     let mut ada = Client::join(&server, "team", "Ada").await;

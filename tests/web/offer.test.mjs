@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { chooseCodecs, midsOf, withStereo } from '../../web-demo/sluice-sdp.js';
+import { planEncodings, sectionEncodings } from '../../web-demo/sluice-encodings.js';
 import { Sender } from '../../web-demo/sluice-sender.js';
 
 const CODECS = [
@@ -88,4 +89,96 @@ test('a track that follows another at once is the one that is sent', async () =>
   await sender.negotiated();
   await Promise.all([sender.send({ readyState: 'live' }), sender.send(null), sender.send({ name: 'last', readyState: 'live' })]);
   assert.deepEqual([slow.track.name, slow.active], ['last', true]);
+});
+
+/** A browser's sender of a camera, which refuses what browsers refuse. */
+function layeredSender() {
+  const sender = {
+    track: null,
+    calls: 0,
+    busy: false,
+    encodings: sectionEncodings('camera').map((encoding) => ({ active: true, ...encoding })),
+    getParameters: () => ({ transactionId: 't', encodings: sender.encodings.map((encoding) => ({ ...encoding })) }),
+    async setParameters({ encodings }) {
+      assert.equal(sender.busy, false, 'one call at a time');
+      assert.deepEqual(encodings.map(({ rid }) => rid), sender.encodings.map(({ rid }) => rid), 'in the same order');
+      [sender.busy, sender.calls] = [true, sender.calls + 1];
+      for (let turn = 0; turn < 3; turn += 1) await null;
+      [sender.busy, sender.encodings] = [false, encodings];
+    },
+    async replaceTrack(track) {
+      sender.track = track;
+    },
+    get on() {
+      return sender.encodings.filter(({ active }) => active).map(({ rid, scaleResolutionDownBy }) => `${rid}/${scaleResolutionDownBy}`).join(' ');
+    },
+  };
+  return sender;
+}
+const picture = (width, height) => ({ readyState: 'live', getSettings: () => ({ width, height }) });
+
+test('a picture is sent in as many sizes as make sense of it, and upright as well as lying', async () => {
+  for (const [width, height, on] of [[1280, 720, 'q/4 h/2 f/1'], [720, 1280, 'q/4 h/2 f/1'], [640, 360, 'q/2 h/1'], [320, 180, 'q/1'], [0, 0, 'q/1']]) {
+    const browser = layeredSender();
+    const sender = new Sender({ sender: browser });
+    await sender.negotiated();
+    await sender.send(picture(width, height));
+    assert.equal(browser.on, on, `${width}x${height}`);
+  }
+  assert.deepEqual(planEncodings(720).map(({ maxBitrate }) => maxBitrate), [150_000, 500_000, 1_700_000]);
+});
+
+test('another device, or another size of the picture, is what is sent from then on', async () => {
+  const browser = layeredSender();
+  const sender = new Sender({ sender: browser });
+  await sender.negotiated();
+  await sender.send(picture(1280, 720));
+  const small = picture(320, 240);
+  await sender.send(small);
+  assert.deepEqual([browser.on, browser.track], ['q/1', small]);
+  const calls = browser.calls;
+  await sender.send(small);
+  assert.equal(browser.calls, calls, 'nothing is told twice');
+});
+
+test('simulcast can be turned off, and be of other sizes', async () => {
+  const browser = layeredSender();
+  const sender = new Sender({ sender: browser });
+  await sender.negotiated();
+  await sender.send(picture(1280, 720), false);
+  assert.deepEqual([browser.on, browser.encodings[0].maxBitrate], ['q/1', 1_700_000]);
+  await sender.send(picture(1280, 720), [{ scaleResolutionDownBy: 3, maxBitrate: 99_000 }, {}]);
+  assert.deepEqual([browser.on, browser.encodings[0].maxBitrate], ['q/3 h/1', 99_000]);
+});
+
+test('encodings that nobody uses are off, and on again at once', async () => {
+  const browser = layeredSender();
+  const sender = new Sender({ sender: browser });
+  await sender.negotiated();
+  await sender.send(picture(1280, 720));
+  const asked = async (...words) => {
+    await sender.want(...words);
+    return browser.on;
+  };
+  assert.equal(await asked(true, ['q', 'h']), 'q/4 h/2');
+  assert.equal(await asked(true, ['f']), 'f/1');
+  assert.equal(await asked(false, ['f']), '');
+  assert.equal(await asked(true), 'q/4 h/2 f/1');
+  assert.equal(await asked(true, ['x']), 'q/4 h/2 f/1', 'names of no encoding keep no picture back');
+  assert.equal(await asked(true, []), 'q/4 h/2 f/1');
+  await Promise.all([sender.want(false), sender.want(true, ['q']), sender.send(null), sender.send(picture(1280, 720)), sender.want(true, ['h'])]);
+  assert.equal(browser.on, 'h/2', 'many at once end as the last one');
+});
+
+test('a browser that refuses parameters still sends', async () => {
+  const browser = layeredSender();
+  browser.setParameters = async () => {
+    throw new Error('InvalidModificationError');
+  };
+  const sender = new Sender({ sender: browser });
+  await sender.negotiated();
+  const track = picture(640, 360);
+  await sender.send(track);
+  await sender.want(true, ['q']);
+  assert.equal(browser.track, track);
 });

@@ -73,6 +73,15 @@ test('a view tells sizes in steps, so that dragging a window is not a message pe
   });
 });
 
+test('a size that changes a little is told as before, and one that changes much is told', () => {
+  const told = new Map([['t1', { w: 640, h: 360 }]]);
+  const size = (w, h) => viewOf(new Map([['7', 't1']]), [wish('t1', { w, h })], [], told).slots[0];
+  assert.deepEqual(size(660, 372), { mid: '7', track: 't1', w: 640, h: 360 });
+  assert.deepEqual(size(600, 338), { mid: '7', track: 't1', w: 640, h: 360 });
+  assert.deepEqual(size(720, 405), { mid: '7', track: 't1', w: 720, h: 416 });
+  assert.deepEqual(size(320, 180), { mid: '7', track: 't1', w: 320, h: 192 });
+});
+
 test('a slot carries a track once the newest packets are of it, and from that frame on', () => {
   const at = (contributing) => carries(64, { contributing, lastFrame: 0, boundAt: 0 }, 1e9);
   const mine = { source: 64, timestamp: 20, rtpTimestamp: 900 };

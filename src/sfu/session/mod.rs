@@ -45,7 +45,7 @@ use self::clock::CaptureClock;
 pub use self::ending::EndReason;
 use self::messages::Channels;
 use self::paths::Paths;
-use self::stats::{Bound, Published, Stats};
+use self::stats::{Bound, Link, Picture, Published, Stats};
 pub use self::turn::{Served, SessionEvent, Turn, TurnMedia};
 
 /// A client that does not get through within this time never will: browsers give up after 15 to 30 s.
@@ -140,7 +140,13 @@ impl Slot {
     /// What its statistics are made of.
     fn bound(&self) -> Bound {
         let reports = &self.sender.reports;
-        Bound { track: self.track, totals: self.sender.totals(), lost: reports.lost(), rtt: reports.rtt() }
+        Bound {
+            track: self.track,
+            totals: self.sender.totals(),
+            lost: reports.lost(),
+            rtt: reports.rtt(),
+            picture: Picture::default(),
+        }
     }
 
     /// Takes note that the receiver has no decoder for what its track is now. Returns whether that is news.
@@ -419,7 +425,7 @@ impl Session {
         };
         let published: Vec<_> = self.published.iter().map(published).collect();
         let slots: Vec<_> = self.slots.iter().map(Slot::bound).collect();
-        let stats = self.stats.take(now, self.id, &published, &slots);
+        let stats = self.stats.take(now, self.id, &published, &slots, Link::default());
         if self.progress == Progress::Connected {
             turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }

@@ -8,6 +8,7 @@ use str0m::stats::MediaIngressStats;
 
 use crate::ids::{SessionId, TrackId};
 use crate::sfu::egress::sender::Totals;
+use crate::sfu::forward::ladder::Selection;
 use crate::units::{Bitrate, Format};
 
 /// The state of a connected session's media over the last interval, some two seconds.
@@ -20,10 +21,27 @@ pub struct SessionStats {
     pub rtt: Option<Duration>,
     /// How much the client believes that it can receive, if it says so (REMB).
     pub estimate: Option<Bitrate>,
+    /// The way from the server to the client. `None` when nothing is sent to it.
+    pub link: Option<LinkStats>,
     /// What the client sends.
     pub tracks: Vec<TrackStats>,
     /// What the client receives.
     pub slots: Vec<SlotStats>,
+}
+
+/// The way from the server to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct LinkStats {
+    /// What it can carry, by the server's own estimate. `None` while there is none.
+    pub estimate: Option<Bitrate>,
+    /// How much of that was given to tracks. `None` while nothing is given out.
+    pub allotted: Option<Bitrate>,
+    /// All media that was sent, with what was sent again.
+    pub sent: Bitrate,
+    /// The part of it that was lost on the way, 0 to 1.
+    pub lost: f32,
+    /// How long media waited at the server before it was sent.
+    pub queue: Duration,
 }
 
 /// A track on its way from its publisher to the server.
@@ -57,6 +75,12 @@ pub struct SlotStats {
     pub lost: f32,
     /// How often the client asked for packets again in the interval (NACK).
     pub nacks: u64,
+    /// What is forwarded of a video track with several encodings or layers.
+    pub selection: Option<Selection>,
+    /// The height of the forwarded picture in pixels; 0 while it is not known.
+    pub height: u16,
+    /// Nothing is forwarded, as the link does not carry it.
+    pub paused: bool,
 }
 
 /// What is to be told of a track for its statistics.
@@ -74,6 +98,47 @@ pub(super) struct Bound {
     /// By the newest report: clients may take five seconds from one to the next.
     pub(super) lost: f32,
     pub(super) rtt: Option<Duration>,
+    pub(super) picture: Picture,
+}
+
+/// What is forwarded of a video track.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Picture {
+    pub(super) selection: Option<Selection>,
+    pub(super) height: u16,
+    pub(super) paused: bool,
+}
+
+/// What bandwidth estimation and allocation know of the way to the client.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Link {
+    pub(super) estimate: Option<Bitrate>,
+    pub(super) allotted: Option<Bitrate>,
+    pub(super) queue: Duration,
+}
+
+/// What was sent in an interval, for [`LinkStats`].
+#[derive(Debug, Default)]
+struct Sum {
+    bytes: u64,
+    packets: u64,
+    lost: f64,
+}
+
+impl Sum {
+    fn add(&mut self, news: Totals, lost: f32) {
+        // What is sent again is as large as other packets, on average.
+        let again = (news.bytes * news.resent).checked_div(news.packets).unwrap_or_default();
+        self.bytes += news.bytes + again;
+        self.packets += news.packets;
+        self.lost += f64::from(lost) * news.packets as f64;
+    }
+
+    fn link(&self, time: Duration, known: Link) -> LinkStats {
+        let lost = if self.packets == 0 { 0.0 } else { (self.lost / self.packets as f64) as f32 };
+        let Link { estimate, allotted, queue } = known;
+        LinkStats { estimate, allotted, sent: Bitrate::over(self.bytes, time), lost, queue }
+    }
 }
 
 /// What is counted between two [`SessionStats`].
@@ -153,6 +218,7 @@ impl Stats {
         session: SessionId,
         published: &[Published],
         slots: &[Bound],
+        link: Link,
     ) -> SessionStats {
         self.reported = false;
         let since = std::mem::replace(&mut self.since, now);
@@ -170,22 +236,31 @@ impl Stats {
         });
         let tracks = tracks.collect();
         self.told.resize(slots.len(), Totals::default());
+        let mut sum = Sum::default();
         let slots_told = slots.iter().zip(&mut self.told).enumerate().map(|(slot, (bound, told))| {
             let news = bound.totals.since(*told);
             *told = bound.totals;
             let again = if news.packets == 0 { 0.0 } else { news.resent as f32 / news.packets as f32 };
+            let lost = bound.lost.max(again).min(1.0);
+            sum.add(news, lost);
+            let Picture { selection, height, paused } = bound.picture;
+            let bitrate = Bitrate::over(news.bytes, time);
             SlotStats {
                 slot,
                 track: bound.track,
-                bitrate: Bitrate::over(news.bytes, time),
-                lost: bound.lost.max(again).min(1.0),
+                bitrate,
+                lost,
                 nacks: news.asked,
+                selection,
+                height,
+                paused,
             }
         });
-        let slots_told = slots_told.collect();
+        let slots_told: Vec<_> = slots_told.collect();
+        let link = (!slots_told.is_empty()).then(|| sum.link(time, link));
         self.received.retain(|received| published.iter().any(|track| track.id == received.track));
         self.received.iter_mut().for_each(|received| (received.packets, received.bytes) = (0, 0));
         let rtt = slots.iter().filter_map(|bound| bound.rtt).min();
-        SessionStats { session, rtt, estimate: self.estimate, tracks, slots: slots_told }
+        SessionStats { session, rtt, estimate: self.estimate, link, tracks, slots: slots_told }
     }
 }
