@@ -24,4 +24,5 @@ pub mod vp9;
 pub mod h26x;
 pub mod av1;
 pub mod dependency;
+pub mod templates;
 pub mod layers;

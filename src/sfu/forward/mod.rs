@@ -2,6 +2,10 @@
 
 pub mod packet;
 pub mod ladder;
+pub mod layer;
+pub mod target;
+mod cut;
+mod encoding;
 pub mod history;
 pub mod histories;
 mod stretch;

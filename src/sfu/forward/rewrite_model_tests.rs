@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Extensions};
 use crate::units::{Codec, Format};
 use crate::wire::dependency::{Descriptor, Structure};
