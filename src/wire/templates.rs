@@ -183,7 +183,8 @@ fn highest(templates: &[Template], target: usize) -> Layer {
 fn read_layers(bits: &mut Bits<'_>) -> Option<Vec<Template>> {
     let (mut templates, mut layer) = (Vec::new(), Layer::default());
     loop {
-        if templates.len() == MOST_TEMPLATES || layer.spatial >= MOST_LAYERS || layer.temporal >= MOST_LAYERS {
+        if templates.len() == MOST_TEMPLATES || layer.spatial >= MOST_LAYERS || layer.temporal >= MOST_LAYERS
+        {
             return None;
         }
         templates.push(Template { layer, ..Template::default() });

@@ -13,7 +13,9 @@ impl Writer {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let byte = |bits: &[bool]| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << (7 - at));
+        let byte = |bits: &[bool]| {
+            bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << (7 - at))
+        };
         self.0.chunks(8).map(byte).collect()
     }
 }

@@ -66,7 +66,8 @@ impl Descriptor {
         if flag(0x80) {
             let id = bytes.next()?;
             let long = if id & 0x80 != 0 { Some(bytes.next()?) } else { None };
-            descriptor.picture_id = Some(long.map_or(u16::from(id), |low| u16::from_be_bytes([id & 0x7f, low])));
+            descriptor.picture_id =
+                Some(long.map_or(u16::from(id), |low| u16::from_be_bytes([id & 0x7f, low])));
         }
         if flag(0x20) {
             let layer = bytes.next()?;
@@ -166,7 +167,9 @@ mod tests {
         let heights = [180, 360, 720, 0, 0, 0, 0, 0];
         assert_eq!(key.structure, Some(Structure { spatial_layers: 3, heights }));
         let flexible = Descriptor::parse(&[0xf5, 0x05, 0x53, 0x03, 0x04, 0x82]).expect("parses");
-        assert!(flexible.flexible && flexible.inter_picture && flexible.ends_frame && flexible.not_a_reference);
+        assert!(
+            flexible.flexible && flexible.inter_picture && flexible.ends_frame && flexible.not_a_reference
+        );
         let layer = Layer { temporal: 2, switching_up_point: true, spatial: 1, inter_layer: true };
         assert_eq!((flexible.layer, flexible.tl0_pic_idx), (Some(layer), None));
     }

@@ -135,8 +135,7 @@ impl Cut {
     /// Whether a packet is of the layers that are forwarded in its place.
     #[inline]
     pub(super) fn holds(&self, packet: &Packet) -> bool {
-        let here =
-            |change: &&Change| change.source == packet.source && change.from <= packet.sequence;
+        let here = |change: &&Change| change.source == packet.source && change.from <= packet.sequence;
         self.changes.iter().flatten().find(here).is_some_and(|change| change.cap.holds(&packet.layer))
     }
 }

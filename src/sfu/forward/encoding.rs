@@ -66,7 +66,9 @@ impl Measured {
 
     /// The bytes of all layers up to these.
     fn bytes(&self, spatial: usize, temporal: usize) -> u64 {
-        let up_to = |bytes: &[u32; LAYERS]| bytes.iter().take(temporal + 1).map(|bytes| u64::from(*bytes)).sum::<u64>();
+        let up_to = |bytes: &[u32; LAYERS]| {
+            bytes.iter().take(temporal + 1).map(|bytes| u64::from(*bytes)).sum::<u64>()
+        };
         self.bytes.iter().take(spatial + 1).map(up_to).sum()
     }
 
@@ -163,7 +165,8 @@ impl Encoding {
             let slowest = if is_lowest && spatial == 0 { 0 } else { fastest.saturating_sub(1) };
             for temporal in slowest..=fastest {
                 let frames = measured.pictures(temporal) * 1_000;
-                let fps = frames.checked_div(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).unwrap_or(0);
+                let fps =
+                    frames.checked_div(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).unwrap_or(0);
                 // Both are below four.
                 let selection =
                     Selection { encoding: self.index, spatial: spatial as u8, temporal: temporal as u8 };

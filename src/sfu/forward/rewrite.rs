@@ -183,7 +183,8 @@ impl Rewriter {
 
     /// From this packet on, which is new, pictures end with this spatial layer.
     pub fn end_pictures_with(&mut self, packet: &Packet, spatial: u8) {
-        if let Some(current) = self.current.as_mut().filter(|current| current.stretch.offsets.top != spatial) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.stretch.offsets.top != spatial)
+        {
             self.earlier.push(current.split(packet.sequence));
             current.stretch.offsets.top = spatial;
         }

@@ -74,7 +74,8 @@ impl Subscription {
         self.choice = selection.map_or(Choice::Nothing, Choice::Selected);
         match selection {
             // Another encoding goes on as it is until the switch.
-            Some(Selection { encoding, .. }) if self.following.is_some_and(|following| following != encoding) => {}
+            Some(Selection { encoding, .. })
+                if self.following.is_some_and(|following| following != encoding) => {}
             Some(Selection { spatial, temporal, .. }) => self.cut.want(Cap { spatial, temporal }),
             None => self.rebind(),
         }

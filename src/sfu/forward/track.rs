@@ -125,7 +125,7 @@ impl Track {
         RelayMark { epoch: self.epoch, keyframes }
     }
 
-    /// All ways to receive it now. Of encodings that have just begun it tells within half a second.
+    /// All ways to receive it now. Of encodings that have just begun it tells within a second.
     #[must_use]
     pub fn ladder(&self) -> &Ladder {
         &self.ladder
@@ -219,7 +219,8 @@ impl Track {
             }
             self.encodings.push(Encoding::new(now, packet));
         }
-        let encoding = self.encodings.get_mut(place.unwrap_or(self.encodings.len().saturating_sub(1)))?;
+        let place = place.unwrap_or(self.encodings.len().saturating_sub(1));
+        let encoding = self.encodings.get_mut(place)?;
         if packet.source.0 < encoding.source.0 {
             return None;
         }
@@ -246,7 +247,9 @@ impl Track {
         let flowing = || self.encodings.iter().filter(|encoding| encoding.flows(now));
         let heights = flowing().all(|encoding| encoding.height() > 0);
         let mut order: Vec<&Encoding> = self.encodings.iter().collect();
-        order.sort_by_key(|encoding| (if heights { encoding.height() } else { 0 }, encoding.peak.max(encoding.bytes)));
+        order.sort_by_key(|encoding| {
+            (if heights { encoding.height() } else { 0 }, encoding.peak.max(encoding.bytes))
+        });
         let states: Vec<_> = order.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
         self.target = Some(Target::of(&states, chosen));
         let mut rungs = Vec::new();
