@@ -194,3 +194,7 @@ impl Subscription {
 #[cfg(test)]
 #[path = "subscription_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "selection_model_tests.rs"]
+mod model_tests;
