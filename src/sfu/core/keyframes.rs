@@ -18,7 +18,8 @@ impl Core {
         self.tracks.get(&track).map(Track::ladder).or_else(|| self.relay.ladder_of(track))
     }
 
-    /// The encodings of a track that any subscriber gets, selected or waits for: one bit each, the first in the lowest.
+    /// The encodings of a track that any subscriber gets, selected or waits for: one bit each, the first in the lowest. All
+    /// bits are set while somebody selected nothing and so gets the best that there is, which may be any of them.
     #[must_use]
     pub fn used_encodings(&self, track: TrackId) -> u8 {
         match self.tracks.get(&track) {
@@ -68,8 +69,11 @@ impl Core {
     }
 }
 
-/// The encodings that a subscription gets, selected or waits for.
+/// The encodings that a subscription gets, selected or waits for. The best that there is may be any of them.
 fn used(subscription: &Subscription) -> u8 {
+    if subscription.selected().is_none() {
+        return if subscription.is_paused() { 0 } else { u8::MAX };
+    }
     let current = subscription.current().map(|selection| selection.encoding);
     let selected = subscription.selected().map(|selection| selection.encoding);
     let bit = |encoding: EncodingIndex| 1_u8.checked_shl(encoding.0.into()).unwrap_or(0);

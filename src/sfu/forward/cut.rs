@@ -17,7 +17,7 @@ impl Cap {
     /// All that there is.
     pub(super) const NONE: Self = Self { spatial: u8::MAX, temporal: u8::MAX };
 
-    fn holds(self, layer: &LayerFacts) -> bool {
+    fn holds(self, layer: LayerFacts) -> bool {
         layer.spatial <= self.spatial && layer.temporal <= self.temporal
     }
 
@@ -47,16 +47,24 @@ pub(super) struct Cut {
     picture: u32,
     /// The highest spatial layer that the source sends.
     top: u8,
+    /// How many pictures passed since a temporal layer is wanted that cannot be taken up.
+    waited: u8,
 }
+
+/// Encoders that never mark where temporal layers can be taken up are asked for a key frame after so many pictures.
+const PATIENCE: u8 = 90;
 
 impl Cut {
     pub(super) fn new() -> Self {
-        Self { wanted: Cap::NONE, changes: [None; MOST], picture: 0, top: 0 }
+        Self { wanted: Cap::NONE, changes: [None; MOST], picture: 0, top: 0, waited: 0 }
     }
 
     /// The layers that are wanted from now on, as soon as that can be.
     pub(super) fn want(&mut self, cap: Cap) {
-        self.wanted = cap;
+        if self.wanted != cap {
+            self.wanted = cap;
+            self.waited = 0;
+        }
     }
 
     /// The layers that are forwarded now.
@@ -66,7 +74,7 @@ impl Cut {
 
     /// Whether a key frame is needed for all that is wanted.
     pub(super) fn needs_entry(&self) -> bool {
-        self.cap().spatial < self.wanted.spatial.min(self.top)
+        self.waited >= PATIENCE || self.cap().spatial < self.wanted.spatial.min(self.top)
     }
 
     /// Begins with a packet, of which a decoder needs nothing before.
@@ -92,6 +100,9 @@ impl Cut {
         }
         let next = self.next(cap, packet, is_new_picture);
         if next == cap {
+            if is_new_picture && layer.temporal > cap.temporal && cap.temporal < self.wanted.temporal {
+                self.waited = self.waited.saturating_add(1);
+            }
             return false;
         }
         self.change(packet, next);
@@ -128,6 +139,7 @@ impl Cut {
     }
 
     fn change(&mut self, packet: &Packet, cap: Cap) {
+        self.waited = 0;
         self.changes.rotate_right(1);
         self.changes[0] = Some(Change { source: packet.source, from: packet.sequence, cap });
     }
@@ -136,6 +148,6 @@ impl Cut {
     #[inline]
     pub(super) fn holds(&self, packet: &Packet) -> bool {
         let here = |change: &&Change| change.source == packet.source && change.from <= packet.sequence;
-        self.changes.iter().flatten().find(here).is_some_and(|change| change.cap.holds(&packet.layer))
+        self.changes.iter().flatten().find(here).is_some_and(|change| change.cap.holds(packet.layer))
     }
 }

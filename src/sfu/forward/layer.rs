@@ -3,7 +3,7 @@
 use super::packet::Packet;
 use crate::units::Codec;
 use crate::wire::templates::{MOST_LAYERS, Templates};
-use crate::wire::vp9;
+use crate::wire::{h26x, sps, vp9};
 
 /// What forwarding needs to know of a packet's layer. An encoding without layers has one, 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,6 +49,11 @@ impl LayerReader {
         match packet.format.codec {
             Codec::Vp8 => (self.vp8(packet), packet.entry),
             Codec::Vp9 => (self.vp9(packet), packet.entry),
+            Codec::H264 if packet.entry => {
+                let parameters = h26x::h264_parameters(&packet.payload);
+                self.heights[0] = parameters.and_then(sps::height).unwrap_or(self.heights[0]);
+                (LayerFacts { ends: packet.marker, ..LayerFacts::default() }, true)
+            }
             _ => (LayerFacts { ends: packet.marker, ..LayerFacts::default() }, packet.entry),
         }
     }

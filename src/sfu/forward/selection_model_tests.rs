@@ -160,7 +160,7 @@ impl Publisher {
                 (0..9).for_each(|target| put(indication(template / 3, template % 3, target, false), 2));
             }
             // One reference each; no chains; no sizes.
-            (0..9).for_each(|_| put(0b1_0011_0, 6));
+            (0..9).for_each(|_| put(0b10_0110, 6));
             put(0, 3);
             put(0, 1);
         }

@@ -92,3 +92,51 @@ fn padding_is_left_out_without_a_gap() {
     assert_eq!(subscription.accept(&padding, &to(1)), Verdict::Unwanted);
     assert_eq!(forwarded(subscription.accept(&video(1, 8, false), &to(1))), Some(1));
 }
+
+fn select(encoding: u8) -> Option<Selection> {
+    Some(Selection { encoding: EncodingIndex(encoding), spatial: 0, temporal: 0 })
+}
+
+fn both(flowing: [bool; 2]) -> Target {
+    Target::of(&[(EncodingIndex(1), flowing[0]), (EncodingIndex(2), flowing[1])], EncodingIndex(2))
+}
+
+#[test]
+fn who_is_paused_gets_nothing_and_comes_back_with_a_key_frame() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    subscription.select(None);
+    assert_eq!(subscription.accept(&video(1, 7, true), &to(1)), Verdict::Unwanted);
+    assert_eq!((subscription.current(), subscription.wants_keyframe_of()), (None, None));
+    subscription.select(select(1));
+    assert_eq!(subscription.wants_keyframe_of(), Some(EncodingIndex(1)));
+    assert_eq!(subscription.accept(&video(1, 8, false), &to(1)), Verdict::AwaitsEntry);
+    assert_eq!(forwarded(subscription.accept(&video(1, 9, true), &to(1))), Some(1), "without a gap");
+    assert_eq!(subscription.current(), select(1));
+}
+
+#[test]
+fn an_encoding_that_stopped_is_replaced_until_it_is_back() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.select(select(2));
+    assert_eq!(forwarded(subscription.accept(&video(2, 6, true), &both([true, true]))), Some(0));
+    assert_eq!(subscription.accept(&video(1, 50, true), &both([true, true])), Verdict::Unwanted);
+    let without = both([true, false]);
+    assert_eq!(subscription.accept(&video(1, 51, false), &without), Verdict::AwaitsSwitch);
+    assert_eq!(subscription.wants_keyframe_of(), Some(EncodingIndex(1)));
+    assert_eq!(forwarded(subscription.accept(&video(1, 52, true), &without)), Some(1));
+    assert_eq!(subscription.accept(&video(2, 7, false), &both([true, true])), Verdict::AwaitsSwitch);
+    assert_eq!(forwarded(subscription.accept(&video(1, 53, false), &both([true, true]))), Some(2));
+    assert_eq!(forwarded(subscription.accept(&video(2, 8, true), &both([true, true]))), Some(3));
+}
+
+#[test]
+fn another_track_begins_with_the_best_that_there_is() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.select(select(1));
+    subscription.reset();
+    assert_eq!(subscription.follows(&both([true, true])), Some(EncodingIndex(2)));
+    subscription.select(select(1));
+    subscription.rebind();
+    assert_eq!(subscription.follows(&both([true, true])), Some(EncodingIndex(1)), "the same track goes on");
+}

@@ -146,7 +146,7 @@ fn the_ladder_has_each_encoding_with_its_layers_and_what_they_cost() {
     let mut track = track();
     let mut run = |frames: std::ops::Range<u32>, large: bool| {
         for frame in frames {
-            let now = start + Duration::from_millis(frame as u64 * 1_000 / 30);
+            let now = start + Duration::from_millis(u64::from(frame) * 1_000 / 30);
             let temporal = [0, 2, 1, 2][frame as usize % 4];
             if large {
                 receive(&mut track, now, layered(2, frame, 4_000, temporal));

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice::wire::{av1, h26x, vp8, vp9};
+use sluice::wire::{av1, h26x, sps, vp8, vp9};
 
 fuzz_target!(|payload: &[u8]| {
     if let Some(id) = vp8::Descriptor::parse(payload).and_then(|descriptor| descriptor.picture_id) {
@@ -15,5 +15,6 @@ fuzz_target!(|payload: &[u8]| {
     }
     let _ = av1::begins_keyframe(payload);
     let _ = h26x::h264_is_entry(payload);
+    let _ = h26x::h264_parameters(payload).and_then(sps::height);
     let _ = h26x::h265_is_entry(payload);
 });
