@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::keyframe::KeyframeRequests;
 use super::ladder::{Rung, Selection};
-use super::layer::LayerReader;
 use super::packet::{EncodingIndex, Packet, SourceId};
+use super::reader::LayerReader;
 use crate::units::Bitrate;
 
 /// How many layers of a kind are measured apart; those above count as the highest of these.

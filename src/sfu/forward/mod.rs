@@ -3,6 +3,7 @@
 pub mod packet;
 pub mod ladder;
 pub mod layer;
+mod reader;
 pub mod target;
 mod cut;
 mod encoding;

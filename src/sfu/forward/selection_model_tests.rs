@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::sfu::forward::layer::{LayerFacts, LayerReader};
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{Extensions, SourceId, vp8_descriptor};
+use crate::sfu::forward::reader::LayerReader;
 use crate::units::{Codec, Format};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +59,22 @@ struct Publisher {
 }
 
 impl Publisher {
+    fn new(kind: Kind, encoding: u8) -> Self {
+        Self {
+            kind,
+            encoding,
+            start: Instant::now(),
+            sequence: 1_000,
+            picture: 40 + u32::from(encoding),
+            phase: 0,
+            key: 0,
+            wants_key: true,
+            reader: LayerReader::default(),
+            references: HashMap::new(),
+            frame_number: 65_500,
+        }
+    }
+
     fn picture(&mut self, packets: u64) -> Vec<(FrameId, Packet)> {
         self.picture += 1;
         self.phase = (self.phase + 1) % 8;
@@ -263,21 +280,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn run(kind: Kind, steps: &[Step], is_good: bool) -> Result<(), TestCaseError> {
-    let start = Instant::now();
-    let publisher = |encoding| Publisher {
-        kind,
-        encoding,
-        start,
-        sequence: 1_000,
-        picture: 40 + u32::from(encoding),
-        phase: 0,
-        key: 0,
-        wants_key: true,
-        reader: LayerReader::default(),
-        references: HashMap::new(),
-        frame_number: 65_500,
-    };
-    let mut publishers = [publisher(0), publisher(1)];
+    let mut publishers = [0, 1].map(|encoding| Publisher::new(kind, encoding));
     let target = Target::of(&[(EncodingIndex(0), true), (EncodingIndex(1), true)], EncodingIndex(1));
     let (fates, got) = (HashMap::new(), BTreeMap::new());
     let mut viewer = Viewer { subscription: Subscription::new(0, 0), target, fates, got };
