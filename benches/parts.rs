@@ -11,8 +11,10 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use sluice::ids::Ssrc;
 use sluice::sfu::egress::header::{Elements, ExtensionId, ExtensionIds, Fields, HeaderTemplate};
 use sluice::sfu::egress::srtp::{Keys, Profile, RtpSealer};
+use sluice::sfu::forward::layer::LayerFacts;
 use sluice::sfu::forward::packet::{EncodingIndex, Extensions, Packet, SourceId, vp8_descriptor};
 use sluice::sfu::forward::subscription::Subscription;
+use sluice::sfu::forward::target::Target;
 use sluice::units::{Codec, Format};
 
 /// With a header of 32 bytes and a tag of 16, 1,200 bytes of UDP payload.
@@ -35,18 +37,19 @@ fn packet(sequence: u64, entry: bool) -> Packet {
         extensions: Extensions::default(),
         vp8: vp8_descriptor(Codec::Vp8, &payload),
         dependency: None,
+        layer: LayerFacts::default(),
         payload: Arc::from(payload),
     }
 }
 
 fn rewrite(criterion: &mut Criterion) {
     let mut subscription = Subscription::new(7, 7);
-    subscription.accept(&packet(0, true), SourceId(1));
+    subscription.accept(&packet(0, true), &Target::only(EncodingIndex(0)));
     let mut next = packet(0, false);
     criterion.bench_function("rewrite", |bencher| {
         bencher.iter(|| {
             next.sequence += 1;
-            subscription.accept(black_box(&next), SourceId(1))
+            subscription.accept(black_box(&next), &Target::only(EncodingIndex(0)))
         });
     });
 }

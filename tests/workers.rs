@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::media::{FRAME, numbers, publish, vp8};
 use common::{Joined, World};
 use sluice::ids::WorkerId;
+use sluice::sfu::forward::packet::EncodingIndex;
 use sluice::sfu::relay::Note;
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
@@ -284,7 +285,12 @@ fn a_key_frame_that_is_on_its_way_is_not_asked_for_again() {
     world.run(Duration::from_secs(1));
     let before = world.clients[0].keyframe_requests;
     for (seen, requests) in [(0, 0), (1, 1)] {
-        let note = Note::Keyframe { track: publisher.tracks[PICTURE], begins: true, seen };
+        let note = Note::Keyframe {
+            track: publisher.tracks[PICTURE],
+            encoding: EncodingIndex(0),
+            begins: true,
+            seen,
+        };
         world.core.note(world.now, WorkerId(1), note);
         world.run(Duration::from_millis(100));
         assert_eq!(world.clients[0].keyframe_requests, before + requests, "with {seen} of 1 key frames seen");

@@ -2,6 +2,7 @@
 
 mod event;
 mod exchange;
+mod keyframes;
 mod levels;
 mod mute;
 pub mod relay;
@@ -16,7 +17,6 @@ use self::levels::Levels;
 use self::relay::{Note, Relay};
 use super::counters::Counters;
 use super::forward::histories::Histories;
-use super::forward::keyframe::KeyframeRequests;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
@@ -202,7 +202,7 @@ impl Core {
     fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
-            self.want_keyframe(track, KeyframeRequests::want_to_begin);
+            self.want_keyframe(track, None, true);
         } else if self.relay.subscribe(track, (id, slot)) {
             // Its packets come from another worker.
         } else if let Some(session) = self.sessions.get_mut(&id)
@@ -218,14 +218,6 @@ impl Core {
         match self.tracks.get_mut(&track) {
             Some(track) => track.subscribers.retain(|subscriber| *subscriber != (id, slot)),
             None => self.relay.unbound(track, (id, slot)),
-        }
-    }
-
-    fn want_keyframe(&mut self, track: TrackId, want: fn(&mut KeyframeRequests)) {
-        self.relay.want_keyframe(track, want);
-        if let Some(state) = self.tracks.get_mut(&track).filter(|state| state.kind == MediaKind::Video) {
-            want(&mut state.keyframes);
-            self.wanting.insert(track);
         }
     }
 
@@ -311,35 +303,13 @@ impl Core {
         if let Some(deadline) = served.deadline {
             self.timers.set(id, deadline);
         }
-        if let Some(track) = served.wants {
-            self.want_keyframe(track, KeyframeRequests::want_to_begin);
+        if let Some(want) = served.wants {
+            self.want_keyframe(want.track, Some(want.encoding), want.begins);
         }
         if let Some(format) = served.refused {
             self.with_session(id, batch, |session, turn| session.refuse(now, format, turn));
         } else if !self.session_events.is_empty() {
             self.tell(id);
-        }
-    }
-
-    fn request_keyframes(&mut self, now: Instant, batch: &mut SendBatch) {
-        let mut asked = Vec::new();
-        self.wanting.retain(|id| {
-            let Some(track) = self.tracks.get_mut(id).filter(|track| track.wants_keyframes()) else {
-                return false;
-            };
-            if let Some(source) = track.chosen()
-                && track.keyframes.poll(now)
-            {
-                asked.push((track.publisher, source));
-            }
-            track.keyframes.deadline().is_some()
-        });
-        for (publisher, source) in asked {
-            self.counters.keyframe_requests_out += 1;
-            self.with_session(publisher, batch, |session, turn| {
-                session.request_keyframe(source);
-                session.drive(now, turn);
-            });
         }
     }
 
@@ -415,9 +385,9 @@ impl Core {
             SessionEvent::Began { slot, track, timestamp } => {
                 self.events.push(CoreEvent::Began { session: id, slot, track, timestamp });
             }
-            SessionEvent::KeyframeWanted(track) => {
+            SessionEvent::KeyframeWanted(track, encoding) => {
                 self.counters.keyframe_requests_in += 1;
-                self.want_keyframe(track, KeyframeRequests::want);
+                self.want_keyframe(track, encoding, false);
             }
             SessionEvent::Nacks(sent) => self.counters.nacks_out += sent,
             SessionEvent::ChannelOpen(channel) => {
@@ -440,15 +410,15 @@ impl Core {
         if track.is_muted() {
             return self.counters.muted += track.receivers();
         }
-        let Some(received) = track.receive(packet.arrived, &packet) else {
+        let Some(received) = track.receive(packet.arrived, &mut packet) else {
             self.counters.unknown_media += 1;
             return;
         };
         if let Some(format) = received.format {
             self.events.push(CoreEvent::TrackFormat(id, format));
         }
-        if track.keyframes.deadline().is_some() {
-            self.wanting.insert(id);
+        if received.has_new_ladder {
+            self.relay.tell_ladder(track);
         }
         if !track.passes(&mut packet) {
             return self.counters.silent += track.receivers();
@@ -456,7 +426,6 @@ impl Core {
         if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
             self.levels.heard(packet.arrived, id);
         }
-        packet.entry = received.entry;
         let media = TurnMedia { track: id, target: received.target, packet };
         if !track.relayed_to.is_empty() {
             self.relay.send(track, &media);
@@ -507,6 +476,7 @@ impl Core {
         self.levels.remove(id);
         let Some(track) = self.tracks.remove(&id) else { return };
         for worker in track.relayed_to {
+            self.relay.uses_nothing(id, worker);
             self.relay.tell(worker, Note::Ended(id));
         }
         for (subscriber, slot) in track.subscribers {

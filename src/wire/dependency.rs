@@ -59,7 +59,7 @@ impl Descriptor {
         let Some(rest) = extension.get(MANDATORY..).filter(|rest| !rest.is_empty()) else {
             return Some(descriptor);
         };
-        let mut bits = Bits { bytes: rest, at: 0 };
+        let mut bits = Bits::new(rest);
         let has_structure = bits.take(1)? == 1;
         // Whether decode targets, and the frame's own dependencies, are told: they stand behind the templates.
         bits.take(4)?;
@@ -117,15 +117,19 @@ pub fn patch(extension: &mut [u8], numbers: Numbers) {
 }
 
 /// Takes bits, the most significant first.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     /// How many bits were taken.
     at: usize,
 }
 
-impl Bits<'_> {
+impl<'a> Bits<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     /// The next bits as a number: at most eight. `None` behind the end.
-    fn take(&mut self, count: usize) -> Option<u8> {
+    pub(super) fn take(&mut self, count: usize) -> Option<u8> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.bytes.get(self.at / 8)?;
@@ -133,6 +137,24 @@ impl Bits<'_> {
             self.at += 1;
         }
         Some(value)
+    }
+
+    /// Leaves bits out. `None` behind the end.
+    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
+        self.at += count;
+        (self.at <= self.bytes.len() * 8).then_some(())
+    }
+
+    /// A number below `limit` in the AV1 format's `ns(n)`: as few bits as do, and one less for the lowest numbers.
+    pub(super) fn non_symmetric(&mut self, limit: u8) -> Option<u8> {
+        let width = 8 - limit.leading_zeros();
+        let short = (1_u16 << width).checked_sub(u16::from(limit))?;
+        let value = self.take(usize::try_from(width).ok()?.checked_sub(1)?)?;
+        if u16::from(value) < short {
+            return Some(value);
+        }
+        let whole = u16::from(value) << 1 | u16::from(self.take(1)?);
+        u8::try_from(whole.checked_sub(short)?).ok()
     }
 }
 

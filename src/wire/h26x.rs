@@ -16,6 +16,19 @@ pub fn h264_is_entry(payload: &[u8]) -> bool {
     }
 }
 
+/// The first sequence parameter set of an H.264 payload that stands there whole: alone, or in an aggregate.
+#[must_use]
+pub fn h264_parameters(payload: &[u8]) -> Option<&[u8]> {
+    const SPS: u8 = 7;
+    const STAP_A: u8 = 24;
+    let (header, rest) = payload.split_first()?;
+    match header & 0x1f {
+        STAP_A => units(rest).find(|unit| unit.first().is_some_and(|header| header & 0x1f == SPS)),
+        SPS => Some(payload),
+        _ => None,
+    }
+}
+
 /// Whether a decoder can begin with an H.265 payload: it contains a video or sequence parameter set.
 #[must_use]
 pub fn h265_is_entry(payload: &[u8]) -> bool {
@@ -60,6 +73,13 @@ mod tests {
         assert!(!h264_is_entry(&[0x68, 1]), "a PPS follows its SPS");
         assert!(!h264_is_entry(&[0x78, 0, 9, 0x67]), "truncated STAP-A");
         assert!(!h264_is_entry(&[]));
+    }
+
+    #[test]
+    fn parameters_are_found_alone_and_among_others() {
+        assert_eq!(h264_parameters(&[0x67, 1]), Some([0x67, 1].as_slice()));
+        assert_eq!(h264_parameters(&[0x78, 0, 2, 9, 1, 0, 2, 0x67, 1]), Some([0x67, 1].as_slice()));
+        assert_eq!(h264_parameters(&[0x65, 1]), None);
     }
 
     #[test]

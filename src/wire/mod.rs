@@ -22,6 +22,8 @@ pub mod rtcp;
 pub mod vp8;
 pub mod vp9;
 pub mod h26x;
+pub mod sps;
 pub mod av1;
 pub mod dependency;
+pub mod templates;
 pub mod layers;

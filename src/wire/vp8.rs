@@ -13,6 +13,14 @@ pub struct Descriptor {
     pub tl0_pic_idx: Option<u8>,
     /// KEYIDX, 5 bits.
     pub key_idx: Option<u8>,
+    /// The packet is the first of its frame.
+    pub begins_frame: bool,
+    /// TID, the temporal layer: 0 to 3, and 0 where there are no layers.
+    pub temporal: u8,
+    /// Y: the frame depends on nothing but the lowest temporal layer.
+    pub sync: bool,
+    /// The picture's height in pixels, which key frames tell.
+    pub height: Option<u16>,
 }
 
 /// A PictureID with its width; a number wraps at the width.
@@ -86,13 +94,32 @@ impl Descriptor {
             if extensions & 0x30 != 0 {
                 let tid_and_key = bytes.next()?;
                 descriptor.key_idx = (extensions & 0x10 != 0).then_some(tid_and_key & KEY_IDX);
+                if extensions & 0x20 != 0 {
+                    descriptor.temporal = tid_and_key >> 6;
+                    descriptor.sync = tid_and_key & 0x20 != 0;
+                }
             }
         }
         // The frame tag of RFC 6386 section 9.1 follows in the first packet of the first partition.
-        let begins_frame = first & 0x10 != 0 && first & 0x07 == 0;
-        descriptor.keyframe = bytes.next()? & 0x01 == 0 && begins_frame;
+        descriptor.begins_frame = first & 0x10 != 0 && first & 0x07 == 0;
+        descriptor.keyframe = bytes.next()? & 0x01 == 0 && descriptor.begins_frame;
+        if descriptor.keyframe {
+            descriptor.height = height(&mut bytes);
+        }
         Some(descriptor)
     }
+}
+
+/// The height that a key frame's header tells, behind the first byte of the frame tag.
+fn height(bytes: &mut impl Iterator<Item = u8>) -> Option<u16> {
+    const START_CODE: [u8; 3] = [0x9d, 0x01, 0x2a];
+    let mut bytes = bytes.skip(2);
+    if START_CODE.iter().any(|wanted| bytes.next() != Some(*wanted)) {
+        return None;
+    }
+    // The width comes first. The two bits above 14 are a scale for the display.
+    let mut bytes = bytes.skip(2);
+    Some(u16::from_le_bytes([bytes.next()?, bytes.next()? & 0x3f]))
 }
 
 fn write(to: Option<&mut u8>, value: u8) {
@@ -123,6 +150,18 @@ mod tests {
         assert_eq!((parsed.tl0_pic_idx, parsed.key_idx), (Some(7), Some(9)));
         let short = Descriptor::parse(&[0x90, 0x80, 0x55, 0x01]).expect("parses");
         assert_eq!((short.picture_id, short.keyframe), (Some(PictureId { value: 0x55, long: false }), false));
+    }
+
+    #[test]
+    fn layers_and_sizes_are_found() {
+        let layered = Descriptor::parse(&[0x90, 0x20, 0xa0, 0x01]).expect("parses");
+        assert_eq!((layered.temporal, layered.sync, layered.begins_frame), (2, true, true));
+        assert_eq!(layered.height, None);
+        let mut key = vec![0x10, 0x00, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x41];
+        assert_eq!(Descriptor::parse(&key).and_then(|key| key.height), Some(0x168));
+        key.truncate(10);
+        assert_eq!(Descriptor::parse(&key).map(|key| key.height), Some(None));
+        assert!(Descriptor::parse(&[0x00, 0x01]).is_some_and(|rest| !rest.begins_frame));
     }
 
     #[test]

@@ -379,7 +379,7 @@ impl World {
             notes.extend(core.take_notes().map(|(to, note)| (from, to, note)));
         }
         for (from, to, note) in &notes {
-            self.core_of(*to).expect("there").note(now, *from, *note);
+            self.core_of(*to).expect("there").note(now, *from, note.clone());
         }
         !notes.is_empty()
     }

@@ -6,7 +6,7 @@ use super::Core;
 use super::relay::{Note, Relayed, TrackHome};
 use crate::ids::{SessionId, TrackId, WorkerId};
 use crate::net::datagram::{Datagram, SendBatch};
-use crate::sfu::forward::keyframe::KeyframeRequests;
+use crate::sfu::forward::ladder::Ladder;
 
 impl Core {
     /// Takes what is to be told to other workers' cores.
@@ -29,15 +29,18 @@ impl Core {
             Note::Unsubscribe(track) => {
                 if let Some(track) = self.tracks.get_mut(&track) {
                     track.relayed_to.retain(|worker| *worker != from);
+                    self.relay.uses_nothing(track.id, from);
                 }
             }
-            Note::Keyframe { track, begins, seen } => {
-                let is_news = self.tracks.get(&track).is_some_and(|track| track.mark().keyframes <= seen);
+            Note::Keyframe { track, encoding, begins, seen } => {
+                let is_news =
+                    self.tracks.get(&track).is_some_and(|track| track.mark(encoding).keyframes <= seen);
                 if is_news {
-                    let want = if begins { KeyframeRequests::want_to_begin } else { KeyframeRequests::want };
-                    self.want_keyframe(track, want);
+                    self.want_keyframe(track, Some(encoding), begins);
                 }
             }
+            Note::Ladder(track, ladder) => self.import_ladder(track, ladder),
+            Note::Uses { track, encodings } => self.relay.uses(track, from, encodings),
             Note::Ended(track) => self.import_ended(track),
             Note::PathProved(path) => {
                 self.demux.learn_elsewhere(now, path, from);
@@ -69,9 +72,10 @@ impl Core {
                 continue;
             }
             self.counters.relayed_packets_in += 1;
-            let before = import.mark.replace(mark);
+            let before = import.epoch.replace(mark.epoch);
+            import.arrived(&media, mark);
             let subscribers = std::mem::take(&mut import.subscribers);
-            if before.is_some_and(|before| before.epoch != mark.epoch) {
+            if before.is_some_and(|before| before != mark.epoch) {
                 self.begin_anew(&subscribers);
             }
             let track = media.track;
@@ -99,7 +103,14 @@ impl Core {
         if !track.relayed_to.contains(&to) {
             track.relayed_to.push(to);
         }
-        self.want_keyframe(id, KeyframeRequests::want_to_begin);
+        self.relay.tell(to, Note::Ladder(id, track.ladder().clone()));
+        self.want_keyframe(id, None, true);
+    }
+
+    /// The ladder of another worker's track. Tells in turn which of its encodings are used here.
+    fn import_ladder(&mut self, id: TrackId, ladder: Ladder) {
+        let used = self.used_encodings(id);
+        self.relay.import_ladder(id, ladder, used);
     }
 
     fn import_ended(&mut self, id: TrackId) {

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use super::{Core, CoreEvent};
 use crate::ids::{SessionId, TrackId};
-use crate::sfu::forward::keyframe::KeyframeRequests;
 use crate::sfu::forward::track::Track;
 use crate::units::AudioLevel;
 
@@ -22,7 +21,7 @@ impl Core {
             track.subscribers = subscribers;
         }
         if wants {
-            self.want_keyframe(id, KeyframeRequests::want_to_begin);
+            self.want_keyframe(id, None, true);
         }
     }
 

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::ids::{SessionId, TrackId, WorkerId};
 use crate::net::demux::Path;
-use crate::sfu::forward::keyframe::KeyframeRequests;
+use crate::sfu::forward::ladder::Ladder;
+use crate::sfu::forward::packet::EncodingIndex;
+use crate::sfu::forward::target::{MOST_ENCODINGS, Target};
 use crate::sfu::forward::track::{RelayMark, Track};
 use crate::sfu::session::TurnMedia;
 
@@ -23,7 +25,7 @@ pub struct TrackHome {
 }
 
 /// From one core to another. Must arrive, and in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
     /// To a track's home: send its packets.
     Subscribe(TrackId),
@@ -33,11 +35,23 @@ pub enum Note {
     Keyframe {
         /// The track.
         track: TrackId,
+        /// The encoding.
+        encoding: EncodingIndex,
         /// Whether somebody has no picture at all.
         begins: bool,
-        /// The key frames counted with the last packet that came; one that is on its way needs not be asked for.
+        /// The key frames counted with the last packet of the encoding that came; one that is on its way needs not be asked for.
         seen: u64,
     },
+    /// To a track's home: which encodings are used, one bit each, as [`Core::used_encodings`](super::Core::used_encodings)
+    /// tells them. All of them are until the first of these notes.
+    Uses {
+        /// The track.
+        track: TrackId,
+        /// The encodings.
+        encodings: u8,
+    },
+    /// From a track's home: all ways to receive it now.
+    Ladder(TrackId, Ladder),
     /// From a track's home: it is gone.
     Ended(TrackId),
     /// To where the datagrams of this path arrive: a session here proved itself on it.
@@ -66,6 +80,8 @@ pub(super) struct Relay {
     wanting: BTreeSet<TrackId>,
     notes: Vec<(WorkerId, Note)>,
     packets: BTreeMap<WorkerId, Vec<Relayed>>,
+    /// The encodings of this core's tracks that other cores use, as far as they told.
+    uses: HashMap<(TrackId, WorkerId), u8>,
 }
 
 /// A track of another core.
@@ -76,9 +92,34 @@ pub(super) struct Import {
     bound: BTreeSet<(SessionId, usize)>,
     /// Those of them that get it: their sessions are connected.
     pub(super) subscribers: Vec<(SessionId, usize)>,
-    keyframes: KeyframeRequests,
-    /// Where the last packet stood.
-    pub(super) mark: Option<RelayMark>,
+    /// The encodings of which a key frame is wanted, and whether somebody has no picture at all.
+    wanted: [Option<bool>; MOST_ENCODINGS],
+    /// The epoch of the last packet.
+    pub(super) epoch: Option<u32>,
+    /// The key frames counted with the last packet of each encoding.
+    seen: [u64; MOST_ENCODINGS],
+    /// What could be followed with the last packet.
+    target: Option<Target>,
+    ladder: Ladder,
+    /// The encodings that home was told are used.
+    told: Option<u8>,
+}
+
+impl Import {
+    /// Takes note of a packet that came.
+    pub(super) fn arrived(&mut self, media: &TurnMedia, mark: RelayMark) {
+        self.target = Some(media.target);
+        if let Some(seen) = self.seen.get_mut(usize::from(media.packet.encoding.0)) {
+            *seen = mark.keyframes;
+        }
+    }
+
+    fn want_keyframe(&mut self, encoding: Option<EncodingIndex>, begins: bool) -> bool {
+        let Some(encoding) = encoding.or_else(|| Some(self.target?.best)) else { return false };
+        let Some(wanted) = self.wanted.get_mut(usize::from(encoding.0)) else { return false };
+        *wanted = Some(wanted.unwrap_or(false) || begins);
+        true
+    }
 }
 
 impl Relay {
@@ -90,6 +131,7 @@ impl Relay {
             wanting: BTreeSet::new(),
             notes: Vec::new(),
             packets: BTreeMap::new(),
+            uses: HashMap::new(),
         }
     }
 
@@ -110,8 +152,9 @@ impl Relay {
     /// Sends a packet of a track of this core to those who asked for it.
     pub(super) fn send(&mut self, track: &Track, media: &TurnMedia) {
         for worker in &track.relayed_to {
+            let mark = track.mark(media.packet.encoding);
             let media = TurnMedia { track: media.track, target: media.target, packet: media.packet.clone() };
-            self.packets.entry(*worker).or_default().push(Relayed { media, mark: track.mark() });
+            self.packets.entry(*worker).or_default().push(Relayed { media, mark });
         }
     }
 
@@ -121,8 +164,12 @@ impl Relay {
             home: worker,
             bound: BTreeSet::new(),
             subscribers: Vec::new(),
-            keyframes: KeyframeRequests::default(),
-            mark: None,
+            wanted: [None; MOST_ENCODINGS],
+            epoch: None,
+            seen: [0; MOST_ENCODINGS],
+            target: None,
+            ladder: Ladder::default(),
+            told: None,
         });
     }
 
@@ -162,9 +209,10 @@ impl Relay {
         if import.subscribers.is_empty() {
             // Brings a key frame by itself.
             self.notes.push((import.home, Note::Subscribe(track)));
-            import.mark = None;
-        } else {
-            import.keyframes.want_to_begin();
+            import.epoch = None;
+            import.target = None;
+            import.told = None;
+        } else if import.want_keyframe(None, true) {
             self.wanting.insert(track);
         }
         import.subscribers.push(to);
@@ -185,10 +233,9 @@ impl Relay {
         }
     }
 
-    /// A subscriber of another core's track needs a key frame.
-    pub(super) fn want_keyframe(&mut self, track: TrackId, want: fn(&mut KeyframeRequests)) {
-        if let Some(import) = self.imports.get_mut(&track) {
-            want(&mut import.keyframes);
+    /// A subscriber of another core's track needs a key frame, see [`Track::want_keyframe`].
+    pub(super) fn want_keyframe(&mut self, track: TrackId, encoding: Option<EncodingIndex>, begins: bool) {
+        if self.imports.get_mut(&track).is_some_and(|import| import.want_keyframe(encoding, begins)) {
             self.wanting.insert(track);
         }
     }
@@ -197,10 +244,50 @@ impl Relay {
     pub(super) fn tell_keyframes(&mut self) {
         while let Some(track) = self.wanting.pop_first() {
             let Some(import) = self.imports.get_mut(&track) else { continue };
-            let seen = import.mark.map_or(0, |mark| mark.keyframes);
-            if let Some(begins) = import.keyframes.take() {
-                self.notes.push((import.home, Note::Keyframe { track, begins, seen }));
+            for (encoding, (wanted, seen)) in (0..).zip(import.wanted.iter_mut().zip(&import.seen)) {
+                if let Some(begins) = wanted.take() {
+                    let encoding = EncodingIndex(encoding);
+                    self.notes.push((import.home, Note::Keyframe { track, encoding, begins, seen: *seen }));
+                }
             }
         }
+    }
+
+    /// Tells those who get a track of this core what it can be received as.
+    pub(super) fn tell_ladder(&mut self, track: &Track) {
+        for worker in &track.relayed_to {
+            self.notes.push((*worker, Note::Ladder(track.id, track.ladder().clone())));
+        }
+    }
+
+    /// What a track of another core can be received as.
+    pub(super) fn ladder_of(&self, track: TrackId) -> Option<&Ladder> {
+        self.imports.get(&track).map(|import| &import.ladder)
+    }
+
+    /// Keeps the ladder of another core's track, and tells its home which encodings are used here, when that is news.
+    pub(super) fn import_ladder(&mut self, track: TrackId, ladder: Ladder, used: u8) {
+        let Some(import) = self.imports.get_mut(&track) else { return };
+        import.ladder = ladder;
+        // Before the first packet nobody knows what it will be.
+        if import.target.is_some() && import.told != Some(used) && !import.subscribers.is_empty() {
+            import.told = Some(used);
+            self.notes.push((import.home, Note::Uses { track, encodings: used }));
+        }
+    }
+
+    /// Another core uses these encodings of a track of this one.
+    pub(super) fn uses(&mut self, track: TrackId, worker: WorkerId, encodings: u8) {
+        self.uses.insert((track, worker), encodings);
+    }
+
+    /// Another core has a track of this one no more.
+    pub(super) fn uses_nothing(&mut self, track: TrackId, worker: WorkerId) {
+        self.uses.remove(&(track, worker));
+    }
+
+    /// The encodings that another core uses: all, until it told.
+    pub(super) fn uses_of(&self, track: TrackId, worker: WorkerId) -> u8 {
+        self.uses.get(&(track, worker)).copied().unwrap_or(u8::MAX)
     }
 }

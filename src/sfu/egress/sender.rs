@@ -297,7 +297,7 @@ impl Sender {
     fn write_header(&self, arena: &mut Vec<u8>, form: &Form, outgoing: &Outgoing<'_>) -> usize {
         let Outgoing { packet, numbers, csrc } = outgoing;
         let fields = Fields {
-            marker: packet.marker,
+            marker: numbers.marker,
             payload_type: form.payload_type,
             sequence: low_bits(form.sequence),
             timestamp: numbers.timestamp,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Extensions};
 use crate::units::{Codec, Format};
 
@@ -27,6 +28,7 @@ fn packet(source: SourceId, sequence: u64, arrived: Instant, bytes: usize) -> Pa
         extensions: Extensions::default(),
         vp8: None,
         dependency: None,
+        layer: LayerFacts::default(),
         payload: Arc::from(vec![0; bytes]),
     }
 }

@@ -2,6 +2,11 @@
 
 pub mod packet;
 pub mod ladder;
+pub mod layer;
+mod reader;
+pub mod target;
+mod cut;
+mod encoding;
 pub mod history;
 pub mod histories;
 mod stretch;

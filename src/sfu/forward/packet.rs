@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::layer::LayerFacts;
 use crate::units::{Codec, Format};
 use crate::wire::{av1, dependency, h26x, vp8, vp9};
 
@@ -45,6 +46,8 @@ pub struct Packet {
     /// What the dependency descriptor among the extensions says. `None` without one, and for one that cannot be read,
     /// which is not to be passed on: its numbers would be those of the source.
     pub dependency: Option<dependency::Descriptor>,
+    /// Which layer of its encoding it is of. The track fills it in.
+    pub layer: LayerFacts,
 }
 
 /// Header extensions that mean something to the receiver. What belongs to one hop (transport-wide sequence
@@ -130,6 +133,7 @@ pub(super) mod test {
             payload: Arc::from([0xfcu8].as_slice()),
             vp8: None,
             dependency: None,
+            layer: LayerFacts::default(),
         }
     }
 }

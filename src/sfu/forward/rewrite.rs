@@ -116,11 +116,10 @@ impl Rewriter {
                 (sequence, old.last.resumed(packet))
             }
         };
-        let offsets = Offsets {
-            sequence: sequence.wrapping_sub(packet.sequence),
-            timestamp: last.timestamp.wrapping_sub(packet.timestamp),
-            ..Offsets::default()
-        };
+        let offsets = Offsets::new(
+            sequence.wrapping_sub(packet.sequence),
+            last.timestamp.wrapping_sub(packet.timestamp),
+        );
         self.current = Some(Current {
             stretch: Stretch { source: packet.source, from: packet.sequence, until: u64::MAX, offsets },
             next: packet.sequence,
@@ -180,6 +179,21 @@ impl Rewriter {
             current.picture = picture;
         }
         true
+    }
+
+    /// From this packet on, which is new, pictures end with this spatial layer.
+    pub fn end_pictures_with(&mut self, packet: &Packet, spatial: u8) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.stretch.offsets.top != spatial)
+        {
+            self.earlier.push(current.split(packet.sequence));
+            current.stretch.offsets.top = spatial;
+        }
+    }
+
+    /// Whether a packet of the followed source is newer than all that came.
+    #[must_use]
+    pub fn is_new(&self, packet: &Packet) -> bool {
+        self.current.as_ref().is_some_and(|current| packet.sequence >= current.next)
     }
 
     /// Which packet the subscriber was sent with this sequence number, the latest one with these 16 bits. `None` for a

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Extensions};
 use crate::units::{Codec, Format};
 use crate::wire::dependency::{Descriptor, Structure};
@@ -151,6 +152,7 @@ impl Publishers {
             picture_id: (nature.width > 0).then_some(picture_id),
             tl0_pic_idx: Some(nature.tl0.wrapping_add(at.base as u8)),
             key_idx: Some(nature.tl0 & 0x1f),
+            ..vp8::Descriptor::default()
         });
         let structure = nature.structure;
         let template = if base { 0 } else { structure.templates - 1 };
@@ -176,6 +178,7 @@ impl Publishers {
             payload: Arc::from([1u8].as_slice()),
             vp8,
             dependency,
+            layer: LayerFacts::default(),
         }
     }
 

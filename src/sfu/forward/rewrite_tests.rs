@@ -3,6 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Extensions, vp8_descriptor};
 use crate::units::{Codec, Format};
 
@@ -20,6 +21,7 @@ fn packet(source: u64, sequence: u64, timestamp: u32, arrived: Instant) -> Packe
         extensions: Extensions::default(),
         vp8: None,
         dependency: None,
+        layer: LayerFacts::default(),
         payload: Arc::from([1u8].as_slice()),
     }
 }
@@ -38,7 +40,7 @@ fn a_restarted_publisher_goes_on_where_the_old_one_stopped() {
     let mut rewriter = Rewriter::new(65_535, 1_000);
     let first = packet(1, 500, 90_000, start);
     rewriter.switch(&first);
-    let out = Rewritten { sequence: 32_767, timestamp: 1_000, vp8: None, dependency: None };
+    let out = Rewritten { sequence: 32_767, timestamp: 1_000, marker: true, vp8: None, dependency: None };
     assert_eq!(rewriter.rewrite(&first), Some(out));
     let second = packet(1, 501, 93_000, start + Duration::from_millis(33));
     assert_eq!(rewriter.rewrite(&second).map(|r| (r.sequence, r.timestamp)), Some((32_768, 4_000)));

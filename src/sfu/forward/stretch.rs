@@ -12,6 +12,8 @@ pub struct Rewritten {
     pub sequence: u64,
     /// RTP timestamp.
     pub timestamp: u32,
+    /// The marker bit: the end of the picture, as the subscriber gets it.
+    pub marker: bool,
     /// What the VP8 payload descriptor is to say, for VP8: see [`vp8::Descriptor::patch`].
     pub vp8: Option<vp8::Numbers>,
     /// What the dependency descriptor is to say, where there is one: see [`dependency::patch`].
@@ -19,8 +21,10 @@ pub struct Rewritten {
 }
 
 /// What is added to the numbers of a source. All of it wraps at the width of its field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Offsets {
+    /// The highest spatial layer that the subscriber gets: with it, pictures end.
+    pub(super) top: u8,
     pub(super) sequence: u64,
     pub(super) timestamp: u32,
     pub(super) picture_id: u16,
@@ -31,6 +35,20 @@ pub(super) struct Offsets {
 }
 
 impl Offsets {
+    /// Those of a source whose sequence numbers and timestamps are so far away, the other fields being as they are.
+    pub(super) fn new(sequence: u64, timestamp: u32) -> Self {
+        Self {
+            top: u8::MAX,
+            sequence,
+            timestamp,
+            picture_id: 0,
+            frame_number: 0,
+            tl0_pic_idx: 0,
+            key_idx: 0,
+            template: 0,
+        }
+    }
+
     /// The numbers that a packet gets.
     #[inline]
     pub(super) fn apply(&self, packet: &Packet) -> Rewritten {
@@ -46,6 +64,7 @@ impl Offsets {
         Rewritten {
             sequence: packet.sequence.wrapping_add(self.sequence),
             timestamp: packet.timestamp.wrapping_add(self.timestamp),
+            marker: packet.marker || packet.layer.ends && packet.layer.spatial == self.top,
             vp8,
             dependency,
         }
@@ -76,8 +95,8 @@ impl Stretch {
 }
 
 /// How many stretches are remembered. A new one begins with each switch, and with each run of packets that is left out:
-/// that is a second when every other frame of 60 a second is.
-const MOST: usize = 32;
+/// that is a second when layers are left out of each of 60 pictures a second.
+const MOST: usize = 64;
 
 /// The stretches of a subscription, the oldest first, whatever their sources. No number of ours is in two of them.
 #[derive(Debug, Default)]

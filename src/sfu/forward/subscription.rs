@@ -1,13 +1,31 @@
 //! One track on its way to one participant.
 
-use super::packet::{Packet, SourceId};
+use super::cut::{Cap, Cut};
+use super::ladder::Selection;
+use super::packet::{EncodingIndex, Packet};
 use super::rewrite::{Rewriter, Rewritten, Sent};
+use super::target::Target;
 
-/// The state of one slot of a subscriber: which source it follows, and its numbering, which outlives sources.
+/// The state of one slot of a subscriber: what it follows, and its numbering, which outlives sources.
 #[derive(Debug)]
 pub struct Subscription {
     rewriter: Rewriter,
-    following: bool,
+    choice: Choice,
+    cut: Cut,
+    /// The encoding that is forwarded.
+    following: Option<EncodingIndex>,
+    /// The encoding that was to be followed by the last packet.
+    followed: Option<EncodingIndex>,
+}
+
+/// What a subscriber is to get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// The best that there is: nobody selected anything.
+    Best,
+    /// Nothing for now.
+    Nothing,
+    Selected(Selection),
 }
 
 /// What becomes of a packet for one subscriber.
@@ -15,28 +33,101 @@ pub struct Subscription {
 pub enum Verdict {
     /// Send it with these numbers.
     Forward(Rewritten),
-    /// It is of an encoding that this subscriber does not follow, or older than its entry point.
+    /// It is of an encoding or a layer that this subscriber does not follow, or older than its entry point.
     Unwanted,
     /// The decoder cannot begin here: a key frame is needed.
     AwaitsEntry,
+    /// The subscriber has a picture, and needs a key frame of this packet's encoding for the one that it is to have.
+    AwaitsSwitch,
 }
 
 impl Subscription {
     /// Begins with random numbers, see [`Rewriter::new`].
     #[must_use]
     pub fn new(sequence: u16, timestamp: u32) -> Self {
-        Self { rewriter: Rewriter::new(sequence, timestamp), following: false }
+        Self {
+            rewriter: Rewriter::new(sequence, timestamp),
+            choice: Choice::Best,
+            cut: Cut::new(),
+            following: None,
+            followed: None,
+        }
     }
 
-    /// Another track stands behind the slot now: nothing is forwarded until a decoder can begin with it.
+    /// Another track stands behind the slot now: nothing is forwarded until a decoder can begin with it, and the best that
+    /// there is until something is selected.
+    pub fn reset(&mut self) {
+        self.rebind();
+        self.choice = Choice::Best;
+        self.followed = None;
+        self.cut.want(Cap::NONE);
+    }
+
+    /// What comes does not follow what came before: nothing is forwarded until a decoder can begin with it.
     pub fn rebind(&mut self) {
-        self.following = false;
+        self.following = None;
+    }
+
+    /// What of the track is to be forwarded from now on, as soon as a decoder can follow; `None` for nothing, at once.
+    /// Until then what was forwarded goes on. Layers are left with the next picture, and taken up where the stream permits.
+    pub fn select(&mut self, selection: Option<Selection>) {
+        self.choice = selection.map_or(Choice::Nothing, Choice::Selected);
+        match selection {
+            // Another encoding goes on as it is until the switch.
+            Some(Selection { encoding, .. })
+                if self.following.is_some_and(|following| following != encoding) => {}
+            Some(Selection { spatial, temporal, .. }) => self.cut.want(Cap { spatial, temporal }),
+            None => self.rebind(),
+        }
+    }
+
+    /// What was selected, as long as it is neither nothing nor the best that there is.
+    #[must_use]
+    pub fn selected(&self) -> Option<Selection> {
+        match self.choice {
+            Choice::Selected(selection) => Some(selection),
+            Choice::Best | Choice::Nothing => None,
+        }
+    }
+
+    /// What is forwarded now; layers of 255 are as many as there are. `None` while nothing is.
+    #[must_use]
+    pub fn current(&self) -> Option<Selection> {
+        let Cap { spatial, temporal } = self.cut.cap();
+        self.following.map(|encoding| Selection { encoding, spatial, temporal })
+    }
+
+    /// The encoding whose key frame it waits for. `None` for one that has what it wants, and before the first packet.
+    #[must_use]
+    pub fn wants_keyframe_of(&self) -> Option<EncodingIndex> {
+        let wanted = match self.choice {
+            Choice::Nothing => return None,
+            Choice::Best => self.followed?,
+            Choice::Selected(selection) => self.followed.unwrap_or(selection.encoding),
+        };
+        (self.following != Some(wanted) || self.cut.needs_entry()).then_some(wanted)
+    }
+
+    /// Whether nothing of the track is to be forwarded.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.choice == Choice::Nothing
     }
 
     /// Whether the subscriber has no picture yet, or none of the track it is bound to.
     #[must_use]
     pub fn awaits_entry(&self) -> bool {
-        !self.following
+        self.following.is_none()
+    }
+
+    /// The encoding to follow. `None` for nothing.
+    #[must_use]
+    pub fn follows(&self, target: &Target) -> Option<EncodingIndex> {
+        match self.choice {
+            Choice::Best => Some(target.best),
+            Choice::Nothing => None,
+            Choice::Selected(selection) => Some(target.following(selection.encoding)),
+        }
     }
 
     /// Which packet the subscriber was sent with this sequence number, see [`Rewriter::sent`].
@@ -45,122 +136,65 @@ impl Subscription {
         self.rewriter.sent(sequence)
     }
 
-    /// Judges a packet of the track behind the slot. `target` is the source that the subscriber shall follow; while
-    /// a switch to it waits for a key frame, the old source goes on.
-    pub fn accept(&mut self, packet: &Packet, target: SourceId) -> Verdict {
-        let current = self.rewriter.source().filter(|_| self.following);
+    /// Judges a packet of the track behind the slot. `target` tells what can be followed; while a switch waits for a key
+    /// frame, what was followed goes on.
+    pub fn accept(&mut self, packet: &Packet, target: &Target) -> Verdict {
+        let Some(follow) = self.follows(target) else { return Verdict::Unwanted };
+        self.followed = Some(follow);
+        let has_picture = self.following.is_some();
         // Padding that a publisher sends to probe its own link says nothing to a decoder.
         let is_padding = packet.payload.is_empty();
-        if current != Some(packet.source) {
+        if !has_picture || self.rewriter.source() != Some(packet.source) {
             // The last of a source comes behind the first of the next, now and then.
-            if current.is_some() && self.rewriter.owes(packet) {
-                return self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward);
+            if has_picture && self.rewriter.owes(packet) {
+                return self.forward(packet);
             }
-            if packet.source != target || is_padding {
+            if packet.encoding != follow || is_padding {
                 return Verdict::Unwanted;
             }
             if !packet.entry {
-                return if current.is_some() { Verdict::Unwanted } else { Verdict::AwaitsEntry };
+                return if has_picture { Verdict::AwaitsSwitch } else { Verdict::AwaitsEntry };
             }
-            self.rewriter.switch(packet);
-            self.following = true;
+            self.begin(packet, follow);
+        } else if self.rewriter.is_new(packet) && self.cut.adjust(packet) {
+            self.rewriter.end_pictures_with(packet, self.cut.cap().spatial);
         }
         // Padding that comes late is a gap already, which it fills.
         if is_padding && self.rewriter.skip(packet) {
             return Verdict::Unwanted;
         }
-        self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward)
+        self.forward(packet)
+    }
+
+    /// Follows the source of a packet from here on.
+    fn begin(&mut self, packet: &Packet, encoding: EncodingIndex) {
+        self.rewriter.switch(packet);
+        // Of an encoding in the place of the selected one, there is nothing to choose.
+        let cap = match self.choice {
+            Choice::Selected(Selection { encoding: selected, spatial, temporal }) if selected == encoding => {
+                Cap { spatial, temporal }
+            }
+            _ => Cap::NONE,
+        };
+        self.cut.want(cap);
+        self.cut.begin(packet);
+        self.rewriter.end_pictures_with(packet, cap.spatial);
+        self.following = Some(encoding);
+    }
+
+    fn forward(&mut self, packet: &Packet) -> Verdict {
+        if self.cut.holds(packet) {
+            return self.rewriter.rewrite(packet).map_or(Verdict::Unwanted, Verdict::Forward);
+        }
+        self.rewriter.skip(packet);
+        if self.cut.needs_entry() { Verdict::AwaitsSwitch } else { Verdict::Unwanted }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Instant;
+#[path = "subscription_tests.rs"]
+mod tests;
 
-    use super::*;
-    use crate::sfu::forward::packet::{EncodingIndex, Extensions};
-    use crate::units::{Codec, Format};
-
-    fn video(source: u64, sequence: u64, entry: bool) -> Packet {
-        Packet {
-            source: SourceId(source),
-            encoding: EncodingIndex(0),
-            sequence,
-            timestamp: 0,
-            marker: true,
-            format: Format::new(Codec::H264, ""),
-            entry,
-            arrived: Instant::now(),
-            captured: Instant::now(),
-            extensions: Extensions::default(),
-            vp8: None,
-            dependency: None,
-            payload: Arc::from([1u8].as_slice()),
-        }
-    }
-
-    fn forwarded(verdict: Verdict) -> Option<u64> {
-        match verdict {
-            Verdict::Forward(rewritten) => Some(rewritten.sequence),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn a_viewer_begins_with_a_key_frame() {
-        let mut subscription = Subscription::new(0, 0);
-        assert_eq!(subscription.accept(&video(1, 5, false), SourceId(1)), Verdict::AwaitsEntry);
-        assert_eq!(forwarded(subscription.accept(&video(1, 6, true), SourceId(1))), Some(0));
-        assert_eq!(forwarded(subscription.accept(&video(1, 7, false), SourceId(1))), Some(1));
-    }
-
-    #[test]
-    fn a_switch_of_encodings_waits_for_its_key_frame_and_shows_the_old_one_until_then() {
-        let mut subscription = Subscription::new(0, 0);
-        subscription.accept(&video(1, 6, true), SourceId(1));
-        assert_eq!(subscription.accept(&video(2, 100, false), SourceId(2)), Verdict::Unwanted);
-        assert_eq!(forwarded(subscription.accept(&video(1, 7, false), SourceId(2))), Some(1));
-        assert_eq!(forwarded(subscription.accept(&video(2, 101, true), SourceId(2))), Some(2));
-        assert_eq!(subscription.accept(&video(1, 8, false), SourceId(2)), Verdict::Unwanted);
-    }
-
-    #[test]
-    fn after_rebinding_nothing_old_and_nothing_broken_is_shown() {
-        let mut subscription = Subscription::new(0, 0);
-        subscription.accept(&video(1, 6, true), SourceId(1));
-        subscription.rebind();
-        assert!(subscription.awaits_entry());
-        assert_eq!(subscription.accept(&video(9, 1, false), SourceId(9)), Verdict::AwaitsEntry);
-        assert_eq!(forwarded(subscription.accept(&video(9, 2, true), SourceId(9))), Some(1));
-    }
-
-    #[test]
-    fn the_last_packet_of_the_old_encoding_fills_its_gap_behind_the_switch() {
-        let mut subscription = Subscription::new(0, 0);
-        subscription.accept(&video(1, 6, true), SourceId(1));
-        subscription.accept(&video(1, 8, false), SourceId(1));
-        assert_eq!(forwarded(subscription.accept(&video(2, 100, true), SourceId(2))), Some(3));
-        assert_eq!(forwarded(subscription.accept(&video(1, 7, false), SourceId(2))), Some(1));
-        assert_eq!(subscription.accept(&video(1, 7, false), SourceId(2)), Verdict::Unwanted, "a copy");
-        assert_eq!(subscription.accept(&video(1, 9, false), SourceId(2)), Verdict::Unwanted);
-    }
-
-    #[test]
-    fn padding_that_comes_late_fills_its_gap() {
-        let mut subscription = Subscription::new(0, 0);
-        subscription.accept(&video(1, 6, true), SourceId(1));
-        subscription.accept(&video(1, 8, false), SourceId(1));
-        let padding = Packet { payload: Arc::from([].as_slice()), ..video(1, 7, false) };
-        assert_eq!(forwarded(subscription.accept(&padding, SourceId(1))), Some(1));
-    }
-
-    #[test]
-    fn padding_is_left_out_without_a_gap() {
-        let mut subscription = Subscription::new(0, 0);
-        subscription.accept(&video(1, 6, true), SourceId(1));
-        let padding = Packet { payload: Arc::from([].as_slice()), ..video(1, 7, false) };
-        assert_eq!(subscription.accept(&padding, SourceId(1)), Verdict::Unwanted);
-        assert_eq!(forwarded(subscription.accept(&video(1, 8, false), SourceId(1))), Some(1));
-    }
-}
+#[cfg(test)]
+#[path = "selection_model_tests.rs"]
+mod model_tests;

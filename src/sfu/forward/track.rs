@@ -1,11 +1,14 @@
-//! A published track: its encodings, who subscribes to it, and which encoding they get.
+//! A published track: its encodings, who subscribes to it, and what they can get.
 
 use std::time::{Duration, Instant};
 
+use super::encoding::Encoding;
 use super::gate::Gate;
 use super::keyframe::KeyframeRequests;
+use super::ladder::Ladder;
 use super::level::{Meter, SILENCE};
 use super::packet::{EncodingIndex, Packet, SourceId};
+use super::target::{MOST_ENCODINGS, Target};
 use crate::ids::{SessionId, TrackId, WorkerId};
 use crate::units::{AudioLevel, Format, MediaKind};
 
@@ -13,6 +16,8 @@ use crate::units::{AudioLevel, Format, MediaKind};
 const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// An encoding of which nothing came for so many comparisons has stopped.
 const SILENT_AFTER: u32 = 2;
+/// How often the ladder is made anew, while nothing starts or stops.
+const LADDER_EVERY: Duration = Duration::from_millis(500);
 /// How often a change of format is told. A publisher may alternate codecs as it likes; the control plane need not care.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -29,29 +34,18 @@ pub struct Track {
     pub subscribers: Vec<(SessionId, usize)>,
     /// The other workers that have subscribers of it.
     pub relayed_to: Vec<WorkerId>,
-    /// Requests for key frames of the chosen encoding.
-    pub keyframes: KeyframeRequests,
     muted: bool,
-    mark: RelayMark,
+    epoch: u32,
     meter: Meter,
     gate: Gate,
     encodings: Vec<Encoding>,
     chosen: Option<EncodingIndex>,
     compared: Option<Instant>,
+    target: Option<Target>,
+    ladder: Ladder,
+    /// When the ladder was made.
+    laddered: Option<Instant>,
     told: Option<(Format, Instant)>,
-}
-
-#[derive(Debug)]
-struct Encoding {
-    index: EncodingIndex,
-    /// The SSRC that carries it now.
-    source: SourceId,
-    /// Highest sequence number of that source.
-    highest: u64,
-    /// Bytes since the last comparison, and the most that there were between two.
-    bytes: u64,
-    peak: u64,
-    silent: u32,
 }
 
 /// Where a packet stands in its track, for subscribers on other workers.
@@ -59,17 +53,17 @@ struct Encoding {
 pub struct RelayMark {
     /// Grows when what comes does not follow what came before: the track was muted or unmuted.
     pub epoch: u32,
-    /// How many key frames of the chosen encoding have begun.
+    /// How many key frames of the packet's encoding have begun.
     pub keyframes: u64,
 }
 
 /// What a track makes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received {
-    /// The source that subscribers shall follow.
-    pub target: SourceId,
-    /// Whether a decoder can begin with this packet.
-    pub entry: bool,
+    /// What subscribers can follow.
+    pub target: Target,
+    /// The ladder was made anew.
+    pub has_new_ladder: bool,
     /// The track's format, when the control plane is to be told.
     pub format: Option<Format>,
 }
@@ -84,14 +78,16 @@ impl Track {
             kind,
             subscribers: Vec::new(),
             relayed_to: Vec::new(),
-            keyframes: KeyframeRequests::default(),
             muted: false,
-            mark: RelayMark::default(),
+            epoch: 0,
             meter: Meter::default(),
             gate: Gate::default(),
             encodings: Vec::new(),
             chosen: None,
             compared: None,
+            target: None,
+            ladder: Ladder::default(),
+            laddered: None,
             told: None,
         }
     }
@@ -105,7 +101,7 @@ impl Track {
     /// Mutes or unmutes. A muted track is silent at once.
     pub fn mute(&mut self, muted: bool) {
         self.muted = muted;
-        self.mark.epoch = self.mark.epoch.wrapping_add(1);
+        self.epoch = self.epoch.wrapping_add(1);
         self.meter.reset();
         self.gate.close();
     }
@@ -122,10 +118,43 @@ impl Track {
         (self.subscribers.len() + self.relayed_to.len()) as u64
     }
 
-    /// Where the last packet stands.
+    /// Where the last packet of an encoding stands.
     #[must_use]
-    pub fn mark(&self) -> RelayMark {
-        self.mark
+    pub fn mark(&self, encoding: EncodingIndex) -> RelayMark {
+        let keyframes = self.encoding(encoding).map_or(0, |encoding| encoding.begun);
+        RelayMark { epoch: self.epoch, keyframes }
+    }
+
+    /// All ways to receive it now. Of encodings that have just begun it tells within a second.
+    #[must_use]
+    pub fn ladder(&self) -> &Ladder {
+        &self.ladder
+    }
+
+    /// A subscriber needs a key frame of an encoding; of the best one, if none is named. `begins` says that it has no picture
+    /// at all. Of a track that sent nothing yet none is wanted: it begins with one, or is asked when it comes.
+    pub fn want_keyframe(&mut self, encoding: Option<EncodingIndex>, begins: bool) {
+        let want = if begins { KeyframeRequests::want_to_begin } else { KeyframeRequests::want };
+        let Some(index) = encoding.or_else(|| Some(self.target?.best)) else { return };
+        if let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.index == index) {
+            want(&mut encoding.keyframes);
+        }
+    }
+
+    /// The sources that are to be asked for a key frame now. They count as asked.
+    pub fn poll_keyframes(&mut self, now: Instant) -> impl Iterator<Item = SourceId> + '_ {
+        let due = move |encoding: &mut Encoding| encoding.keyframes.poll(now).then_some(encoding.source);
+        self.encodings.iter_mut().filter_map(due)
+    }
+
+    /// Whether a key frame of any encoding is waited for.
+    #[must_use]
+    pub fn awaits_keyframes(&self) -> bool {
+        self.encodings.iter().any(|encoding| encoding.keyframes.deadline().is_some())
+    }
+
+    fn encoding(&self, index: EncodingIndex) -> Option<&Encoding> {
+        self.encodings.iter().find(|encoding| encoding.index == index)
     }
 
     /// How loud an audio track is.
@@ -149,66 +178,99 @@ impl Track {
         self.gate.pass(packet, audible)
     }
 
-    /// Takes note of a received packet. `None` for one of a source that its encoding has left behind.
+    /// Takes note of a received packet, and fills in what only the track knows of it: its layer, and whether a decoder can
+    /// begin with it. `None` for one of a source that its encoding has left behind.
     ///
-    /// Of several encodings the one with the highest bitrate is forwarded: the best picture, as long as nothing is known
-    /// of the subscribers' links. It is judged by the most that it ever had, as a still picture costs few bytes in any
-    /// size; an encoding that falls silent loses its place within three seconds.
-    pub fn receive(&mut self, now: Instant, packet: &Packet) -> Option<Received> {
-        let first_of_source = self.note(packet)?;
+    /// The best of several encodings is the one with the highest bitrate. It is judged by the most that it ever had, as a
+    /// still picture costs few bytes in any size; an encoding that falls silent loses its place within three seconds.
+    pub fn receive(&mut self, now: Instant, packet: &mut Packet) -> Option<Received> {
+        let changes = self.note(now, packet)?;
         let since = *self.compared.get_or_insert(now);
+        let chosen = self.chosen;
         if now.saturating_duration_since(since) >= COMPARE_EVERY {
             self.compared = Some(now);
             self.choose();
         }
-        let chosen = *self.chosen.get_or_insert(packet.encoding);
-        if first_of_source && packet.encoding == chosen && self.kind == MediaKind::Video {
-            self.keyframes.want();
+        self.chosen.get_or_insert(packet.encoding);
+        let laddered = *self.laddered.get_or_insert(now);
+        let has_new_ladder =
+            changes || chosen != self.chosen || now.saturating_duration_since(laddered) >= LADDER_EVERY;
+        if has_new_ladder {
+            self.arrange(now);
         }
-        let encoding = self.encodings.iter_mut().find(|encoding| encoding.index == packet.encoding)?;
-        // What comes behind its successors cannot be begun with: they have been passed over already.
-        let entry = packet.entry && packet.sequence >= encoding.highest;
-        encoding.highest = encoding.highest.max(packet.sequence);
-        if entry && packet.encoding == chosen {
-            self.keyframes.arrived();
-            self.mark.keyframes += 1;
-        }
-        let target = self.chosen()?;
-        Some(Received { target, entry, format: self.tell(now, packet, target) })
+        let target = self.target?;
+        Some(Received { target, has_new_ladder, format: self.tell(now, packet, &target) })
     }
 
-    /// The source that subscribers follow; `None` before the first packet.
+    /// The source of the best encoding; `None` before the first packet.
     #[must_use]
     pub fn chosen(&self) -> Option<SourceId> {
-        let chosen = self.encodings.iter().find(|encoding| Some(encoding.index) == self.chosen);
-        chosen.map(|encoding| encoding.source)
+        self.encoding(self.target?.best).map(|encoding| encoding.source)
     }
 
-    /// Counts a packet for its encoding, whose source may be new. `None` for an old source, else whether it is new.
-    fn note(&mut self, packet: &Packet) -> Option<bool> {
-        let size = packet.payload.len() as u64;
-        let Some(encoding) = self.encodings.iter_mut().find(|encoding| encoding.index == packet.encoding)
-        else {
-            self.encodings.push(Encoding {
-                index: packet.encoding,
-                source: packet.source,
-                highest: packet.sequence,
-                bytes: size,
-                peak: size,
-                silent: 0,
-            });
-            return Some(true);
-        };
+    /// Counts a packet for its encoding, whose source may be new. `None` for an old source, else whether the encoding has
+    /// just begun to flow.
+    fn note(&mut self, now: Instant, packet: &mut Packet) -> Option<bool> {
+        let place = self.encodings.iter().position(|encoding| encoding.index == packet.encoding);
+        let begins = place.is_none();
+        if begins {
+            if self.encodings.len() == MOST_ENCODINGS {
+                return None;
+            }
+            self.encodings.push(Encoding::new(now, packet));
+        }
+        let place = place.unwrap_or(self.encodings.len().saturating_sub(1));
+        let encoding = self.encodings.get_mut(place)?;
         if packet.source.0 < encoding.source.0 {
             return None;
         }
-        let new = packet.source != encoding.source;
-        if new {
-            encoding.source = packet.source;
-            encoding.highest = packet.sequence;
+        if packet.source != encoding.source {
+            encoding.restart(packet);
         }
-        encoding.bytes += size;
-        Some(new)
+        if self.kind == MediaKind::Video {
+            (packet.layer, packet.entry) = encoding.reader.read(packet);
+            // What comes behind its successors cannot be begun with: they have been passed over already.
+            packet.entry &= packet.sequence >= encoding.highest;
+        }
+        encoding.highest = encoding.highest.max(packet.sequence);
+        if packet.entry {
+            encoding.keyframes.arrived();
+            encoding.begun += 1;
+        }
+        Some(encoding.count(now, packet) || begins)
+    }
+
+    /// Makes the ladder and the target: encodings by height if that is known of all, else by the most that they ever had.
+    fn arrange(&mut self, now: Instant) {
+        let Some(chosen) = self.chosen else { return };
+        let is_due = self.laddered.is_none_or(|at| now.saturating_duration_since(at) >= LADDER_EVERY);
+        let flowing = || self.encodings.iter().filter(|encoding| encoding.flows(now));
+        let heights = flowing().all(|encoding| encoding.height() > 0);
+        let mut order: Vec<&Encoding> = self.encodings.iter().collect();
+        order.sort_by_key(|encoding| {
+            (if heights { encoding.height() } else { 0 }, encoding.peak.max(encoding.bytes))
+        });
+        let states: Vec<_> = order.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
+        self.target = Some(Target::of(&states, chosen));
+        let mut rungs = Vec::new();
+        for encoding in order.iter().filter(|encoding| encoding.flows(now)) {
+            encoding.rungs(now, rungs.is_empty(), &mut rungs);
+        }
+        // What costs as much as a better picture is no way at all.
+        let mut cheapest = None;
+        for at in (0..rungs.len()).rev() {
+            let bitrate = rungs.get(at).map(|rung| rung.bitrate);
+            if cheapest.is_some() && bitrate >= cheapest {
+                rungs.remove(at);
+            } else {
+                cheapest = bitrate;
+            }
+        }
+        self.ladder = Ladder { rungs };
+        if is_due {
+            self.laddered = Some(now);
+            self.encodings.iter_mut().for_each(|encoding| encoding.turn(now));
+        }
     }
 
     fn choose(&mut self) {
@@ -226,18 +288,15 @@ impl Track {
             && best.peak > peak_of_chosen + peak_of_chosen / 4
         {
             self.chosen = Some(best.index);
-            if self.kind == MediaKind::Video {
-                self.keyframes.want();
-            }
         }
     }
 
-    fn tell(&mut self, now: Instant, packet: &Packet, target: SourceId) -> Option<Format> {
+    fn tell(&mut self, now: Instant, packet: &Packet, target: &Target) -> Option<Format> {
         let due = match self.told {
             None => true,
             Some((told, at)) => told != packet.format && now.saturating_duration_since(at) >= TELL_EVERY,
         };
-        if !due || packet.source != target {
+        if !due || packet.encoding != target.best {
             return None;
         }
         self.told = Some((packet.format, now));
@@ -246,114 +305,5 @@ impl Track {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::sfu::forward::packet::Extensions;
-    use crate::units::Codec;
-
-    /// A packet of an encoding, by a source of the same number.
-    fn packet(encoding: u8, sequence: u64, bytes: usize, entry: bool) -> Packet {
-        Packet {
-            source: SourceId(encoding.into()),
-            encoding: EncodingIndex(encoding),
-            sequence,
-            timestamp: 0,
-            marker: true,
-            format: Format::new(Codec::Vp8, ""),
-            entry,
-            arrived: Instant::now(),
-            captured: Instant::now(),
-            extensions: Extensions::default(),
-            vp8: None,
-            dependency: None,
-            payload: Arc::from(vec![0u8; bytes]),
-        }
-    }
-
-    fn track() -> Track {
-        Track::new(TrackId(1), SessionId(1), MediaKind::Video)
-    }
-
-    fn target(track: &mut Track, now: Instant, packet: &Packet) -> Option<SourceId> {
-        track.receive(now, packet).map(|received| received.target)
-    }
-
-    #[test]
-    fn the_richest_encoding_is_chosen_and_asked_for_a_key_frame() {
-        let start = Instant::now();
-        let mut track = track();
-        assert_eq!(target(&mut track, start, &packet(1, 0, 100, true)), Some(SourceId(1)));
-        let mut now = start;
-        for step in 1..110 {
-            now += Duration::from_millis(10);
-            track.receive(now, &packet(1, step, 100, false));
-            track.receive(now, &packet(2, step, 900, false));
-        }
-        assert_eq!(track.chosen(), Some(SourceId(2)));
-        assert!(track.keyframes.poll(now), "the switch needs a key frame");
-        track.receive(now, &packet(2, 200, 900, true));
-        assert_eq!(track.keyframes.deadline(), None);
-    }
-
-    #[test]
-    fn a_still_picture_keeps_its_place_and_a_stopped_one_loses_it() {
-        let start = Instant::now();
-        let mut track = track();
-        let mut run = |seconds: std::ops::Range<u64>, large: usize| {
-            let mut chosen = None;
-            for step in seconds.start * 100..seconds.end * 100 {
-                let now = start + Duration::from_millis(step * 10);
-                if large > 0 {
-                    target(&mut track, now, &packet(2, step, large, false));
-                }
-                chosen = target(&mut track, now, &packet(1, step, 50, false));
-            }
-            chosen
-        };
-        assert_eq!(run(0..3, 900), Some(SourceId(2)));
-        assert_eq!(
-            run(3..10, 10),
-            Some(SourceId(2)),
-            "fewer bytes than the small one, and still the better picture"
-        );
-        assert_eq!(run(10..14, 0), Some(SourceId(1)));
-    }
-
-    #[test]
-    fn a_new_ssrc_of_an_encoding_replaces_the_old_one_at_once() {
-        let now = Instant::now();
-        let mut track = track();
-        track.receive(now, &packet(1, 10, 900, true));
-        track.keyframes.arrived();
-        let again = Packet { source: SourceId(7), ..packet(1, 3, 900, false) };
-        assert_eq!(target(&mut track, now, &again), Some(SourceId(7)));
-        assert!(track.keyframes.deadline().is_some(), "its decoder cannot begin in the middle");
-        assert_eq!(track.receive(now, &packet(1, 11, 900, false)), None, "late, of the old one");
-    }
-
-    #[test]
-    fn a_key_frame_that_comes_behind_its_successors_is_no_entry() {
-        let now = Instant::now();
-        let mut track = track();
-        track.receive(now, &packet(1, 100, 900, false));
-        track.receive(now, &packet(1, 102, 900, false));
-        let late = track.receive(now, &packet(1, 101, 900, true)).expect("received");
-        assert!(!late.entry && track.keyframes.deadline().is_some(), "the wish stays");
-        assert!(track.receive(now, &packet(1, 103, 900, true)).expect("received").entry);
-    }
-
-    #[test]
-    fn alternating_formats_are_told_once_a_second() {
-        let start = Instant::now();
-        let mut track = track();
-        let told = (0..200u64).filter(|step| {
-            let codec = if step % 2 == 0 { Codec::Vp8 } else { Codec::H264 };
-            let packet = Packet { format: Format::new(codec, ""), ..packet(1, *step, 100, false) };
-            let received = track.receive(start + Duration::from_millis(step * 10), &packet);
-            received.is_some_and(|received| received.format.is_some())
-        });
-        assert!((1..=3).contains(&told.count()));
-    }
-}
+#[path = "track_tests.rs"]
+mod tests;

@@ -118,8 +118,12 @@ impl Session {
 
     fn keyframe_wanted(&mut self, source: Ssrc, turn: &mut Turn<'_>) {
         let slot = self.place_of(source).and_then(|place| self.slots.get(place));
-        if let Some(track) = slot.and_then(|slot| slot.track) {
-            turn.events.push(SessionEvent::KeyframeWanted(track));
+        if let Some(slot) = slot
+            && let Some(track) = slot.track
+        {
+            let current = slot.subscription.current().map(|selection| selection.encoding);
+            let encoding = current.or_else(|| slot.subscription.wants_keyframe_of());
+            turn.events.push(SessionEvent::KeyframeWanted(track, encoding));
         }
     }
 }

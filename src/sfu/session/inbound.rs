@@ -10,7 +10,9 @@ use super::turn::{SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
 use crate::ids::Ssrc;
 use crate::net::demux::{Class, classify};
+use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
+use crate::sfu::forward::target::MOST_ENCODINGS;
 use crate::wire::rtp::Header;
 
 /// How many SSRCs a publisher may use up. A new one for each restart of an encoder is a few; hundreds are an attack on
@@ -18,8 +20,6 @@ use crate::wire::rtp::Header;
 const MOST_SOURCES: usize = 256;
 /// How many SSRCs that nobody announced are listened to.
 const MOST_UNANNOUNCED: u32 = 16;
-/// How many encodings of a track are told apart (RFC 8853 knows no limit; browsers send up to three).
-const MOST_ENCODINGS: usize = 8;
 
 impl Session {
     /// Forgets the SSRCs of tracks that are published no more: whoever comes in their place begins anew.
@@ -82,6 +82,7 @@ impl Session {
             dependency: passed.dependency(),
             vp8: vp8_descriptor(codec, &packet.payload),
             extensions: passed,
+            layer: LayerFacts::default(),
             payload: packet.payload,
         };
         turn.events.push(SessionEvent::Media(source.track.id, media));

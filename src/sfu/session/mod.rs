@@ -126,7 +126,7 @@ pub struct Slot {
 impl Slot {
     /// Puts another track behind the slot, or nothing. Returns what was there before.
     pub fn bind(&mut self, track: Option<TrackId>) -> Option<TrackId> {
-        self.subscription.rebind();
+        self.subscription.reset();
         self.told = None;
         std::mem::replace(&mut self.track, track)
     }

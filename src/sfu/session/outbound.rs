@@ -6,7 +6,7 @@ use std::time::Instant;
 use str0m::media::Mid;
 
 use super::ending::EndReason;
-use super::turn::{Served, SessionEvent, Turn, TurnMedia};
+use super::turn::{Served, SessionEvent, Turn, TurnMedia, Want};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
 use crate::sfu::egress::sender::{Outgoing, Sources, Unsent};
@@ -56,15 +56,19 @@ impl Session {
         let takes_part = self.agreement.is_some();
         let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
         let Some(slot) = self.slots.get_mut(index).filter(is_behind) else { return };
-        if packet.source == *target && !slot.sender.plays(packet.format) {
+        if slot.subscription.follows(target) == Some(packet.encoding) && !slot.sender.plays(packet.format) {
             return self.cannot_play(stamp.now, index, media, served, events);
         }
         let begins = slot.kind == MediaKind::Video && takes_part && slot.subscription.awaits_entry();
-        let numbers = match slot.subscription.accept(packet, *target) {
+        let numbers = match slot.subscription.accept(packet, target) {
             Verdict::Forward(numbers) => numbers,
             Verdict::AwaitsEntry => {
                 served.awaiting += 1;
-                served.wants = Some(*track);
+                served.wants = Some(Want { track: *track, encoding: packet.encoding, begins: true });
+                return;
+            }
+            Verdict::AwaitsSwitch => {
+                served.wants = Some(Want { track: *track, encoding: packet.encoding, begins: false });
                 return;
             }
             Verdict::Unwanted => return,

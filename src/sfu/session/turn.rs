@@ -11,7 +11,8 @@ use crate::net::addresses::AddressMap;
 use crate::net::datagram::SendBatch;
 use crate::sfu::counters::Counters;
 use crate::sfu::forward::histories::Histories;
-use crate::sfu::forward::packet::{Packet, SourceId};
+use crate::sfu::forward::packet::{EncodingIndex, Packet};
+use crate::sfu::forward::target::Target;
 use crate::units::Format;
 
 /// What a session writes to while it is being driven.
@@ -32,15 +33,26 @@ pub struct Turn<'a> {
     pub counters: &'a mut Counters,
 }
 
-/// A packet of this turn, and the source that its track's subscribers follow.
+/// A packet of this turn, and what its track's subscribers can follow.
 #[derive(Debug)]
 pub struct TurnMedia {
     /// Its track.
     pub track: TrackId,
-    /// The source to follow.
-    pub target: SourceId,
+    /// What can be followed.
+    pub target: Target,
     /// The packet.
     pub packet: Packet,
+}
+
+/// A key frame that somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Want {
+    /// The track.
+    pub track: TrackId,
+    /// The encoding.
+    pub encoding: EncodingIndex,
+    /// Whether it is somebody who has no picture of the track at all.
+    pub begins: bool,
 }
 
 /// What became of a turn's media for one session.
@@ -56,8 +68,8 @@ pub struct Served {
     pub unplayable: u64,
     /// Packets that could not be sealed, or had nowhere to go.
     pub unsent: u64,
-    /// A track whose key frame is awaited.
-    pub wants: Option<TrackId>,
+    /// A key frame that is awaited.
+    pub wants: Option<Want>,
     /// The format that a viewer has no codec for, which ends its session.
     pub refused: Option<Format>,
     /// When the session wants to be driven, if that is earlier now.
@@ -98,8 +110,8 @@ pub enum SessionEvent {
         /// The RTP timestamp of its first frame there.
         timestamp: u32,
     },
-    /// The decoder behind a slot needs a key frame.
-    KeyframeWanted(TrackId),
+    /// The decoder behind a slot needs a key frame of this encoding; of the best one, if it has none.
+    KeyframeWanted(TrackId, Option<EncodingIndex>),
     /// So many more packets were asked of this publisher again.
     Nacks(u64),
     /// The client opened one of the two data channels.

@@ -1,0 +1,142 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::*;
+use crate::sfu::forward::layer::LayerFacts;
+use crate::sfu::forward::packet::{EncodingIndex, Extensions, SourceId};
+use crate::units::{Codec, Format};
+
+fn video(source: u64, sequence: u64, entry: bool) -> Packet {
+    Packet {
+        source: SourceId(source),
+        encoding: EncodingIndex(source as u8),
+        sequence,
+        timestamp: 0,
+        marker: true,
+        format: Format::new(Codec::H264, ""),
+        entry,
+        arrived: Instant::now(),
+        captured: Instant::now(),
+        extensions: Extensions::default(),
+        vp8: None,
+        dependency: None,
+        layer: LayerFacts::default(),
+        payload: Arc::from([1u8].as_slice()),
+    }
+}
+
+fn to(encoding: u8) -> Target {
+    Target::only(EncodingIndex(encoding))
+}
+
+fn forwarded(verdict: Verdict) -> Option<u64> {
+    match verdict {
+        Verdict::Forward(rewritten) => Some(rewritten.sequence),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_viewer_begins_with_a_key_frame() {
+    let mut subscription = Subscription::new(0, 0);
+    assert_eq!(subscription.accept(&video(1, 5, false), &to(1)), Verdict::AwaitsEntry);
+    assert_eq!(forwarded(subscription.accept(&video(1, 6, true), &to(1))), Some(0));
+    assert_eq!(forwarded(subscription.accept(&video(1, 7, false), &to(1))), Some(1));
+}
+
+#[test]
+fn a_switch_of_encodings_waits_for_its_key_frame_and_shows_the_old_one_until_then() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    assert_eq!(subscription.accept(&video(2, 100, false), &to(2)), Verdict::AwaitsSwitch);
+    assert_eq!(forwarded(subscription.accept(&video(1, 7, false), &to(2))), Some(1));
+    assert_eq!(forwarded(subscription.accept(&video(2, 101, true), &to(2))), Some(2));
+    assert_eq!(subscription.accept(&video(1, 8, false), &to(2)), Verdict::Unwanted);
+}
+
+#[test]
+fn after_rebinding_nothing_old_and_nothing_broken_is_shown() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    subscription.rebind();
+    assert!(subscription.awaits_entry());
+    assert_eq!(subscription.accept(&video(9, 1, false), &to(9)), Verdict::AwaitsEntry);
+    assert_eq!(forwarded(subscription.accept(&video(9, 2, true), &to(9))), Some(1));
+}
+
+#[test]
+fn the_last_packet_of_the_old_encoding_fills_its_gap_behind_the_switch() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    subscription.accept(&video(1, 8, false), &to(1));
+    assert_eq!(forwarded(subscription.accept(&video(2, 100, true), &to(2))), Some(3));
+    assert_eq!(forwarded(subscription.accept(&video(1, 7, false), &to(2))), Some(1));
+    assert_eq!(subscription.accept(&video(1, 7, false), &to(2)), Verdict::Unwanted, "a copy");
+    assert_eq!(subscription.accept(&video(1, 9, false), &to(2)), Verdict::Unwanted);
+}
+
+#[test]
+fn padding_that_comes_late_fills_its_gap() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    subscription.accept(&video(1, 8, false), &to(1));
+    let padding = Packet { payload: Arc::from([].as_slice()), ..video(1, 7, false) };
+    assert_eq!(forwarded(subscription.accept(&padding, &to(1))), Some(1));
+}
+
+#[test]
+fn padding_is_left_out_without_a_gap() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    let padding = Packet { payload: Arc::from([].as_slice()), ..video(1, 7, false) };
+    assert_eq!(subscription.accept(&padding, &to(1)), Verdict::Unwanted);
+    assert_eq!(forwarded(subscription.accept(&video(1, 8, false), &to(1))), Some(1));
+}
+
+fn select(encoding: u8) -> Option<Selection> {
+    Some(Selection { encoding: EncodingIndex(encoding), spatial: 0, temporal: 0 })
+}
+
+fn both(flowing: [bool; 2]) -> Target {
+    Target::of(&[(EncodingIndex(1), flowing[0]), (EncodingIndex(2), flowing[1])], EncodingIndex(2))
+}
+
+#[test]
+fn who_is_paused_gets_nothing_and_comes_back_with_a_key_frame() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.accept(&video(1, 6, true), &to(1));
+    subscription.select(None);
+    assert_eq!(subscription.accept(&video(1, 7, true), &to(1)), Verdict::Unwanted);
+    assert_eq!((subscription.current(), subscription.wants_keyframe_of()), (None, None));
+    subscription.select(select(1));
+    assert_eq!(subscription.wants_keyframe_of(), Some(EncodingIndex(1)));
+    assert_eq!(subscription.accept(&video(1, 8, false), &to(1)), Verdict::AwaitsEntry);
+    assert_eq!(forwarded(subscription.accept(&video(1, 9, true), &to(1))), Some(1), "without a gap");
+    assert_eq!(subscription.current(), select(1));
+}
+
+#[test]
+fn an_encoding_that_stopped_is_replaced_until_it_is_back() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.select(select(2));
+    assert_eq!(forwarded(subscription.accept(&video(2, 6, true), &both([true, true]))), Some(0));
+    assert_eq!(subscription.accept(&video(1, 50, true), &both([true, true])), Verdict::Unwanted);
+    let without = both([true, false]);
+    assert_eq!(subscription.accept(&video(1, 51, false), &without), Verdict::AwaitsSwitch);
+    assert_eq!(subscription.wants_keyframe_of(), Some(EncodingIndex(1)));
+    assert_eq!(forwarded(subscription.accept(&video(1, 52, true), &without)), Some(1));
+    assert_eq!(subscription.accept(&video(2, 7, false), &both([true, true])), Verdict::AwaitsSwitch);
+    assert_eq!(forwarded(subscription.accept(&video(1, 53, false), &both([true, true]))), Some(2));
+    assert_eq!(forwarded(subscription.accept(&video(2, 8, true), &both([true, true]))), Some(3));
+}
+
+#[test]
+fn another_track_begins_with_the_best_that_there_is() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.select(select(1));
+    subscription.reset();
+    assert_eq!(subscription.follows(&both([true, true])), Some(EncodingIndex(2)));
+    subscription.select(select(1));
+    subscription.rebind();
+    assert_eq!(subscription.follows(&both([true, true])), Some(EncodingIndex(1)), "the same track goes on");
+}

@@ -1,0 +1,169 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::sfu::forward::layer::LayerFacts;
+use crate::sfu::forward::packet::{Extensions, vp8_descriptor};
+use crate::units::Codec;
+
+/// A packet of an encoding, by a source of the same number.
+fn packet(encoding: u8, sequence: u64, bytes: usize, entry: bool) -> Packet {
+    Packet {
+        source: SourceId(encoding.into()),
+        encoding: EncodingIndex(encoding),
+        sequence,
+        timestamp: 0,
+        marker: true,
+        format: Format::new(Codec::Vp8, ""),
+        entry,
+        arrived: Instant::now(),
+        captured: Instant::now(),
+        extensions: Extensions::default(),
+        vp8: None,
+        dependency: None,
+        layer: LayerFacts::default(),
+        payload: Arc::from(vec![0u8; bytes]),
+    }
+}
+
+fn track() -> Track {
+    Track::new(TrackId(1), SessionId(1), MediaKind::Video)
+}
+
+/// The source of the best encoding, once a packet is received.
+fn best(track: &mut Track, now: Instant, mut packet: Packet) -> Option<SourceId> {
+    track.receive(now, &mut packet)?;
+    track.chosen()
+}
+
+fn receive(track: &mut Track, now: Instant, mut packet: Packet) -> Option<(Packet, Received)> {
+    let received = track.receive(now, &mut packet)?;
+    Some((packet, received))
+}
+
+#[test]
+fn the_richest_encoding_is_the_best() {
+    let start = Instant::now();
+    let mut track = track();
+    assert_eq!(best(&mut track, start, packet(1, 0, 100, true)), Some(SourceId(1)));
+    let mut now = start;
+    for step in 1..110 {
+        now += Duration::from_millis(10);
+        receive(&mut track, now, packet(1, step, 100, false));
+        receive(&mut track, now, packet(2, step, 900, false));
+    }
+    assert_eq!(track.chosen(), Some(SourceId(2)));
+}
+
+#[test]
+fn key_frames_are_asked_of_those_encodings_that_somebody_waits_for() {
+    let now = Instant::now();
+    let mut track = track();
+    for encoding in [1, 2, 3] {
+        receive(&mut track, now, packet(encoding, 10, 100, true));
+    }
+    track.want_keyframe(Some(EncodingIndex(2)), false);
+    track.want_keyframe(Some(EncodingIndex(2)), true);
+    track.want_keyframe(Some(EncodingIndex(3)), false);
+    assert_eq!(track.poll_keyframes(now).collect::<Vec<_>>(), [SourceId(2), SourceId(3)]);
+    assert_eq!(track.poll_keyframes(now).count(), 0, "asked already");
+    receive(&mut track, now, packet(2, 11, 100, true));
+    assert!(track.awaits_keyframes(), "another encoding's key frame is not what the third one is asked for");
+    receive(&mut track, now, packet(3, 11, 100, true));
+    assert!(!track.awaits_keyframes());
+}
+
+#[test]
+fn a_still_picture_keeps_its_place_and_a_stopped_one_loses_it() {
+    let start = Instant::now();
+    let mut track = track();
+    let mut run = |seconds: std::ops::Range<u64>, large: usize| {
+        let mut chosen = None;
+        for step in seconds.start * 100..seconds.end * 100 {
+            let now = start + Duration::from_millis(step * 10);
+            if large > 0 {
+                best(&mut track, now, packet(2, step, large, false));
+            }
+            chosen = best(&mut track, now, packet(1, step, 50, false));
+        }
+        chosen
+    };
+    assert_eq!(run(0..3, 900), Some(SourceId(2)));
+    let still = run(3..10, 10);
+    assert_eq!(still, Some(SourceId(2)), "fewer bytes than the small one, and still the better picture");
+    assert_eq!(run(10..13, 0), Some(SourceId(1)));
+}
+
+#[test]
+fn a_new_ssrc_of_an_encoding_replaces_the_old_one_at_once() {
+    let now = Instant::now();
+    let mut track = track();
+    receive(&mut track, now, packet(1, 10, 900, true));
+    let again = Packet { source: SourceId(7), ..packet(1, 3, 900, false) };
+    assert_eq!(best(&mut track, now, again), Some(SourceId(7)));
+    assert!(receive(&mut track, now, packet(1, 11, 900, false)).is_none(), "late, of the old one");
+}
+
+#[test]
+fn a_key_frame_that_comes_behind_its_successors_is_no_entry() {
+    let now = Instant::now();
+    let mut track = track();
+    receive(&mut track, now, packet(1, 100, 900, false));
+    receive(&mut track, now, packet(1, 102, 900, false));
+    track.want_keyframe(None, true);
+    let (late, _) = receive(&mut track, now, packet(1, 101, 900, true)).expect("received");
+    assert!(!late.entry && track.awaits_keyframes(), "the wish stays");
+    assert!(receive(&mut track, now, packet(1, 103, 900, true)).expect("received").0.entry);
+}
+
+#[test]
+fn alternating_formats_are_told_once_a_second() {
+    let start = Instant::now();
+    let mut track = track();
+    let told = (0..200u64).filter(|step| {
+        let codec = if step % 2 == 0 { Codec::Vp8 } else { Codec::H264 };
+        let packet = Packet { format: Format::new(codec, ""), ..packet(1, *step, 100, false) };
+        let received = receive(&mut track, start + Duration::from_millis(step * 10), packet);
+        received.is_some_and(|(_, received)| received.format.is_some())
+    });
+    assert!((1..=3).contains(&told.count()));
+}
+
+/// A packet of VP8 with a temporal layer.
+fn layered(encoding: u8, number: u32, bytes: usize, temporal: u8) -> Packet {
+    let mut payload = vec![0x90, 0x20, temporal << 6, 1];
+    payload.resize(bytes, 0);
+    Packet {
+        timestamp: number * 3_000,
+        vp8: vp8_descriptor(Codec::Vp8, &payload),
+        payload: Arc::from(payload),
+        ..packet(encoding, number.into(), 0, number == 0)
+    }
+}
+
+#[test]
+fn the_ladder_has_each_encoding_with_its_layers_and_what_they_cost() {
+    let start = Instant::now();
+    let mut track = track();
+    let mut run = |frames: std::ops::Range<u32>, large: bool| {
+        for frame in frames {
+            let now = start + Duration::from_millis(u64::from(frame) * 1_000 / 30);
+            let temporal = [0, 2, 1, 2][frame as usize % 4];
+            if large {
+                receive(&mut track, now, layered(2, frame, 4_000, temporal));
+            }
+            receive(&mut track, now, layered(1, frame, 400, temporal));
+        }
+        track.ladder().rungs.clone()
+    };
+    let rungs = run(0..90, true);
+    let told: Vec<_> =
+        rungs.iter().map(|rung| (rung.selection.encoding.0, rung.selection.temporal)).collect();
+    assert_eq!(told, [(1, 0), (1, 1), (1, 2), (2, 1), (2, 2)]);
+    for (rung, (kbit, fps)) in rungs.iter().zip([(24, 7), (48, 15), (96, 30), (480, 15), (960, 30)]) {
+        assert!((rung.bitrate.0 / 1_000).abs_diff(kbit) <= kbit / 5, "{rung:?}");
+        assert!(rung.fps.abs_diff(fps) <= 3, "{rung:?}");
+    }
+    let without: Vec<_> = run(90..160, false).iter().map(|rung| rung.selection.encoding.0).collect();
+    assert_eq!(without, [1, 1, 1], "what stopped is not there");
+    assert_eq!(run(160..190, true).len(), 5, "and is again soon after it came back");
+}
