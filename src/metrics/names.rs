@@ -116,6 +116,9 @@ pub static METRICS: &[Metric] = &[
         "Key-frame requests sent to publishers, after merging and throttling.",
         |sum| sum.core.keyframe_requests_out,
     ),
+    counter("sluice_padding_sent_bytes_total", "Padding sent to see what links of subscribers carry.", |sum| {
+        sum.core.padding_bytes
+    }),
     counter("sluice_nacks_received_total", "Packets that subscribers asked for again (NACK).", |sum| {
         sum.core.nacks_in
     }),
@@ -297,6 +300,7 @@ fn unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
         ("silent", sum.core.silent),
         ("muted", sum.core.muted),
         ("unsealed", sum.core.unsent),
+        ("slow_link", sum.core.given_up),
     ]
 }
 

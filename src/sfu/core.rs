@@ -1,5 +1,6 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
+mod allotting;
 mod event;
 mod exchange;
 mod keyframes;
@@ -13,6 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 pub use self::event::CoreEvent;
+use self::allotting::Allotting;
 use self::levels::Levels;
 use self::relay::{Note, Relay};
 use super::counters::Counters;
@@ -37,6 +39,7 @@ pub struct Core {
     histories: Histories,
     timers: Timers,
     levels: Levels,
+    allotting: Allotting,
     relay: Relay,
     next_source: u64,
     /// The media of this turn.
@@ -73,6 +76,7 @@ impl Core {
             histories: Histories::default(),
             timers: Timers::default(),
             levels: Levels::default(),
+            allotting: Allotting::default(),
             relay: Relay::new(worker),
             // Sources of all workers are told apart.
             next_source: u64::from(worker.0) << 56,
@@ -116,7 +120,8 @@ impl Core {
     /// When [`Self::drive`] has something to do.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.timers.next(), self.levels.deadline(), self.histories.deadline()].into_iter().flatten().min()
+        let own = [self.levels.deadline(), self.histories.deadline(), self.next_allotting()];
+        own.into_iter().chain([self.timers.next()]).flatten().min()
     }
 
     /// Takes a negotiated session in.
@@ -251,6 +256,7 @@ impl Core {
         }
         self.tell_levels(now);
         self.histories.sweep(now);
+        self.allot(now);
     }
 
     /// Serves the subscribers of what was received in this turn, one subscriber after the other, then asks
@@ -300,6 +306,7 @@ impl Core {
         self.counters.awaiting_keyframe += served.awaiting;
         self.counters.unplayable += served.unplayable;
         self.counters.unsent += served.unsent;
+        self.counters.given_up += served.given_up;
         if let Some(deadline) = served.deadline {
             self.timers.set(id, deadline);
         }
@@ -395,6 +402,9 @@ impl Core {
             }
             SessionEvent::Data(channel, message) => {
                 self.events.push(CoreEvent::Data { session: id, channel, message });
+            }
+            SessionEvent::Throttled { slot, track, paused } => {
+                self.events.push(CoreEvent::Throttled { session: id, slot, track, paused });
             }
             SessionEvent::Stats(stats) => self.events.push(CoreEvent::Stats(stats)),
             SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),

@@ -25,6 +25,10 @@ pub struct Counters {
     pub unplayable: u64,
     /// Packets that could not be sealed for a subscriber, or had nowhere to go.
     pub unsent: u64,
+    /// Packets of frames that were given up for a subscriber whose link is too slow for them.
+    pub given_up: u64,
+    /// Bytes of padding that were sent to see what links carry.
+    pub padding_bytes: u64,
     /// Packets that were sent again, of those that were asked for.
     pub resent: u64,
     /// Packets that were asked for again and not sent: too old, asked for a moment ago, or beyond the subscriber's budget.

@@ -76,7 +76,6 @@ fn used(subscription: &Subscription) -> u8 {
     }
     let current = subscription.current().map(|selection| selection.encoding);
     let selected = subscription.selected().map(|selection| selection.encoding);
-    let bit = |encoding: EncodingIndex| 1_u8.checked_shl(encoding.0.into()).unwrap_or(0);
     let all = [current, selected, subscription.wants_keyframe_of()];
-    all.into_iter().flatten().fold(0, |used, encoding| used | bit(encoding))
+    all.into_iter().flatten().fold(0, |used, encoding| used | encoding.bit())
 }

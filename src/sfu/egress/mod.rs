@@ -3,8 +3,8 @@
 //! Everything that is sent to a subscriber as media passes here, and what is said of that. str0m has no part in it but the
 //! keys, which come from its handshake. In reading order: [`outlet`] is the side of one session, [`sender`] that of one slot
 //! with its [`coding`]s, [`header`] writes what stands before the payload, [`srtp`] seals, [`report`] tells the receiver of
-//! time, [`resend`] bounds what is sent again, [`allocate`] decides how
-//! much of the link each track gets.
+//! time, [`resend`] bounds what is sent again. [`bandwidth`] estimates what the link carries, [`allocate`] decides how much
+//! of that each track gets, and [`pacer`] spreads what would come at once.
 
 pub mod coding;
 pub mod srtp;
@@ -14,6 +14,8 @@ pub mod resend;
 pub mod sender;
 pub mod outlet;
 pub mod allocate;
+pub mod bandwidth;
+pub mod pacer;
 
 pub use self::coding::{Coding, PayloadType, best_fit};
-pub use self::outlet::{CNAME, Egress, KeySlot, Path, Stamp};
+pub use self::outlet::{CNAME, Departed, Egress, KeySlot, Path, Stamp};

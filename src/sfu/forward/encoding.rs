@@ -12,6 +12,8 @@ use crate::units::Bitrate;
 const LAYERS: usize = 4;
 /// An encoding of which nothing came for so long does not flow.
 const FLOWS_FOR: Duration = Duration::from_millis(1_500);
+/// An encoding that is to begin again has so long for it.
+const WAKES_WITHIN: Duration = Duration::from_secs(4);
 /// Measurements over less than that say nothing.
 const SHORTEST: Duration = Duration::from_millis(250);
 
@@ -37,6 +39,18 @@ pub(super) struct Encoding {
     before: Option<Measured>,
     /// The timestamp of the newest picture.
     picture: Option<u32>,
+    /// The ways to receive it while it flowed.
+    known: Vec<Rung>,
+    rest: Rest,
+}
+
+/// Whether an encoding that does not flow will, once somebody wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It is wanted, and should flow by itself from that moment on.
+    Wanted(Instant),
+    /// Nobody uses it, and its publisher was told so.
+    Asleep,
 }
 
 /// What came since a moment.
@@ -101,7 +115,27 @@ impl Encoding {
             now: Measured::new(now),
             before: None,
             picture: None,
+            known: Vec::new(),
+            rest: Rest::Wanted(now),
         }
+    }
+
+    /// Whether anybody uses it from now on. A publisher need not send what nobody uses.
+    pub(super) fn use_it(&mut self, now: Instant, used: bool) {
+        self.rest = match (used, self.rest) {
+            (false, _) => Rest::Asleep,
+            (true, Rest::Asleep) => Rest::Wanted(now),
+            (true, wanted) => wanted,
+        };
+    }
+
+    /// Whether it can be had: it flows, or does not because nobody wanted it, or was asked to begin a moment ago.
+    pub(super) fn can_be_had(&self, now: Instant) -> bool {
+        self.flows(now)
+            || match self.rest {
+                Rest::Asleep => true,
+                Rest::Wanted(since) => now.saturating_duration_since(since) <= WAKES_WITHIN,
+            }
     }
 
     /// Another SSRC carries it from this packet on. What was known of layers goes with the old one.
@@ -154,7 +188,20 @@ impl Encoding {
     /// The ways to receive it, the worst picture first: all temporal layers of the lowest picture, and at least half of the
     /// frames of larger ones, as few frames of a large picture are no better than all of a small one. None while too little
     /// is known.
-    pub(super) fn rungs(&self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
+    pub(super) fn rungs(&mut self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
+        if !self.flows(now) {
+            return into.extend(&self.known);
+        }
+        let from = into.len();
+        self.measure(now, is_lowest, into);
+        match into.get(from..) {
+            Some(rungs) if !rungs.is_empty() => self.known = rungs.to_vec(),
+            // It has just begun again.
+            _ => into.extend(&self.known),
+        }
+    }
+
+    fn measure(&self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
         let measured = self.before.map_or(self.now, |before| before.plus(&self.now));
         let time = now.saturating_duration_since(measured.since);
         if time < SHORTEST {

@@ -16,6 +16,14 @@ pub struct SourceId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EncodingIndex(pub u8);
 
+impl EncodingIndex {
+    /// Its bit in a set of encodings; none for one that sets do not tell apart.
+    #[must_use]
+    pub fn bit(self) -> u8 {
+        1_u8.checked_shl(self.0.into()).unwrap_or(0)
+    }
+}
+
 /// A received RTP packet, decrypted.
 #[derive(Debug, Clone)]
 pub struct Packet {

@@ -131,6 +131,13 @@ impl Track {
         &self.ladder
     }
 
+    /// Which encodings anybody uses, one bit each. The others may fall silent, and stay on the ladder as they were.
+    pub fn use_only(&mut self, now: Instant, used: u8) {
+        for encoding in &mut self.encodings {
+            encoding.use_it(now, used & encoding.index.bit() != 0);
+        }
+    }
+
     /// A subscriber needs a key frame of an encoding; of the best one, if none is named. `begins` says that it has no picture
     /// at all. Of a track that sent nothing yet none is wanted: it begins with one, or is asked when it comes.
     pub fn want_keyframe(&mut self, encoding: Option<EncodingIndex>, begins: bool) {
@@ -244,16 +251,16 @@ impl Track {
     fn arrange(&mut self, now: Instant) {
         let Some(chosen) = self.chosen else { return };
         let is_due = self.laddered.is_none_or(|at| now.saturating_duration_since(at) >= LADDER_EVERY);
-        let flowing = || self.encodings.iter().filter(|encoding| encoding.flows(now));
-        let heights = flowing().all(|encoding| encoding.height() > 0);
-        let mut order: Vec<&Encoding> = self.encodings.iter().collect();
-        order.sort_by_key(|encoding| {
+        let heights = self.encodings.iter().filter(|encoding| encoding.can_be_had(now));
+        let heights = heights.clone().all(|encoding| encoding.height() > 0);
+        self.encodings.sort_by_key(|encoding| {
             (if heights { encoding.height() } else { 0 }, encoding.peak.max(encoding.bytes))
         });
-        let states: Vec<_> = order.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
+        let states: Vec<_> =
+            self.encodings.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
         self.target = Some(Target::of(&states, chosen));
         let mut rungs = Vec::new();
-        for encoding in order.iter().filter(|encoding| encoding.flows(now)) {
+        for encoding in self.encodings.iter_mut().filter(|encoding| encoding.can_be_had(now)) {
             encoding.rungs(now, rungs.is_empty(), &mut rungs);
         }
         // What costs as much as a better picture is no way at all.

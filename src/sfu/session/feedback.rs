@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::Session;
 use super::turn::{SessionEvent, Turn};
 use crate::ids::Ssrc;
+use crate::sfu::egress::bandwidth::Purpose;
 use crate::sfu::egress::sender::Outgoing;
 use crate::wire::rtcp;
 
@@ -63,6 +64,9 @@ impl Session {
                 wishes.for_each(|(source, _)| self.keyframe_wanted(source, turn));
             }
             Packet::TransportFeedback(feedback) => {
+                if let Some(link) = self.link.as_mut().filter(|_| patience.arrivals >= feedback.count.into()) {
+                    link.feedback(now, feedback);
+                }
                 for arrival in feedback.arrivals().take_while(|_| spend(&mut patience.arrivals)) {
                     match arrival.1 {
                         Some(_) => turn.counters.transport_received += 1,
@@ -70,7 +74,12 @@ impl Session {
                     }
                 }
             }
-            Packet::Remb(estimate) => self.stats.estimated(estimate.bitrate),
+            Packet::Remb(estimate) => {
+                self.stats.estimated(estimate.bitrate);
+                if let Some(link) = &mut self.link {
+                    link.remb(now, estimate.bitrate);
+                }
+            }
             Packet::SourceDescription(_) | Packet::Goodbye(_) => {}
         }
     }
@@ -82,6 +91,10 @@ impl Session {
     fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
         if let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) {
             slot.sender.reports.received(now, block);
+            let lost = slot.sender.reports.lost();
+            if let Some(link) = &mut self.link {
+                link.reported(now, lost);
+            }
         }
     }
 
@@ -92,28 +105,37 @@ impl Session {
         patience: &mut Patience,
         turn: &mut Turn<'_>,
     ) {
-        let place = self.place_of(nack.media);
-        let Some((slot, path)) = place.and_then(|place| self.slots.get_mut(place)).zip(self.paths.outgoing())
-        else {
-            return;
-        };
-        let stamp = self.egress.stamp(now);
+        let Some(place) = self.place_of(nack.media) else { return };
         for number in nack.sequences().take_while(|_| spend(&mut patience.nacks)) {
             turn.counters.nacks_in += 1;
-            slot.sender.asked();
-            let sent = slot.subscription.sent(number);
-            let kept = sent.and_then(|sent| turn.histories.get(sent.source, sent.sequence).zip(Some(sent)));
-            let again = kept.and_then(|((track, packet), sent)| {
-                let numbers = sent.numbers(packet)?;
-                let csrc = self.agreement.is_some().then(|| track.csrc());
-                let outgoing = Outgoing { packet, numbers, csrc };
-                self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()
-            });
-            match again {
-                Some(_) => turn.counters.resent += 1,
+            match self.send_again(now, place, number, turn) {
+                Some(()) => turn.counters.resent += 1,
                 None => turn.counters.not_resent += 1,
             }
         }
+    }
+
+    /// Sends a packet again, or lets it wait for its turn. `None` if neither can be.
+    fn send_again(&mut self, now: Instant, place: usize, number: u16, turn: &mut Turn<'_>) -> Option<()> {
+        let path = self.paths.outgoing()?;
+        let slot = self.slots.get_mut(place)?;
+        slot.sender.asked();
+        let sent = slot.subscription.sent(number)?;
+        let (track, packet) = turn.histories.get(sent.source, sent.sequence)?;
+        let numbers = sent.numbers(packet)?;
+        if let Some(given_up) = self.hold(now, place, track, (packet, numbers), Purpose::Resend) {
+            turn.counters.given_up += given_up as u64;
+            return Some(());
+        }
+        let csrc = self.agreement.is_some().then(|| track.csrc());
+        let outgoing = Outgoing { packet, numbers, csrc };
+        let stamp = self.egress.stamp(now);
+        let slot = self.slots.get_mut(place)?;
+        let departed = self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()?;
+        if let Some(link) = &mut self.link {
+            link.departed(now, departed, Purpose::Resend);
+        }
+        Some(())
     }
 
     fn keyframe_wanted(&mut self, source: Ssrc, turn: &mut Turn<'_>) {

@@ -8,7 +8,7 @@ use super::ending::EndReason;
 use super::extensions;
 use super::turn::{SessionEvent, Turn};
 use super::{PublishedTrack, Session, Source};
-use crate::ids::Ssrc;
+use crate::ids::{Ssrc, TrackId};
 use crate::net::demux::{Class, classify};
 use crate::sfu::forward::layer::LayerFacts;
 use crate::sfu::forward::packet::{EncodingIndex, Packet, SourceId, is_entry, vp8_descriptor};
@@ -26,6 +26,17 @@ impl Session {
     pub(super) fn forget_sources(&mut self) {
         let published = &self.published;
         self.sources.retain(|_, source| published.contains(&source.track));
+    }
+
+    /// The encodings that a track was received in so far, with the names that the publisher gave them (RFC 8851).
+    #[must_use]
+    pub fn rids_of(&self, track: TrackId) -> Vec<(EncodingIndex, String)> {
+        let of_track = self.sources.values().filter(|source| source.track.id == track);
+        let mut named: Vec<_> =
+            of_track.filter_map(|source| Some((source.encoding, source.rid?.to_string()))).collect();
+        named.sort();
+        named.dedup();
+        named
     }
 
     /// Some clients announce neither their SSRCs nor a MID extension. A packet without any header extension, of an SSRC

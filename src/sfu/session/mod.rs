@@ -18,6 +18,7 @@ mod extensions;
 mod inbound;
 mod outbound;
 mod feedback;
+mod link;
 mod paths;
 
 use std::collections::HashMap;
@@ -73,6 +74,8 @@ pub struct Session {
     sources_begun: usize,
     unannounced: u32,
     paths: Paths,
+    /// The way to the client, once media can flow on it.
+    link: Option<Box<link::Link>>,
     clock: CaptureClock,
     /// Packets asked for again of each section that comes in, as last read.
     nacks: HashMap<Mid, u64>,
@@ -116,6 +119,10 @@ pub struct Slot {
     pub subscription: Subscription,
     /// How the client shows it.
     pub wish: Wish,
+    /// The track that the link's capacity was last given to.
+    allotted_to: Option<TrackId>,
+    /// The height of the selected picture in pixels; 0 while it is not known.
+    height: u16,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
     /// The format that could not be played, or was played since, and when the control plane was told.
@@ -145,7 +152,11 @@ impl Slot {
             totals: self.sender.totals(),
             lost: reports.lost(),
             rtt: reports.rtt(),
-            picture: Picture::default(),
+            picture: Picture {
+                selection: self.subscription.current(),
+                height: self.height,
+                paused: self.subscription.is_paused(),
+            },
         }
     }
 
@@ -225,6 +236,7 @@ impl Session {
             sources_begun: 0,
             unannounced: 0,
             paths: Paths::new(now),
+            link: None,
             clock: CaptureClock::default(),
             nacks: HashMap::new(),
             channels: Channels::new(now),
@@ -240,6 +252,13 @@ impl Session {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
+    }
+
+    /// What the link asks for is not put off.
+    fn hasten(&mut self) {
+        if let Some(at) = self.link.as_ref().and_then(|link| link.deadline()) {
+            self.deadline = self.deadline.min(at);
+        }
     }
 
     /// When something is done that is due at `at`. Of a session that only receives nothing is urgent but what is due within a
@@ -265,6 +284,7 @@ impl Session {
     pub fn receive(&mut self, now: Instant, datagram: &Datagram<'_>, turn: &mut Turn<'_>) {
         if classify(datagram.payload) == Class::Rtcp && self.is_connected() {
             self.feedback(now, datagram.payload, turn);
+            self.hasten();
             // str0m reads only what is said of media that comes in.
             if self.published.is_empty() {
                 return;
@@ -285,6 +305,7 @@ impl Session {
     /// Lets time pass; also sends what was written.
     pub fn drive(&mut self, now: Instant, turn: &mut Turn<'_>) {
         self.report(now, turn);
+        self.attend_link(now, turn);
         self.step(Input::Timeout(now), now, turn, None);
     }
 
@@ -392,6 +413,7 @@ impl Session {
                     return turn.events.push(SessionEvent::Ended(EndReason::DtlsFailed));
                 }
                 self.progress = Progress::Connected;
+                self.link = (self.agreement.is_some() || !self.slots.is_empty()).then(|| Box::new(link::Link::new(now)));
                 let took = now.saturating_duration_since(self.started);
                 turn.events.push(SessionEvent::Connected(took));
             }
@@ -425,7 +447,12 @@ impl Session {
         };
         let published: Vec<_> = self.published.iter().map(published).collect();
         let slots: Vec<_> = self.slots.iter().map(Slot::bound).collect();
-        let stats = self.stats.take(now, self.id, &published, &slots, Link::default());
+        let link = self.link.as_ref().map_or_else(Link::default, |link| Link {
+            estimate: link.estimate(),
+            allotted: link.allotted(),
+            queue: link.queue(),
+        });
+        let stats = self.stats.take(now, self.id, &published, &slots, link);
         if self.progress == Progress::Connected {
             turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }

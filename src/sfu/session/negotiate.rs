@@ -321,6 +321,8 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         track: None,
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         wish: Wish::default(),
+        allotted_to: None,
+        height: 0,
         is_open: true,
         told: None,
         sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),

@@ -9,6 +9,7 @@ use super::ending::EndReason;
 use super::turn::{Served, SessionEvent, Turn, TurnMedia, Want};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
+use crate::sfu::egress::bandwidth::Purpose;
 use crate::sfu::egress::sender::{Outgoing, Sources, Unsent};
 use crate::sfu::egress::{Path, Stamp};
 use crate::sfu::forward::subscription::Verdict;
@@ -73,25 +74,44 @@ impl Session {
             }
             Verdict::Unwanted => return,
         };
-        let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
-        match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
-            Ok(_) => {}
-            Err(Unsent::NoPayloadType(_)) => {
-                return self.cannot_play(stamp.now, index, media, served, events);
+        if let Some(given_up) = self.hold(stamp.now, index, *track, (packet, numbers), Purpose::Media) {
+            served.given_up += given_up as u64;
+        } else {
+            let Some(slot) = self.slots.get_mut(index) else { return };
+            let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
+            match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
+                Ok(departed) => {
+                    if let Some(link) = &mut self.link {
+                        link.departed(stamp.now, departed, Purpose::Media);
+                    }
+                }
+                Err(Unsent::NoPayloadType(_)) => {
+                    return self.cannot_play(stamp.now, index, media, served, events);
+                }
+                Err(_) => return served.unsent += 1,
             }
-            Err(_) => return served.unsent += 1,
         }
+        let Some(slot) = self.slots.get_mut(index) else { return };
         served.packets += 1;
         served.bytes += packet.payload.len() as u64;
         slot.told = slot.told.map(|(_, at)| (packet.format, at));
         if begins {
             events.push(SessionEvent::Began { slot: index, track: *track, timestamp: numbers.timestamp });
         }
-        if let Some(report) = slot.sender.reports.deadline()
-            && self.next_report.is_none_or(|next| report < next)
-        {
+        self.expect(stamp.now, index, served);
+    }
+
+    /// Brings the deadline forward for the next report of a slot, and for what waits.
+    fn expect(&mut self, now: Instant, index: usize, served: &mut Served) {
+        let report = self.slots.get(index).and_then(|slot| slot.sender.reports.deadline());
+        let report = report.filter(|report| self.next_report.is_none_or(|next| *report < next));
+        if let Some(report) = report {
             self.next_report = Some(report);
-            self.deadline = self.deadline.min(self.at_leisure(stamp.now, report));
+            self.deadline = self.deadline.min(self.at_leisure(now, report));
+        }
+        let before = self.deadline;
+        self.hasten();
+        if report.is_some() || self.deadline < before {
             served.deadline = Some(self.deadline);
         }
     }

@@ -68,6 +68,8 @@ pub struct Served {
     pub unplayable: u64,
     /// Packets that could not be sealed, or had nowhere to go.
     pub unsent: u64,
+    /// Packets of frames that were given up, as too much waited already.
+    pub given_up: u64,
     /// A key frame that is awaited.
     pub wants: Option<Want>,
     /// The format that a viewer has no codec for, which ends its session.
@@ -109,6 +111,15 @@ pub enum SessionEvent {
         track: TrackId,
         /// The RTP timestamp of its first frame there.
         timestamp: u32,
+    },
+    /// The link does not carry what a slot shows, so that nothing is sent for it; or it does again.
+    Throttled {
+        /// The index of the slot.
+        slot: usize,
+        /// The track.
+        track: TrackId,
+        /// Whether nothing is sent.
+        paused: bool,
     },
     /// The decoder behind a slot needs a key frame of this encoding; of the best one, if it has none.
     KeyframeWanted(TrackId, Option<EncodingIndex>),
