@@ -12,6 +12,8 @@ pub mod report;
 pub mod resend;
 pub mod sender;
 pub mod outlet;
+pub mod bandwidth;
+pub mod pacer;
 
 pub use self::coding::{Coding, PayloadType, best_fit};
 pub use self::outlet::{CNAME, Egress, KeySlot, Path, Stamp};
