@@ -52,7 +52,8 @@ fn table(scores: &[(&'static str, Score)]) -> String {
 
 /// The numbers of the committed table, by scenario.
 fn committed(text: &str) -> HashMap<&str, Vec<f64>> {
-    let numbers = |line: &str| line.split_whitespace().skip(1).map(|word| word.parse().expect("a number")).collect();
+    let numbers =
+        |line: &str| line.split_whitespace().skip(1).map(|word| word.parse().expect("a number")).collect();
     text.lines().skip(1).filter_map(|line| Some((line.split_whitespace().next()?, numbers(line)))).collect()
 }
 

@@ -52,7 +52,8 @@ impl Receiver {
         body.push(self.feedbacks);
         self.feedbacks = self.feedbacks.wrapping_add(1);
         for chunk in symbols.chunks(7) {
-            let bits = chunk.iter().enumerate().fold(0xc000, |bits, (n, symbol)| bits | symbol << (12 - 2 * n));
+            let bits =
+                chunk.iter().enumerate().fold(0xc000, |bits, (n, symbol)| bits | symbol << (12 - 2 * n));
             body.extend(bits.to_be_bytes());
         }
         body.extend(deltas);

@@ -78,7 +78,9 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Score {
             tcp.send(at, |number, bytes| link.send(now, bytes, (usize::MAX, number)) != Fate::Overflowed);
         }
         for (place, peer) in peers.iter_mut().enumerate() {
-            peer.send(now, |number, bytes| tally.sent(at, scenario, link.send(now, bytes, (place, number)), bytes));
+            peer.send(now, |number, bytes| {
+                tally.sent(at, scenario, link.send(now, bytes, (place, number)), bytes)
+            });
         }
         while let Some((when, (place, number))) = link.receive(now) {
             let when = when - began;
@@ -150,7 +152,8 @@ impl Tally {
     fn score(mut self, scenario: &Scenario) -> Score {
         let rates = &scenario.link.rate;
         let ends = rates.iter().skip(1).map(|(at, _)| *at).chain([scenario.lasts]);
-        let bits: f64 = rates.iter().zip(ends).map(|((from, rate), to)| (to - *from).as_secs_f64() * *rate as f64).sum();
+        let bits: f64 =
+            rates.iter().zip(ends).map(|((from, rate), to)| (to - *from).as_secs_f64() * *rate as f64).sum();
         let bits = if scenario.has_tcp { bits / 2.0 } else { bits };
         self.waits.sort_by(f64::total_cmp);
         let queue = self.waits.get(self.waits.len() * 95 / 100).copied().unwrap_or_default();

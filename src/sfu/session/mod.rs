@@ -350,7 +350,8 @@ impl Session {
                     let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
                     let at = if waits { at.min(patience) } else { at };
-                    self.deadline = self.at_leisure(now, self.next_report.map_or(at, |report| report.min(at)));
+                    self.deadline =
+                        self.at_leisure(now, self.next_report.map_or(at, |report| report.min(at)));
                     return;
                 }
                 Err(error) => {

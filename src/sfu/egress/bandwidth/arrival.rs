@@ -84,11 +84,8 @@ impl Groups {
         let done = *open;
         self.open = Some(fresh);
         let before = self.before.replace(done)?;
-        let step = Step {
-            sent: done.sent - before.sent,
-            arrived: done.arrived - before.arrived,
-            at: done.arrived,
-        };
+        let step =
+            Step { sent: done.sent - before.sent, arrived: done.arrived - before.arrived, at: done.arrived };
         // Groups that arrive in the wrong order say nothing of a queue.
         (step.arrived >= 0 && step.arrived < LEAP).then_some(step)
     }
@@ -148,8 +145,7 @@ impl Meter {
         if known < 3 {
             return None;
         }
-        let bytes: u64 =
-            (1..=known).filter_map(|back| self.slots.get(Self::place(self.newest - back))).sum();
+        let bytes: u64 = (1..=known).filter_map(|back| self.slots.get(Self::place(self.newest - back))).sum();
         Some(bytes as f64 * 8.0 * 1e6 / (known * SLOT) as f64)
     }
 

@@ -217,7 +217,7 @@ impl Estimator {
         self.losses.update(now, self.aimd.rate, delivered, self.rtt);
         if let Some(highest) = self.highest
             && let Some(shown) = self.prober.judge(now, highest, &self.history, self.losses.inherent)
-            && waiting < 2 * STANDING
+            && waiting < STANDING
         {
             self.aimd.probed(now, shown);
         }
@@ -301,7 +301,8 @@ impl Estimator {
         if self.is_draining || self.want <= self.estimate || self.losses.bound.is_some() {
             return None;
         }
-        let most = self.remb.filter(|(_, until)| now < *until).map_or(self.want, |(cap, _)| self.want.min(cap));
+        let most =
+            self.remb.filter(|(_, until)| now < *until).map_or(self.want, |(cap, _)| self.want.min(cap));
         self.prober.poll(now, self.estimate, most, self.aimd.decreased())
     }
 

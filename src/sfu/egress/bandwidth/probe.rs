@@ -66,7 +66,13 @@ impl Prober {
     }
 
     /// The next probe, if it is time for one. `most` is what could be used at all.
-    pub(super) fn poll(&mut self, now: i64, estimate: f64, most: f64, decreased: Option<i64>) -> Option<Probe> {
+    pub(super) fn poll(
+        &mut self,
+        now: i64,
+        estimate: f64,
+        most: f64,
+        decreased: Option<i64>,
+    ) -> Option<Probe> {
         if self.open.is_some_and(|open| now - open.asked > PATIENCE) {
             self.end(now);
             self.wanted = [None; 2];
