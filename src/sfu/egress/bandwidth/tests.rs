@@ -137,11 +137,11 @@ fn a_receivers_limit_holds_until_it_expires() {
 #[test]
 fn without_feedback_reports_decide() {
     let mut flow = Flow::new(1_000_000);
-    flow.estimator.reported(flow.now, 0.4);
-    assert_eq!(flow.rate(), 800_000);
+    flow.estimator.reported(flow.now, 0.5);
+    assert_eq!(flow.rate(), 750_000);
     flow.run(10, 10, 10_000_000, 0);
     let before = flow.rate();
-    flow.estimator.reported(flow.now, 0.4);
+    flow.estimator.reported(flow.now, 0.5);
     assert!(flow.rate() >= before, "transport-wide feedback knows better");
 }
 
