@@ -1,0 +1,227 @@
+//! The estimator as a whole, fed with packets as they stand on the wire.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{Estimator, Limit, Purpose};
+use crate::units::Bitrate;
+use crate::wire::rtcp::{Packet, packets};
+
+/// A feedback: base, reference, and for each packet how many units of 250 us after the one before, if it arrived.
+fn feedback(base: u16, reference: i32, deltas: &[Option<i16>]) -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 1, 0, 0, 0, 2];
+    body.extend(base.to_be_bytes());
+    body.extend(u16::try_from(deltas.len()).unwrap().to_be_bytes());
+    body.extend(&reference.to_be_bytes()[1..]);
+    body.push(0);
+    for delta in deltas {
+        let run: u16 = if delta.is_some() { 0x4001 } else { 0x0001 };
+        body.extend(run.to_be_bytes());
+    }
+    deltas.iter().flatten().for_each(|delta| body.extend(delta.to_be_bytes()));
+    let padding = body.len().next_multiple_of(4) - body.len();
+    body.resize(body.len() + padding, 0);
+    let mut packet = vec![0x8f, 205];
+    if padding > 0 {
+        packet[0] = 0xaf;
+        *body.last_mut().unwrap() = u8::try_from(padding).unwrap();
+    }
+    packet.extend(u16::try_from(body.len() / 4).unwrap().to_be_bytes());
+    packet.extend(body);
+    packet
+}
+
+fn tell(estimator: &mut Estimator, now: Instant, datagram: &[u8]) {
+    let Some(Packet::TransportFeedback(feedback)) = packets(datagram).next() else { panic!() };
+    estimator.feedback(now, &feedback);
+}
+
+/// A sender of packets of 1,000 bytes whose link is described by when each arrives.
+struct Flow {
+    estimator: Estimator,
+    began: Instant,
+    now: Instant,
+    number: u16,
+    /// The link is busy until here.
+    busy: Duration,
+}
+
+const REFERENCE: i32 = (1 << 23) - 20;
+
+impl Flow {
+    fn new(start: u64) -> Self {
+        let began = Instant::now();
+        let estimator = Estimator::new(began, Bitrate(start));
+        Self { estimator, began, now: began, number: 65_400, busy: Duration::ZERO }
+    }
+
+    /// For so many times 100 ms, sends `each` packets evenly over a link of this rate that loses every so manieth.
+    fn run(&mut self, times: usize, each: u32, rate: u64, loses: u16) {
+        for _ in 0..times {
+            let base = self.number;
+            let mut arrivals = Vec::new();
+            for _ in 0..each {
+                self.estimator.sent(self.now, self.number, 1_000, Purpose::Media);
+                let start = self.busy.max(self.now - self.began);
+                self.busy = start + Duration::from_secs_f64(8_000.0 / rate as f64);
+                let is_lost = loses > 0 && self.number.is_multiple_of(loses);
+                arrivals.push((!is_lost).then(|| i64::try_from(self.busy.as_micros()).unwrap() / 250));
+                self.number = self.number.wrapping_add(1);
+                self.now += Duration::from_millis(100) / each;
+            }
+            let Some(first) = arrivals.iter().flatten().next() else { continue };
+            let units = first / 256;
+            let mut clock = units * 256;
+            let deltas: Vec<_> = arrivals
+                .iter()
+                .map(|arrival| {
+                    let at = (*arrival)?;
+                    let delta = i16::try_from(at - clock).unwrap();
+                    clock = at;
+                    Some(delta)
+                })
+                .collect();
+            let reference = REFERENCE.wrapping_add(i32::try_from(units).unwrap());
+            tell(&mut self.estimator, self.now, &feedback(base, reference, &deltas));
+        }
+    }
+
+    fn rate(&self) -> u64 {
+        self.estimator.estimate().0
+    }
+}
+
+#[test]
+fn a_link_that_carries_everything_is_believed_to_carry_more() {
+    let mut flow = Flow::new(800_000);
+    flow.run(100, 10, 10_000_000, 0);
+    assert!((1_000_000..1_300_000).contains(&flow.rate()), "{}", flow.rate());
+}
+
+#[test]
+fn a_full_link_is_noticed_within_a_second() {
+    let mut flow = Flow::new(800_000);
+    flow.run(30, 10, 10_000_000, 0);
+    flow.run(10, 10, 400_000, 0);
+    assert!(flow.rate() < 400_000, "{}", flow.rate());
+    assert_eq!(flow.estimator.state().limit, Limit::Delay);
+    assert!(flow.estimator.state().queueing > Duration::from_millis(100));
+}
+
+#[test]
+fn who_sends_little_learns_nothing() {
+    let mut flow = Flow::new(1_000_000);
+    flow.run(300, 2, 10_000_000, 0);
+    assert_eq!((flow.rate(), flow.estimator.state().limit), (1_000_000, Limit::Application));
+}
+
+#[test]
+fn a_link_that_loses_packets_whatever_is_sent_is_used() {
+    let mut flow = Flow::new(800_000);
+    flow.run(200, 10, 10_000_000, 8);
+    assert!(flow.rate() > 700_000, "{}", flow.rate());
+    assert!((flow.estimator.state().loss - 0.125).abs() < 0.05);
+}
+
+#[test]
+fn a_receivers_limit_holds_until_it_expires() {
+    let mut flow = Flow::new(800_000);
+    flow.run(10, 10, 10_000_000, 0);
+    flow.estimator.remb(flow.now, Bitrate(300_000));
+    assert_eq!((flow.rate(), flow.estimator.state().limit), (300_000, Limit::Receiver));
+    flow.run(60, 10, 10_000_000, 0);
+    assert!(flow.rate() > 700_000, "{}", flow.rate());
+}
+
+#[test]
+fn without_feedback_reports_decide() {
+    let mut flow = Flow::new(1_000_000);
+    flow.estimator.reported(flow.now, 0.5);
+    assert_eq!(flow.rate(), 750_000);
+    flow.run(10, 10, 10_000_000, 0);
+    let before = flow.rate();
+    flow.estimator.reported(flow.now, 0.5);
+    assert!(flow.rate() >= before, "transport-wide feedback knows better");
+}
+
+#[test]
+fn when_nothing_is_heard_any_more_less_is_sent() {
+    let mut flow = Flow::new(1_000_000);
+    flow.run(10, 12, 10_000_000, 0);
+    for _ in 0..300 {
+        flow.now += Duration::from_millis(10);
+        flow.number = flow.number.wrapping_add(1);
+        flow.estimator.sent(flow.now, flow.number, 1_000, Purpose::Media);
+        if flow.estimator.deadline().is_some_and(|at| at <= flow.now) {
+            flow.estimator.poll_probe(flow.now);
+        }
+    }
+    assert!(flow.rate() < 500_000, "{}", flow.rate());
+}
+
+/// Sends a probe at its rate over a link of another, and tells what arrived.
+fn probe(flow: &mut Flow, link: u64) -> u64 {
+    let probe = flow.estimator.poll_probe(flow.now).expect("a probe");
+    let (base, mut arrivals) = (flow.number, Vec::new());
+    let size = probe.bytes.div_ceil(probe.packets);
+    let apart = |rate: u64| Duration::from_secs_f64(size as f64 * 8.0 / rate as f64);
+    let (sends, arrives) = (apart(probe.rate.0), apart(probe.rate.0.min(link)));
+    for n in 0..probe.packets {
+        flow.estimator.sent(flow.now, flow.number, size, Purpose::Probe(probe.cluster));
+        flow.number = flow.number.wrapping_add(1);
+        flow.now += sends;
+        let step = |n: usize| i64::try_from((arrives * u32::try_from(n).unwrap()).as_micros()).unwrap() / 250;
+        arrivals.push(Some(i16::try_from(step(n) - step(n.saturating_sub(1))).unwrap()));
+    }
+    flow.now += Duration::from_millis(100);
+    let reference = i32::try_from((flow.now - flow.began).as_millis() / 64).unwrap();
+    tell(&mut flow.estimator, flow.now, &feedback(base, REFERENCE.wrapping_add(reference), &arrivals));
+    probe.rate.0
+}
+
+#[test]
+fn probes_find_the_links_rate_and_go_no_further_than_wanted() {
+    let mut flow = Flow::new(300_000);
+    assert!(flow.estimator.poll_probe(flow.now).is_none(), "nobody wants more");
+    flow.estimator.want(Bitrate(4_000_000));
+    assert_eq!(probe(&mut flow, 10_000_000), 900_000);
+    assert!((800_000..=910_000).contains(&flow.rate()), "{}", flow.rate());
+    assert_eq!(probe(&mut flow, 1_200_000), 1_800_000);
+    assert!((1_000_000..=1_200_000).contains(&flow.rate()), "{}", flow.rate());
+    assert!(flow.estimator.poll_probe(flow.now).is_none(), "not so soon");
+    flow.now += Duration::from_secs(4);
+    flow.estimator.want(Bitrate(1_400_000));
+    let rate = probe(&mut flow, 10_000_000);
+    assert!(rate <= 1_750_000, "{rate}");
+}
+
+proptest! {
+    /// Whatever a receiver says, no more is believed than half as much again as was sent.
+    #[test]
+    fn lies_do_not_inflate_the_estimate(
+        lies in prop::collection::vec(
+            (any::<u16>(), any::<bool>(), -(1 << 23)..(1_i32 << 23),
+             prop::collection::vec(prop::option::of(prop_oneof![any::<i16>(), 0..4_i16]), 1..60)),
+            1..200),
+    ) {
+        let began = Instant::now();
+        let mut estimator = Estimator::new(began, Bitrate(300_000));
+        estimator.want(Bitrate(20_000_000));
+        let (mut now, mut number) = (began, 0_u16);
+        for (base, near, reference, deltas) in lies {
+            for _ in 0..5 {
+                estimator.sent(now, number, 1_000, Purpose::Media);
+                number = number.wrapping_add(1);
+                now += Duration::from_millis(20);
+            }
+            let base = if near { number.wrapping_sub(base % 64) } else { base };
+            let elapsed = i32::try_from((now - began).as_millis() / 64).unwrap();
+            let reference = if near { elapsed } else { reference };
+            tell(&mut estimator, now, &feedback(base, reference, &deltas));
+            estimator.poll_probe(now);
+            prop_assert!(estimator.estimate().0 <= 750_000, "{:?}", estimator.state());
+            prop_assert!(estimator.estimate().0 >= 30_000);
+        }
+    }
+}

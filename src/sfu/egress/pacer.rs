@@ -1,0 +1,286 @@
+//! Spreads what would come at once: key frames, resent packets.
+//!
+//! What flows steadily passes: a bucket fills with what is sent and empties at a multiple of what the link carries, and
+//! only while it is full do packets wait. The bucket of a link that carries its estimate never fills. The multiple is that
+//! of libwebrtc, 2.5: a key frame leaves faster than the mean, and not so fast that it fills a router's queue.
+//!
+//! Sound never comes here. Who sends it says so with [`Pacer::spent`].
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::units::Bitrate;
+
+/// How much faster than the estimate a queue empties, in tenths.
+const FASTER: u64 = 25;
+/// How much passes at once however slow the link, bytes: a few packets.
+const BURST: u64 = 6_000;
+/// How much time's worth of the faster rate passes at once, ms: a usual frame.
+const BURST_TIME: u64 = 10;
+/// How much may wait: what the link carries in this time, ms. What is older is of no use in a conversation.
+const LONGEST: u64 = 500;
+/// At least so many bytes may wait, so that a slow link gets whole key frames.
+const SMALLEST: u64 = 30_000;
+/// Of how many frames that were given up the rest is recognized.
+const CUT: usize = 8;
+
+/// Whether a packet may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admit {
+    /// At once.
+    Now,
+    /// It has to be [pushed](Pacer::push).
+    Queue,
+}
+
+/// A frame of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Frame {
+    /// The stream: whatever number its sender gave it.
+    pub stream: u32,
+    /// Its RTP timestamp.
+    pub timestamp: u32,
+}
+
+/// What a packet that has to wait is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Sent again: goes first, because somebody waits for it.
+    Resend,
+    /// New. Frames of lower ranks are given up first.
+    Video {
+        /// How important its track is; more is more.
+        rank: u8,
+        /// The frame that it is a part of.
+        frame: Frame,
+    },
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    since: Instant,
+    class: Class,
+    bytes: usize,
+    item: T,
+}
+
+/// The pacer of one link. All times are arguments.
+#[derive(Debug)]
+pub struct Pacer<T> {
+    /// Bytes sent that the link has not carried yet, as far as is known.
+    debt: u64,
+    /// When `debt` was true.
+    at: Instant,
+    rate: Bitrate,
+    resends: VecDeque<Waiting<T>>,
+    video: VecDeque<Waiting<T>>,
+    waiting: u64,
+    cut: VecDeque<Frame>,
+}
+
+impl<T> Pacer<T> {
+    /// A pacer of a link that carries `estimate`.
+    #[must_use]
+    pub fn new(now: Instant, estimate: Bitrate) -> Self {
+        Self {
+            debt: 0,
+            at: now,
+            rate: estimate,
+            resends: VecDeque::new(),
+            video: VecDeque::new(),
+            waiting: 0,
+            cut: VecDeque::new(),
+        }
+    }
+
+    /// The link carries this from now on.
+    pub fn rate(&mut self, now: Instant, estimate: Bitrate) {
+        self.settle(now);
+        self.rate = Bitrate(estimate.0.max(1_000));
+    }
+
+    fn bytes_in(&self, millis: u64) -> u64 {
+        self.rate.0.saturating_mul(millis) / 8_000
+    }
+
+    fn burst(&self) -> u64 {
+        BURST.max(self.bytes_in(BURST_TIME * FASTER / 10))
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at);
+        let micros = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX);
+        let carried = self.rate.0.saturating_mul(FASTER).saturating_mul(micros) / 80_000_000;
+        // Less than a byte stays for the next time.
+        if carried > 0 || self.debt == 0 {
+            self.debt = self.debt.saturating_sub(carried);
+            self.at = self.at.max(now);
+        }
+    }
+
+    /// Whether a packet of so many bytes may leave. One that may counts as sent.
+    pub fn admit(&mut self, now: Instant, bytes: usize) -> Admit {
+        self.settle(now);
+        if self.debt >= self.burst() || self.waiting > 0 {
+            return Admit::Queue;
+        }
+        self.debt = self.debt.saturating_add(bytes as u64);
+        Admit::Now
+    }
+
+    /// Something left that did not ask: sound, a probe.
+    pub fn spent(&mut self, now: Instant, bytes: usize) {
+        self.settle(now);
+        // Whoever sends much past the pacer delays others by no more than a whole burst.
+        self.debt = self.debt.saturating_add(bytes as u64).min(2 * self.burst());
+    }
+
+    /// A packet has to wait. Returns what is given up because too much waits or waits for too long: the oldest whole
+    /// frames of the lowest rank.
+    pub fn push(&mut self, now: Instant, class: Class, bytes: usize, item: T) -> Vec<T> {
+        let packet = Waiting { since: now, class, bytes, item };
+        match class {
+            Class::Video { frame, .. } if self.cut.contains(&frame) => return vec![packet.item],
+            Class::Video { .. } => self.video.push_back(packet),
+            Class::Resend => self.resends.push_back(packet),
+        }
+        self.waiting += bytes as u64;
+        let mut dropped = Vec::new();
+        while self.waiting > self.bytes_in(LONGEST).max(SMALLEST) && self.give_up(&mut dropped) {}
+        while self.is_late(now) && self.give_up(&mut dropped) {}
+        dropped
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        let longest = 2 * Duration::from_millis(LONGEST);
+        let first = self.video.front().or(self.resends.front());
+        first.is_some_and(|first| now.saturating_duration_since(first.since) > longest)
+    }
+
+    /// Gives up the oldest frame of the lowest rank; without any, the oldest resent packet.
+    fn give_up(&mut self, dropped: &mut Vec<T>) -> bool {
+        let lowest = |rank: &u8, found: &u8| rank < found;
+        let mut worst: Option<(u8, Frame)> = None;
+        for packet in &self.video {
+            let Class::Video { rank, frame } = packet.class else { continue };
+            if worst.as_ref().is_none_or(|(found, _)| lowest(&rank, found)) {
+                worst = Some((rank, frame));
+            }
+        }
+        let Some((_, worst)) = worst else {
+            let Some(first) = self.resends.pop_front() else { return false };
+            self.waiting -= first.bytes as u64;
+            dropped.push(first.item);
+            return true;
+        };
+        for packet in std::mem::take(&mut self.video) {
+            if matches!(packet.class, Class::Video { frame, .. } if frame == worst) {
+                self.waiting -= packet.bytes as u64;
+                dropped.push(packet.item);
+            } else {
+                self.video.push_back(packet);
+            }
+        }
+        if self.cut.len() == CUT {
+            self.cut.pop_front();
+        }
+        self.cut.push_back(worst);
+        true
+    }
+
+    /// The next packet that may leave by now. It counts as sent.
+    pub fn pop(&mut self, now: Instant) -> Option<T> {
+        if self.waiting == 0 {
+            return None;
+        }
+        self.settle(now);
+        if self.debt >= self.burst() {
+            return None;
+        }
+        let packet = self.resends.pop_front().or_else(|| self.video.pop_front())?;
+        self.waiting -= packet.bytes as u64;
+        self.debt = self.debt.saturating_add(packet.bytes as u64);
+        Some(packet.item)
+    }
+
+    /// When [`Self::pop`] has something. Nothing waits when there is none.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let over = (self.debt + 1).saturating_sub(self.burst());
+        let micros = over.saturating_mul(80_000_000).div_ceil((self.rate.0 * FASTER).max(1));
+        Some(self.at + Duration::from_micros(micros))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEGABIT: Bitrate = Bitrate(1_000_000);
+
+    fn video(rank: u8, timestamp: u32) -> Class {
+        Class::Video { rank, frame: Frame { stream: u32::from(rank), timestamp } }
+    }
+
+    #[test]
+    fn a_steady_flow_never_waits() {
+        let mut now = Instant::now();
+        let mut pacer = Pacer::<()>::new(now, MEGABIT);
+        for _ in 0..1_000 {
+            now += Duration::from_micros(33_333);
+            (0..4).for_each(|_| assert_eq!(pacer.admit(now, 1_041), Admit::Now));
+        }
+    }
+
+    #[test]
+    fn a_key_frame_is_spread_at_two_and_a_half_times_the_estimate() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, MEGABIT);
+        let (mut at_once, mut last) = (0, now);
+        for n in 0..40 {
+            match pacer.admit(now, 1_000) {
+                Admit::Now => at_once += 1,
+                Admit::Queue => assert!(pacer.push(now, video(0, 1), 1_000, n).is_empty()),
+            }
+        }
+        assert_eq!(at_once, 6);
+        let mut next = at_once;
+        while let Some(at) = pacer.deadline() {
+            last = at;
+            assert_eq!(pacer.pop(at), Some(next), "in order");
+            next += 1;
+        }
+        let took = (last - now).as_millis();
+        assert!((100..=112).contains(&took), "{took} ms");
+    }
+
+    #[test]
+    fn the_oldest_frame_of_the_lowest_rank_goes_first_and_whole() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, MEGABIT);
+        while pacer.admit(now, 1_000) == Admit::Now {}
+        let mut dropped = Vec::new();
+        for n in 0..62_u32 {
+            let (rank, frame) = (u8::from(n % 2 == 0), n / 10);
+            dropped.extend(pacer.push(now, video(rank, frame), 1_000, (rank, frame)));
+        }
+        dropped.extend(pacer.push(now, Class::Resend, 1_000, (9, 9)));
+        assert_eq!(dropped, vec![(0, 0); 5]);
+        assert_eq!(pacer.push(now, video(0, 0), 1_000, (0, 0)), vec![(0, 0)], "the rest of a frame given up");
+        let later = now + Duration::from_secs(1);
+        assert_eq!(pacer.pop(later), Some((9, 9)), "what is sent again goes first");
+    }
+
+    #[test]
+    fn what_waits_too_long_is_given_up() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, MEGABIT);
+        while pacer.admit(now, 1_000) == Admit::Now {}
+        assert!(pacer.push(now, video(0, 1), 1_000, 1).is_empty());
+        let later = now + Duration::from_millis(1_200);
+        assert_eq!(pacer.push(later, video(0, 2), 1_000, 2), vec![1]);
+    }
+}
