@@ -116,9 +116,11 @@ pub static METRICS: &[Metric] = &[
         "Key-frame requests sent to publishers, after merging and throttling.",
         |sum| sum.core.keyframe_requests_out,
     ),
-    counter("sluice_padding_sent_bytes_total", "Padding sent to see what links of subscribers carry.", |sum| {
-        sum.core.padding_bytes
-    }),
+    counter(
+        "sluice_padding_sent_bytes_total",
+        "Padding sent to see what links of subscribers carry.",
+        |sum| sum.core.padding_bytes,
+    ),
     counter("sluice_nacks_received_total", "Packets that subscribers asked for again (NACK).", |sum| {
         sum.core.nacks_in
     }),

@@ -7,14 +7,15 @@ mod keyframes;
 mod levels;
 mod mute;
 pub mod relay;
+mod shares;
 mod wishes;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-pub use self::event::CoreEvent;
 use self::allotting::Allotting;
+pub use self::event::CoreEvent;
 use self::levels::Levels;
 use self::relay::{Note, Relay};
 use super::counters::Counters;

@@ -65,8 +65,8 @@ fn each_reason_is_there_with_zero_before_it_happens() {
         let dropped = DropReason::ALL.iter().map(|reason| (reason.name(), 0.0));
         let dropped: Vec<_> = dropped.chain([("malformed", 0.0)]).collect();
         assert_eq!(reasons("sluice_udp_received_dropped_datagrams_total"), dropped);
-        let unsent =
-            ["awaiting_keyframe", "unplayable", "silent", "muted", "unsealed"].map(|reason| (reason, 0.0));
+        let unsent = ["awaiting_keyframe", "unplayable", "silent", "muted", "unsealed", "slow_link"]
+            .map(|reason| (reason, 0.0));
         assert_eq!(reasons("sluice_media_unsent_packets_total"), unsent);
     }
 }

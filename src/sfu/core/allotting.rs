@@ -1,80 +1,17 @@
-//! Dealing out, some times a second, what links carry, and telling publishers which of their encodings anybody uses.
+//! When what links carry was dealt out last, and what publishers were told.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::Core;
-use super::event::CoreEvent;
-use crate::ids::{SessionId, TrackId};
-use crate::units::MediaKind;
+use crate::ids::TrackId;
 
-/// How often.
-const EVERY: Duration = Duration::from_millis(200);
+/// How often it is dealt out.
+pub(super) const EVERY: Duration = Duration::from_millis(200);
 
 /// When it was done last, and what was told.
 #[derive(Debug, Default)]
 pub(super) struct Allotting {
-    at: Option<Instant>,
+    pub(super) at: Option<Instant>,
     /// The used encodings of tracks that anybody subscribes to, one bit each.
-    used: HashMap<TrackId, u8>,
-}
-
-impl Core {
-    /// When [`Self::allot`] has something to do.
-    pub(super) fn next_allotting(&self) -> Option<Instant> {
-        let is_needed = !self.tracks.is_empty() || !self.relay.imports.is_empty();
-        self.allotting.at.filter(|_| is_needed).map(|at| at + EVERY)
-    }
-
-    /// Deals out what links carry, if it is time.
-    pub(super) fn allot(&mut self, now: Instant) {
-        if self.allotting.at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) {
-            return;
-        }
-        self.allotting.at = Some(now);
-        let mut told = Vec::new();
-        let (tracks, relay) = (&self.tracks, &self.relay);
-        let ladder_of = |id| tracks.get(&id).map(|track| track.ladder()).or_else(|| relay.ladder_of(id));
-        for (id, session) in &mut self.sessions {
-            session.allot(now, ladder_of, &mut self.session_events);
-            if !self.session_events.is_empty() {
-                told.push((*id, std::mem::take(&mut self.session_events)));
-            }
-        }
-        for (id, events) in told {
-            self.session_events = events;
-            self.tell(id);
-        }
-        self.tell_used(now);
-    }
-
-    fn tell_used(&mut self, now: Instant) {
-        let published = self.tracks.values().filter(|track| track.kind == MediaKind::Video);
-        let published: Vec<(TrackId, SessionId)> = published.map(|track| (track.id, track.publisher)).collect();
-        self.allotting.used.retain(|id, _| self.tracks.contains_key(id));
-        for (id, publisher) in published {
-            let used = self.used_encodings(id);
-            if used == 0 {
-                self.allotting.used.remove(&id);
-                continue;
-            }
-            let Some(session) = self.sessions.get(&publisher) else { continue };
-            let known = session.rids_of(id);
-            if known.len() < 2 {
-                continue;
-            }
-            let all = known.iter().fold(0, |all, (encoding, _)| all | encoding.bit());
-            if let Some(track) = self.tracks.get_mut(&id) {
-                track.use_only(now, used);
-            }
-            if self.allotting.used.insert(id, used & all) == Some(used & all) {
-                continue;
-            }
-            let mut rids: Vec<_> =
-                known.into_iter().filter(|(encoding, _)| used & encoding.bit() != 0).map(|(_, rid)| rid).collect();
-            rids.sort();
-            let rids = (used & all != all).then_some(rids);
-            self.events.push(CoreEvent::Used { track: id, rids });
-        }
-    }
+    pub(super) used: HashMap<TrackId, u8>,
 }

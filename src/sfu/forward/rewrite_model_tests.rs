@@ -109,6 +109,8 @@ struct Source {
     frames: u64,
     base: u64,
     leapt: u32,
+    /// How far it had leapt at its last packet: two leaps before the next are one.
+    settled: u32,
 }
 
 /// A packet with what only the model knows of it.
@@ -164,6 +166,7 @@ impl Publishers {
             structure: key.then_some(structure),
         });
         at.sequence += 1;
+        at.settled = at.leapt;
         Packet {
             source: SourceId(source as u64),
             encoding: EncodingIndex(0),
@@ -436,6 +439,7 @@ impl Publishers {
             frames: 0,
             base: 0,
             leapt: 0,
+            settled: 0,
         };
         let sources = natures.iter().map(source).collect();
         Self { start: Instant::now(), now: Duration::ZERO, sources, at: 0, key: true }
@@ -464,7 +468,7 @@ impl Publishers {
             }
             Step::Leap(by) => {
                 let at = &mut self.sources[self.at];
-                at.leapt = at.leapt.wrapping_add(by);
+                at.leapt = at.settled.wrapping_add(by);
                 return Vec::new();
             }
             Step::Width(width) => {

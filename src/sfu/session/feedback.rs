@@ -64,7 +64,8 @@ impl Session {
                 wishes.for_each(|(source, _)| self.keyframe_wanted(source, turn));
             }
             Packet::TransportFeedback(feedback) => {
-                if let Some(link) = self.link.as_mut().filter(|_| patience.arrivals >= feedback.count.into()) {
+                if let Some(link) = self.link.as_mut().filter(|_| patience.arrivals >= feedback.count.into())
+                {
                     link.feedback(now, feedback);
                 }
                 for arrival in feedback.arrivals().take_while(|_| spend(&mut patience.arrivals)) {

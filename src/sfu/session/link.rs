@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
-use crate::sfu::egress::allocate::{Allocator, Request};
-use crate::sfu::egress::bandwidth::{Estimator, Probe, Purpose};
 use crate::sfu::egress::Departed;
-use crate::sfu::egress::pacer::{Admit, Class, Frame, Pacer};
-use crate::sfu::egress::sender::{Outgoing, Unsent};
-use crate::sfu::forward::ladder::{Ladder, Selection};
+use crate::sfu::egress::allocate::Allocator;
+use crate::sfu::egress::bandwidth::{Estimator, Probe, Purpose};
+use crate::sfu::egress::pacer::Pacer;
 use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
-use crate::sfu::session::turn::SessionEvent;
-use crate::units::{Bitrate, MediaKind};
+use crate::units::Bitrate;
 use crate::wire::rtcp::twcc::TransportFeedback;
 
 /// What a link is taken to carry before anything was heard of it: an ordinary one at home.
@@ -21,50 +17,46 @@ const START: Bitrate = Bitrate(1_000_000);
 /// A client that negotiated feedback and gave none for so long will give none.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// What is kept free for each voice: Opus as browsers send it, with headers.
-const VOICE: u64 = 50_000;
+pub(super) const VOICE: u64 = 50_000;
 /// The percents of the estimate that are given to tracks: it counts headers, seals and resends, they do not.
-const PAYLOAD_PERCENT: u64 = 92;
-/// What an RTP packet is longer than its payload, about: header, extensions, seal.
-const OVERHEAD: usize = 50;
+pub(super) const PAYLOAD_PERCENT: u64 = 92;
 /// The estimator is not asked more often.
-const ASK_EVERY: Duration = Duration::from_millis(25);
-/// The most padding that leaves at once, in packets.
-const MOST_AT_ONCE: usize = 32;
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(25);
 
 /// The link of a session that receives.
 pub(super) struct Link {
-    estimator: Estimator,
-    pacer: Pacer<Waiting>,
-    allocator: Allocator,
-    probing: Option<Probing>,
+    pub(super) estimator: Estimator,
+    pub(super) pacer: Pacer<Waiting>,
+    pub(super) allocator: Allocator,
+    pub(super) probing: Option<Probing>,
     /// Since when media can flow.
     since: Instant,
     /// The client has told what arrived, or what it can take.
-    is_heard: bool,
-    asked: Option<Instant>,
+    pub(super) is_heard: bool,
+    pub(super) asked: Option<Instant>,
     /// What the tracks were given together.
-    allotted: Option<Bitrate>,
+    pub(super) allotted: Option<Bitrate>,
 }
 
 /// A packet that waits in the pacer, with the numbers that it was given.
 pub(super) struct Waiting {
-    slot: usize,
-    track: TrackId,
-    packet: Packet,
-    numbers: Rewritten,
-    purpose: Purpose,
+    pub(super) slot: usize,
+    pub(super) track: TrackId,
+    pub(super) packet: Packet,
+    pub(super) numbers: Rewritten,
+    pub(super) purpose: Purpose,
 }
 
 /// A probe that is being sent.
-struct Probing {
-    probe: Probe,
-    begun: Instant,
-    bytes: usize,
+pub(super) struct Probing {
+    pub(super) probe: Probe,
+    pub(super) begun: Instant,
+    pub(super) bytes: usize,
 }
 
 impl Probing {
     /// How much should have left by now.
-    fn due(&self, now: Instant) -> usize {
+    pub(super) fn due(&self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.begun).as_micros();
         usize::try_from(u128::from(self.probe.rate.0) * passed / 8_000_000).unwrap_or(usize::MAX)
     }
@@ -104,9 +96,11 @@ impl Link {
     }
 
     /// What may be given to tracks that are not sound, with so many voices.
-    fn budget(&self, now: Instant, voices: u64) -> Bitrate {
+    pub(super) fn budget(&self, now: Instant, voices: u64) -> Bitrate {
         let waits = now.saturating_duration_since(self.since) < HEARD_WITHIN;
-        let Some(estimate) = self.estimate().or_else(|| waits.then_some(START)) else { return Bitrate(u64::MAX) };
+        let Some(estimate) = self.estimate().or_else(|| waits.then_some(START)) else {
+            return Bitrate(u64::MAX);
+        };
         Bitrate(estimate.0.saturating_sub(voices * VOICE) / 100 * PAYLOAD_PERCENT)
     }
 
@@ -137,183 +131,16 @@ impl Link {
     }
 
     /// What was given out is never held up for good, whatever the estimate: too much shows on the way, not here.
-    fn set_pace(&mut self, now: Instant) {
+    pub(super) fn set_pace(&mut self, now: Instant) {
         let given = self.allotted.unwrap_or(Bitrate(0));
         self.pacer.rate(now, self.estimator.estimate().max(given));
     }
 
-    /// When [`Session::attend_link`] has something to do.
+    /// When something waits, or is to be tried.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let ask = self.estimator.deadline().filter(|_| self.is_heard && self.probing.is_none());
         let ask = ask.map(|at| self.asked.map_or(at, |asked| at.max(asked + ASK_EVERY)));
         let probing = self.probing.as_ref().map(Probing::deadline);
         [ask, probing, self.pacer.deadline()].into_iter().flatten().min()
-    }
-}
-
-impl Slot {
-    /// How important its frames are.
-    fn rank(&self) -> u8 {
-        self.wish.priority.saturating_mul(2).saturating_add(u8::from(self.wish.screen))
-    }
-}
-
-impl Session {
-    /// Lets a packet wait if the pacer says so. Returns the packets that are given up for it; `None` if it may leave now.
-    pub(super) fn hold(
-        &mut self,
-        now: Instant,
-        index: usize,
-        track: TrackId,
-        (packet, numbers): (&Packet, Rewritten),
-        purpose: Purpose,
-    ) -> Option<usize> {
-        let link = self.link.as_mut().filter(|link| link.is_heard)?;
-        let slot = self.slots.get(index)?;
-        let bytes = packet.payload.len() + OVERHEAD;
-        if slot.kind != MediaKind::Video {
-            link.pacer.spent(now, bytes);
-            return None;
-        }
-        if link.pacer.admit(now, bytes) == Admit::Now {
-            return None;
-        }
-        let frame = Frame { stream: u32::try_from(index).unwrap_or(u32::MAX), timestamp: numbers.timestamp };
-        let class = match purpose {
-            Purpose::Resend => Class::Resend,
-            _ => Class::Video { rank: slot.rank(), frame },
-        };
-        let waiting = Waiting { slot: index, track, packet: packet.clone(), numbers, purpose };
-        Some(link.pacer.push(now, class, bytes, waiting).len())
-    }
-
-    /// Sends what waited for long enough, and what is to be tried.
-    pub(super) fn attend_link(&mut self, now: Instant, turn: &mut Turn<'_>) {
-        if self.link.as_ref().and_then(|link| link.deadline()).is_none_or(|at| at > now) {
-            return;
-        }
-        while let Some(waiting) = self.link.as_mut().and_then(|link| link.pacer.pop(now)) {
-            if self.send_waiting(now, &waiting, turn).is_err() {
-                turn.counters.unsent += 1;
-            }
-        }
-        self.begin_probe(now);
-        self.send_probe(now, turn);
-    }
-
-    fn send_waiting(&mut self, now: Instant, waiting: &Waiting, turn: &mut Turn<'_>) -> Result<(), Unsent> {
-        let path = self.paths.outgoing().ok_or(Unsent::NoKeys)?;
-        let slot = self.slots.get_mut(waiting.slot).filter(|slot| slot.is_open).ok_or(Unsent::Forgotten)?;
-        let csrc = self.agreement.is_some().then(|| waiting.track.csrc());
-        let outgoing = Outgoing { packet: &waiting.packet, numbers: waiting.numbers, csrc };
-        let stamp = self.egress.stamp(now);
-        let departed = match waiting.purpose {
-            Purpose::Resend => self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch)?,
-            _ => self.egress.send(&stamp, path, &mut slot.sender, &outgoing, turn.batch)?,
-        };
-        if let Some(link) = &mut self.link {
-            link.departed(now, departed, waiting.purpose);
-        }
-        Ok(())
-    }
-
-    fn begin_probe(&mut self, now: Instant) {
-        let Some(link) = self.link.as_mut().filter(|link| link.is_heard && link.probing.is_none()) else { return };
-        let due = link.estimator.deadline().is_some_and(|at| at <= now);
-        if !due || link.asked.is_some_and(|asked| now < asked + ASK_EVERY) {
-            return;
-        }
-        link.asked = Some(now);
-        if let Some(probe) = link.estimator.poll_probe(now) {
-            link.probing = Some(Probing { probe, begun: now, bytes: 0 });
-        }
-    }
-
-    fn send_probe(&mut self, now: Instant, turn: &mut Turn<'_>) {
-        let Some((path, link)) = self.paths.outgoing().zip(self.link.as_mut()) else { return };
-        let Some(probing) = &mut link.probing else { return };
-        let stamp = self.egress.stamp(now);
-        let (due, purpose) = (probing.due(now), Purpose::Probe(probing.probe.cluster));
-        for _ in 0..MOST_AT_ONCE {
-            if probing.bytes > due || probing.bytes >= probing.probe.bytes {
-                break;
-            }
-            let padded = self.slots.iter_mut().filter(|slot| slot.is_open && slot.kind == MediaKind::Video);
-            let padded = padded.map(|slot| self.egress.pad(&stamp, path, &mut slot.sender, turn.batch));
-            let Some(departed) = padded.filter_map(Result::ok).next() else {
-                // Nothing can be padded, so nothing can be tried.
-                probing.bytes = probing.probe.bytes;
-                break;
-            };
-            turn.counters.padding_bytes += departed.bytes as u64;
-            probing.bytes += departed.bytes;
-            if let Some(number) = departed.number {
-                link.estimator.sent(now, number, departed.bytes, purpose);
-            }
-            link.pacer.spent(now, departed.bytes);
-        }
-        if probing.bytes >= probing.probe.bytes {
-            link.probing = None;
-        }
-    }
-
-    /// Gives what the link carries to the tracks behind the slots. `ladder_of` tells how each can be received.
-    pub fn allot<'a>(
-        &mut self,
-        now: Instant,
-        ladder_of: impl Fn(TrackId) -> Option<&'a Ladder>,
-        events: &mut Vec<SessionEvent>,
-    ) {
-        let Some(link) = &mut self.link else { return };
-        let mut requests = Vec::new();
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.allotted_to != slot.track {
-                slot.allotted_to = slot.track;
-                link.allocator.forget(index);
-            }
-            let track = slot.track.filter(|_| slot.is_open && slot.kind == MediaKind::Video);
-            let Some(ladder) = track.and_then(&ladder_of).filter(|ladder| !ladder.rungs.is_empty()) else { continue };
-            requests.push(Request { slot: index, ladder, wish: slot.wish, current: slot.subscription.selected() });
-        }
-        if requests.is_empty() {
-            link.allotted = None;
-            return link.estimator.want(Bitrate(0));
-        }
-        let is_voice = |slot: &&Slot| slot.kind == MediaKind::Audio && slot.is_open && slot.track.is_some();
-        let voices = self.slots.iter().filter(is_voice).count() as u64;
-        let mut given = Vec::new();
-        link.allocator.allocate(now, link.budget(now, voices), &requests, &mut given);
-        let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;
-        link.estimator.want(Bitrate(wanted));
-        let mut allotted = 0;
-        for (request, (index, selection)) in requests.iter().zip(given) {
-            // A viewer who came for one stream gets it, however it looks.
-            let lowest = request.ladder.rungs.first().map(|rung| rung.selection);
-            let selection = if self.agreement.is_none() { selection.or(lowest) } else { selection };
-            let rung = request.ladder.rungs.iter().find(|rung| Some(rung.selection) == selection);
-            allotted += rung.map_or(0, |rung| rung.bitrate.0);
-            let Some(slot) = self.slots.get_mut(index) else { continue };
-            slot.height = rung.map_or(0, |rung| rung.height);
-            if let Some(event) = slot.show(index, request.ladder, selection) {
-                events.push(event);
-            }
-        }
-        link.allotted = Some(Bitrate(allotted));
-        link.set_pace(now);
-    }
-}
-
-impl Slot {
-    /// Forwards this much of its track. Returns what the client is to be told.
-    fn show(&mut self, index: usize, ladder: &Ladder, selection: Option<Selection>) -> Option<SessionEvent> {
-        let was_paused = self.subscription.is_paused();
-        // Of a track that comes in one way only there is nothing to choose.
-        let is_only = ladder.rungs.len() == 1 && self.subscription.selected().is_none() && !was_paused;
-        if selection.is_none() || !is_only {
-            self.subscription.select(selection);
-        }
-        let paused = selection.is_none();
-        let track = self.track.filter(|_| paused != was_paused)?;
-        Some(SessionEvent::Throttled { slot: index, track, paused })
     }
 }

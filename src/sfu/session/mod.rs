@@ -19,6 +19,7 @@ mod inbound;
 mod outbound;
 mod feedback;
 mod link;
+mod capacity;
 mod paths;
 
 use std::collections::HashMap;
@@ -413,7 +414,8 @@ impl Session {
                     return turn.events.push(SessionEvent::Ended(EndReason::DtlsFailed));
                 }
                 self.progress = Progress::Connected;
-                self.link = (self.agreement.is_some() || !self.slots.is_empty()).then(|| Box::new(link::Link::new(now)));
+                self.link = (self.agreement.is_some() || !self.slots.is_empty())
+                    .then(|| Box::new(link::Link::new(now)));
                 let took = now.saturating_duration_since(self.started);
                 turn.events.push(SessionEvent::Connected(took));
             }
