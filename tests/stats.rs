@@ -51,6 +51,7 @@ fn every_two_seconds_each_session_tells_what_flows() {
     assert_eq!((video.encodings, video.lost), (1, 0.0));
     assert_eq!(video.format, Some(Format::new(units::Codec::Vp8, "")));
     assert!(last.slots.is_empty());
+    assert_eq!(last.link, None, "nothing is sent to it");
 
     let last = received.last().expect("some");
     assert!(last.tracks.is_empty());
@@ -59,6 +60,9 @@ fn every_two_seconds_each_session_tells_what_flows() {
     assert_eq!(last.slots[0].bitrate, Bitrate(0));
     assert!(is_about(last.slots[1].bitrate, 200_000), "{:?}", last.slots[1].bitrate);
     assert_eq!((last.slots[1].lost, last.slots[1].nacks), (0.0, 0));
+    let link = last.link.expect("media is sent to it");
+    assert!(is_about(link.sent, 200_000), "{link:?}");
+    assert!(link.lost < 0.001, "{link:?}");
     let rtt = last.rtt.expect("a viewer reports");
     assert!(rtt <= Duration::from_millis(20), "{rtt:?}");
 }
@@ -69,8 +73,10 @@ fn a_link_that_loses_shows_and_recovers() {
     publish(&mut world, 0..200);
     world.clients[1].loses = |datagram| datagram % 5 == 3;
     publish(&mut world, 200..700);
-    let bad = of(&world, &viewer).pop().expect("some").slots.remove(1);
+    let mut told = of(&world, &viewer).pop().expect("some");
+    let (bad, link) = (told.slots.remove(1), told.link.expect("media is sent to it"));
     assert!((0.1..0.4).contains(&bad.lost) && bad.nacks > 0, "{bad:?}");
+    assert!((0.1..0.4).contains(&link.lost) && link.sent > bad.bitrate, "what is sent again counts: {link:?}");
     world.clients[1].loses = |_| false;
     publish(&mut world, 700..1_200);
     let good = of(&world, &viewer).pop().expect("some").slots.remove(1);
