@@ -1,7 +1,8 @@
 // Chromium and Firefox, headless, in the clients' namespace: each started once per run, one fresh context per test.
 
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { after } from 'node:test';
 import puppeteer from 'puppeteer-core';
 
@@ -74,6 +75,13 @@ async function open(scope, kind, address, { scripts = [], denied, alone = false 
 
 export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);
 export const firefox = async (scope, address, more) => open(scope, FIREFOX, address ?? (await blankPage()), more);
+
+/// Chromium in another network namespace. What drives it goes by a pipe, as its ports are out of reach from here.
+export function chromiumIn(scope, namespace, address, more) {
+  const script = join(scope.folder(), 'chromium');
+  writeFileSync(script, `#!/bin/sh\nexec ip netns exec ${namespace} ${CHROMIUM.executablePath} "$@"\n`, { mode: 0o755 });
+  return open(scope, { ...CHROMIUM, executablePath: script, pipe: true }, address, { ...more, alone: true });
+}
 
 /// The end of a page's whole browser, without a word to anybody. Puppeteer makes it the leader of a process group.
 export function kill(page) {

@@ -6,6 +6,8 @@ export const SERVER_ADDRESS = '10.83.0.1';
 export const CLIENT_ADDRESS = '10.83.0.2';
 export const SERVER_ADDRESS_6 = 'fd83::1';
 const CLIENT_ADDRESS_6 = 'fd83::2';
+const SLOW_GATEWAY = '10.84.0.1';
+const SLOW_ADDRESS = '10.84.0.2';
 
 function ip(...words) {
   execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -42,4 +44,23 @@ export function removeNamespaces(names) {
       // It was never made.
     }
   }
+}
+
+/// A third namespace, with a way to the server of its own, until the scope ends. Answers with its name, and with a function
+/// that sets how much that way carries towards it, in bits per second.
+export function slowNamespace(scope) {
+  const { server } = JSON.parse(process.env.E2E_NAMESPACES);
+  const name = server.replace('server', 'slow');
+  ip('netns', 'add', name);
+  scope.defer(() => ip('netns', 'del', name));
+  ip('-n', server, 'link', 'add', 'veth1', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', name);
+  ip('-n', name, 'link', 'set', 'lo', 'up');
+  for (const [namespace, four] of [[server, SLOW_GATEWAY], [name, SLOW_ADDRESS]]) {
+    ip('-n', namespace, 'link', 'set', 'veth1', 'up');
+    ip('-n', namespace, 'addr', 'add', `${four}/24`, 'dev', 'veth1');
+  }
+  ip('-n', name, 'route', 'add', 'default', 'via', SLOW_GATEWAY);
+  const limit = (rate) =>
+    execFileSync('tc', ['-n', server, 'qdisc', 'replace', 'dev', 'veth1', 'root', 'tbf', 'rate', `${rate}bit`, 'burst', '6000', 'latency', '300ms'], { stdio: 'pipe' });
+  return { name, limit };
 }

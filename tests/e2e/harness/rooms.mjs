@@ -140,6 +140,13 @@ export async function members(scope, browser, server, more) {
   return page;
 }
 
+/// The same on a page of the server's own, for browsers that reach nothing else: `browser` opens it.
+export async function membersAtServer(browser, server) {
+  const page = await browser(`${server.url}/`, { scripts: [cast, member] });
+  await page.evaluate((url) => member.load(url), server.url);
+  return page;
+}
+
 /// Joins one participant; answers with its id.
 export function join(page, room, name, options = {}) {
   return page.evaluate((...words) => member.join(...words), room, name, { picture: PEOPLE[name]?.picture, ...options });

@@ -1,0 +1,120 @@
+// Viewers on links of different speed: each gets the pictures that its own link carries, and nobody waits for another.
+
+import assert from 'node:assert/strict';
+
+import { chromium, chromiumIn } from '../harness/browsers.mjs';
+import { slowNamespace } from '../harness/namespaces.mjs';
+import { join, members, membersAtServer } from '../harness/rooms.mjs';
+import { Server } from '../harness/server.mjs';
+import { e2e } from '../harness/test.mjs';
+import { sleep, until } from '../harness/wait.mjs';
+
+const NAMES = ['Ada', 'Bob', 'Cyd'];
+/// Of what the publishers capture: from this height on there are three encodings.
+const HEIGHT = 540;
+const WITHIN = { upgrade: 8, settled: 6 };
+const LONGEST_FREEZE = 1000;
+
+/// All in one page: the pictures are the browser's own moving ones, which take as many bits as they may.
+async function publishers(scope, server) {
+  const page = await members(scope, chromium, server);
+  for (const name of NAMES) {
+    await join(page, 'links', name, { slots: { video: 0, audio: 1 }, picture: undefined });
+    await page.evaluate(async (who, height) => {
+      const wish = { width: { ideal: (height * 16) / 9 }, height: { ideal: height }, frameRate: { ideal: 15 } };
+      await member.rooms[who].publish(await member.sdk.LocalTrack.camera(wish));
+    }, name, HEIGHT);
+  }
+  return page;
+}
+
+/// Shows all of them, each as large as it is captured.
+async function watch(page) {
+  await join(page, 'links', 'viewer', { picture: undefined, watches: true });
+  await until('all three tiles', () => page.evaluate((names) => names.every((name) => member.tiles[`${name}/camera`]), NAMES));
+  await page.evaluate((height) => {
+    for (const video of Object.values(member.tiles)) {
+      Object.assign(video.style, { width: `${(height * 16) / 9}px`, height: `${height}px`, position: 'fixed', left: 0, top: 0 });
+    }
+  }, HEIGHT);
+}
+
+/// From now on the longest time without a new frame is noted for each picture, times apart in which it was paused.
+function noteFreezes(page) {
+  return page.evaluate(() => {
+    window.frozen = {};
+    for (const [key, video] of Object.entries(member.tiles)) {
+      let last = null;
+      const frame = () => {
+        const now = performance.now();
+        if (last !== null) window.frozen[key] = Math.max(window.frozen[key] ?? 0, now - last);
+        last = now;
+        video.requestVideoFrameCallback(frame);
+      };
+      video.requestVideoFrameCallback(frame);
+      video.track.addEventListener('state', () => video.track.state === 'paused' && (last = null));
+    }
+  });
+}
+
+const longestFreeze = (page) => page.evaluate(() => {
+  const longest = Math.max(0, ...Object.values(window.frozen));
+  for (const key of Object.keys(window.frozen)) window.frozen[key] = 0;
+  return longest;
+});
+
+/// The heights of the pictures, the smallest first; 0 for one that is paused.
+const heights = (page) => page.evaluate(() =>
+  Object.values(member.tiles).map((video) => (video.track.state === 'live' ? video.videoHeight : 0)).sort((one, other) => one - other));
+
+/// Bits per second that came within so many seconds.
+async function received(page, seconds) {
+  const bytes = () => page.evaluate(async () => {
+    const report = [...(await probe.connections.at(-1).getStats()).values()];
+    return report.filter(({ type }) => type === 'inbound-rtp').reduce((sum, one) => sum + one.bytesReceived + (one.headerBytesReceived ?? 0), 0);
+  });
+  const before = await bytes();
+  await sleep(seconds * 1000);
+  return (((await bytes()) - before) * 8) / seconds;
+}
+
+const isFull = (all) => all.every((height) => height === HEIGHT);
+
+e2e('each viewer gets what its own link carries', async (scope) => {
+  const slow = slowNamespace(scope);
+  slow.limit(600_000);
+  const server = await Server.start(scope);
+  await publishers(scope, server);
+  const fast = await members(scope, chromium, server);
+  await watch(fast);
+  await until('the fast viewer to see all in full', async () => isFull(await heights(fast)), 30);
+  const thin = await membersAtServer((address, more) => chromiumIn(scope, slow.name, address, more), server);
+  await watch(thin);
+  await until('the thin viewer to see somebody', async () => (await heights(thin)).some((height) => height > 0), 20);
+  await sleep(WITHIN.settled * 1000);
+  await noteFreezes(fast);
+  await noteFreezes(thin);
+
+  const told = async (what) => `${what}: ${JSON.stringify({ thin: await heights(thin), fast: await heights(fast) })}`;
+  const rate = await received(thin, 6);
+  assert.ok(rate > 200_000 && rate < 620_000, `${Math.round(rate)} bit/s come through a link of 600 kbit/s`);
+  assert.ok((await heights(thin)).every((height) => height < HEIGHT), await told('at 600 kbit/s nothing is shown in full'));
+  assert.ok((await longestFreeze(thin)) < LONGEST_FREEZE, 'no freeze at 600 kbit/s');
+
+  slow.limit(3_000_000);
+  await until('larger pictures after the link became fast', async () => {
+    const all = await heights(thin);
+    return all.every((height) => height > 0) && all.at(-1) === HEIGHT;
+  }, WITHIN.upgrade);
+  await sleep(WITHIN.settled * 1000);
+  assert.ok((await longestFreeze(thin)) < LONGEST_FREEZE, 'no freeze on the way up');
+
+  slow.limit(250_000);
+  await until('smaller pictures after the link became slow', async () => (await heights(thin)).every((height) => height <= HEIGHT / 2), WITHIN.settled);
+  await sleep(WITHIN.settled * 1000);
+  assert.ok((await heights(thin)).some((height) => height > 0), await told('somebody is seen at 250 kbit/s'));
+  assert.ok((await longestFreeze(thin)) < LONGEST_FREEZE, 'no freeze on the way down');
+
+  assert.ok(isFull(await heights(fast)), await told('the fast viewer keeps the full pictures'));
+  assert.ok((await longestFreeze(fast)) < LONGEST_FREEZE, 'and none of them froze');
+}, { seconds: 180 });
