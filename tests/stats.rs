@@ -76,7 +76,10 @@ fn a_link_that_loses_shows_and_recovers() {
     let mut told = of(&world, &viewer).pop().expect("some");
     let (bad, link) = (told.slots.remove(1), told.link.expect("media is sent to it"));
     assert!((0.1..0.4).contains(&bad.lost) && bad.nacks > 0, "{bad:?}");
-    assert!((0.1..0.4).contains(&link.lost) && link.sent > bad.bitrate, "what is sent again counts: {link:?}");
+    assert!(
+        (0.1..0.4).contains(&link.lost) && link.sent > bad.bitrate,
+        "what is sent again counts: {link:?}"
+    );
     world.clients[1].loses = |_| false;
     publish(&mut world, 700..1_200);
     let good = of(&world, &viewer).pop().expect("some").slots.remove(1);

@@ -12,6 +12,8 @@ use crate::units::Bitrate;
 const LAYERS: usize = 4;
 /// An encoding of which nothing came for so long does not flow.
 const FLOWS_FOR: Duration = Duration::from_millis(1_500);
+/// While an encoding begins again, and while it stops, what is measured is too little: so long what was known is better.
+const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 /// An encoding that is to begin again has so long for it.
 const WAKES_WITHIN: Duration = Duration::from_secs(4);
 /// Measurements over less than that say nothing.
@@ -47,10 +49,10 @@ pub(super) struct Encoding {
 /// Whether an encoding that does not flow will, once somebody wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
-    /// It is wanted, and should flow by itself from that moment on.
-    Wanted(Instant),
-    /// Nobody uses it, and its publisher was told so.
-    Asleep,
+    /// It is wanted, and should flow by itself: from the beginning, or again from that moment on.
+    Wanted(Option<Instant>),
+    /// Nobody uses it from that moment on, and its publisher was told so.
+    Asleep(Instant),
 }
 
 /// What came since a moment.
@@ -116,16 +118,16 @@ impl Encoding {
             before: None,
             picture: None,
             known: Vec::new(),
-            rest: Rest::Wanted(now),
+            rest: Rest::Wanted(None),
         }
     }
 
     /// Whether anybody uses it from now on. A publisher need not send what nobody uses.
     pub(super) fn use_it(&mut self, now: Instant, used: bool) {
         self.rest = match (used, self.rest) {
-            (false, _) => Rest::Asleep,
-            (true, Rest::Asleep) => Rest::Wanted(now),
-            (true, wanted) => wanted,
+            (false, Rest::Wanted(_)) => Rest::Asleep(now),
+            (true, Rest::Asleep(_)) => Rest::Wanted(Some(now)),
+            (_, as_before) => as_before,
         };
     }
 
@@ -133,9 +135,21 @@ impl Encoding {
     pub(super) fn can_be_had(&self, now: Instant) -> bool {
         self.flows(now)
             || match self.rest {
-                Rest::Asleep => true,
-                Rest::Wanted(since) => now.saturating_duration_since(since) <= WAKES_WITHIN,
+                Rest::Asleep(_) => true,
+                Rest::Wanted(since) => {
+                    since.is_some_and(|since| now.saturating_duration_since(since) <= WAKES_WITHIN)
+                }
             }
+    }
+
+    /// Whether what is measured now is what it costs.
+    fn is_settled(&self, now: Instant) -> bool {
+        let since = match self.rest {
+            Rest::Asleep(since) => Some(since),
+            Rest::Wanted(since) => since,
+        };
+        let changes = since.is_some_and(|since| now.saturating_duration_since(since) < SETTLES_WITHIN);
+        self.flows(now) && (!changes || self.known.is_empty())
     }
 
     /// Another SSRC carries it from this packet on. What was known of layers goes with the old one.
@@ -189,7 +203,7 @@ impl Encoding {
     /// frames of larger ones, as few frames of a large picture are no better than all of a small one. None while too little
     /// is known.
     pub(super) fn rungs(&mut self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
-        if !self.flows(now) {
+        if !self.is_settled(now) {
             return into.extend(&self.known);
         }
         let from = into.len();

@@ -196,7 +196,7 @@ impl Track {
         let chosen = self.chosen;
         if now.saturating_duration_since(since) >= COMPARE_EVERY {
             self.compared = Some(now);
-            self.choose();
+            self.choose(now);
         }
         self.chosen.get_or_insert(packet.encoding);
         let laddered = *self.laddered.get_or_insert(now);
@@ -280,11 +280,11 @@ impl Track {
         }
     }
 
-    fn choose(&mut self) {
+    fn choose(&mut self, now: Instant) {
         for encoding in &mut self.encodings {
             encoding.silent = if encoding.bytes == 0 { encoding.silent + 1 } else { 0 };
-            encoding.peak =
-                if encoding.silent < SILENT_AFTER { encoding.peak.max(encoding.bytes) } else { 0 };
+            let stays = encoding.silent < SILENT_AFTER || encoding.can_be_had(now);
+            encoding.peak = if stays { encoding.peak.max(encoding.bytes) } else { 0 };
             encoding.bytes = 0;
         }
         let peak_of_chosen =

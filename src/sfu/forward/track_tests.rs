@@ -167,3 +167,36 @@ fn the_ladder_has_each_encoding_with_its_layers_and_what_they_cost() {
     assert_eq!(without, [1, 1, 1], "what stopped is not there");
     assert_eq!(run(160..190, true).len(), 5, "and is again soon after it came back");
 }
+
+/// An encoding that nobody uses may fall silent. It has to stay on the ladder, at what it cost: else nobody would ever ask for
+/// it again, or everybody for a picture that seems to be had for nothing.
+#[test]
+fn an_encoding_that_sleeps_can_be_chosen_and_one_that_does_not_wake_up_cannot() {
+    let start = Instant::now();
+    let mut track = track();
+    let mut run = |milliseconds: std::ops::Range<u64>, large: &dyn Fn(u64) -> usize, used: u8| {
+        for step in milliseconds.clone().step_by(10) {
+            let now = start + Duration::from_millis(step);
+            receive(&mut track, now, packet(0, step, 100, false));
+            if large(step) > 0 {
+                receive(&mut track, now, packet(1, step, large(step), false));
+            }
+            if step % 200 == 0 {
+                track.use_only(now, used);
+            }
+        }
+        track
+            .ladder()
+            .rungs
+            .iter()
+            .map(|rung| (rung.selection.encoding.0, rung.bitrate.0 / 1_000))
+            .collect::<Vec<_>>()
+    };
+    let both = [(0, 80), (1, 720)];
+    assert_eq!(run(0..3_000, &|_| 900, 3), both);
+    // It fades out, and then there is nothing of it.
+    assert_eq!(run(3_000..3_600, &|step| usize::from(step % 100 == 0) * 50, 1), both);
+    assert_eq!(run(3_600..20_000, &|_| 0, 1), both);
+    assert_eq!(run(20_000..22_000, &|_| 0, 3), both, "it may take a moment");
+    assert_eq!(run(22_000..26_000, &|_| 0, 3), both[..1], "it does not come");
+}

@@ -2,7 +2,7 @@
 // two colours, a tone), tells which picture a video shows as a person would see it, and watches the page's WebSockets.
 
 (() => {
-  const cast = { sockets: [], sent: [], cut: false };
+  const cast = { sockets: [], sent: [], heard: [], cut: false };
   window.cast = cast;
 
   const Native = window.WebSocket;
@@ -11,6 +11,7 @@
       // While the way is cut, a new WebSocket finds nobody.
       super(cast.cut ? 'ws://127.0.0.1:9/' : url, ...words);
       cast.sockets.push(this);
+      this.addEventListener('message', ({ data }) => cast.heard.push(JSON.parse(data)));
     }
     send(text) {
       cast.sent.push(JSON.parse(text));
