@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use sluice::sfu::egress::bandwidth::{ClusterId, Estimator, Purpose};
-use sluice::sfu::egress::pacer::{Admit, Class, Frame, Pacer};
+use sluice::sfu::egress::pacer::{Admit, Frame, Pacer};
 use sluice::units::Bitrate;
 use sluice::wire::rtcp::{Packet, packets};
 
@@ -91,14 +91,14 @@ impl Sender {
         // Sizes of frames vary; now and then there is a key frame.
         let factor = if self.frames % 300 == 1 { 4.0 } else { 0.8 + 0.4 * self.random.part() - 0.01 };
         let mut left = (rate as f64 * FRAME.as_secs_f64() / 8.0 * factor) as usize;
-        let frame = Frame { stream: 1, timestamp: self.frames };
+        let frame = Frame { stream: 1, timestamp: self.frames, rank: 0 };
         while left > 0 {
             let bytes = left.min(LARGEST);
             left -= bytes;
             match self.pacer.admit(now, bytes) {
                 Admit::Now => self.leave(now, bytes, Purpose::Media, out),
                 Admit::Queue => {
-                    self.dropped += self.pacer.push(now, Class::Video { rank: 0, frame }, bytes, bytes).len();
+                    self.dropped += self.pacer.push(now, frame, bytes, bytes).len();
                 }
             }
         }

@@ -1,10 +1,10 @@
-//! Spreads what would come at once: key frames, resent packets.
+//! Spreads what would come at once: key frames.
 //!
 //! What flows steadily passes: a bucket fills with what is sent and empties at a multiple of what the link carries, and
 //! only while it is full do packets wait. The bucket of a link that carries its estimate never fills. The multiple is that
 //! of libwebrtc, 2.5: a key frame leaves faster than the mean, and not so fast that it fills a router's queue.
 //!
-//! Sound never comes here. Who sends it says so with [`Pacer::spent`].
+//! Sound and what is sent again never wait here. Who sends it says so with [`Pacer::spent`].
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,12 +18,9 @@ const BURST: u64 = 6_000;
 /// How much time's worth of the faster rate passes at once, ms: a usual frame.
 const BURST_TIME: u64 = 10;
 /// How much may wait: what the link carries in this time, ms. What is older is of no use in a conversation.
-const LONGEST: u64 = 500;
+const LONGEST: u64 = 1_000;
 /// At least so many bytes may wait, so that a slow link gets whole key frames.
-const SMALLEST: u64 = 30_000;
-/// Of how many frames that were given up the rest is recognized.
-const CUT: usize = 8;
-
+const SMALLEST: u64 = 60_000;
 /// Whether a packet may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admit {
@@ -40,26 +37,14 @@ pub struct Frame {
     pub stream: u32,
     /// Its RTP timestamp.
     pub timestamp: u32,
-}
-
-/// What a packet that has to wait is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Sent again: goes first, because somebody waits for it.
-    Resend,
-    /// New. Frames of lower ranks are given up first.
-    Video {
-        /// How important its track is; more is more.
-        rank: u8,
-        /// The frame that it is a part of.
-        frame: Frame,
-    },
+    /// How important its stream is; more is more.
+    pub rank: u8,
 }
 
 #[derive(Debug)]
 struct Waiting<T> {
     since: Instant,
-    class: Class,
+    frame: Frame,
     bytes: usize,
     item: T,
 }
@@ -72,25 +57,15 @@ pub struct Pacer<T> {
     /// When `debt` was true.
     at: Instant,
     rate: Bitrate,
-    resends: VecDeque<Waiting<T>>,
     video: VecDeque<Waiting<T>>,
     waiting: u64,
-    cut: VecDeque<Frame>,
 }
 
 impl<T> Pacer<T> {
     /// A pacer of a link that carries `estimate`.
     #[must_use]
     pub fn new(now: Instant, estimate: Bitrate) -> Self {
-        Self {
-            debt: 0,
-            at: now,
-            rate: estimate,
-            resends: VecDeque::new(),
-            video: VecDeque::new(),
-            waiting: 0,
-            cut: VecDeque::new(),
-        }
+        Self { debt: 0, at: now, rate: estimate, video: VecDeque::new(), waiting: 0 }
     }
 
     /// The link carries this from now on.
@@ -128,22 +103,23 @@ impl<T> Pacer<T> {
         Admit::Now
     }
 
-    /// Something left that did not ask: sound, a probe.
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Something left that did not ask: sound, a probe, what is sent again.
     pub fn spent(&mut self, now: Instant, bytes: usize) {
         self.settle(now);
         // Whoever sends much past the pacer delays others by no more than a whole burst.
         self.debt = self.debt.saturating_add(bytes as u64).min(2 * self.burst());
     }
 
-    /// A packet has to wait. Returns what is given up because too much waits or waits for too long: the oldest whole
-    /// frames of the lowest rank.
-    pub fn push(&mut self, now: Instant, class: Class, bytes: usize, item: T) -> Vec<T> {
-        let packet = Waiting { since: now, class, bytes, item };
-        match class {
-            Class::Video { frame, .. } if self.cut.contains(&frame) => return vec![packet.item],
-            Class::Video { .. } => self.video.push_back(packet),
-            Class::Resend => self.resends.push_back(packet),
-        }
+    /// A packet has to wait. Returns what is given up because too much waits or waits for too long: all that waits of the
+    /// least important stream, as later frames are worth nothing without the earlier ones. A single frame is never given up.
+    pub fn push(&mut self, now: Instant, frame: Frame, bytes: usize, item: T) -> Vec<T> {
+        self.video.push_back(Waiting { since: now, frame, bytes, item });
         self.waiting += bytes as u64;
         let mut dropped = Vec::new();
         while self.waiting > self.bytes_in(LONGEST).max(SMALLEST) && self.give_up(&mut dropped) {}
@@ -152,39 +128,23 @@ impl<T> Pacer<T> {
     }
 
     fn is_late(&self, now: Instant) -> bool {
-        let longest = 2 * Duration::from_millis(LONGEST);
-        let first = self.video.front().or(self.resends.front());
-        first.is_some_and(|first| now.saturating_duration_since(first.since) > longest)
+        let longest = Duration::from_millis(LONGEST);
+        self.video.front().is_some_and(|first| now.saturating_duration_since(first.since) > longest)
     }
 
-    /// Gives up the oldest frame of the lowest rank; without any, the oldest resent packet.
+    /// Gives up what waits of the stream with the lowest rank; of equal ones the one that waits for the longest.
     fn give_up(&mut self, dropped: &mut Vec<T>) -> bool {
-        let lowest = |rank: &u8, found: &u8| rank < found;
-        let mut worst: Option<(u8, Frame)> = None;
-        for packet in &self.video {
-            let Class::Video { rank, frame } = packet.class else { continue };
-            if worst.as_ref().is_none_or(|(found, _)| lowest(&rank, found)) {
-                worst = Some((rank, frame));
-            }
-        }
-        let Some((_, worst)) = worst else {
-            let Some(first) = self.resends.pop_front() else { return false };
-            self.waiting -= first.bytes as u64;
-            dropped.push(first.item);
-            return true;
-        };
+        let frames = || self.video.iter().map(|packet| packet.frame);
+        let worst = frames().reduce(|worst, frame| if frame.rank < worst.rank { frame } else { worst });
+        let Some(worst) = worst.filter(|worst| frames().any(|frame| frame != *worst)) else { return false };
         for packet in std::mem::take(&mut self.video) {
-            if matches!(packet.class, Class::Video { frame, .. } if frame == worst) {
+            if packet.frame.stream == worst.stream {
                 self.waiting -= packet.bytes as u64;
                 dropped.push(packet.item);
             } else {
                 self.video.push_back(packet);
             }
         }
-        if self.cut.len() == CUT {
-            self.cut.pop_front();
-        }
-        self.cut.push_back(worst);
         true
     }
 
@@ -197,7 +157,7 @@ impl<T> Pacer<T> {
         if self.debt >= self.burst() {
             return None;
         }
-        let packet = self.resends.pop_front().or_else(|| self.video.pop_front())?;
+        let packet = self.video.pop_front()?;
         self.waiting -= packet.bytes as u64;
         self.debt = self.debt.saturating_add(packet.bytes as u64);
         Some(packet.item)
@@ -221,8 +181,8 @@ mod tests {
 
     const MEGABIT: Bitrate = Bitrate(1_000_000);
 
-    fn video(rank: u8, timestamp: u32) -> Class {
-        Class::Video { rank, frame: Frame { stream: u32::from(rank), timestamp } }
+    fn video(rank: u8, timestamp: u32) -> Frame {
+        Frame { stream: u32::from(rank), timestamp, rank }
     }
 
     #[test]
@@ -258,20 +218,19 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_frame_of_the_lowest_rank_goes_first_and_whole() {
+    fn the_least_important_stream_is_given_up_and_a_single_frame_is_not() {
         let now = Instant::now();
         let mut pacer = Pacer::new(now, MEGABIT);
         while pacer.admit(now, 1_000) == Admit::Now {}
         let mut dropped = Vec::new();
-        for n in 0..62_u32 {
+        for n in 0..126_u32 {
             let (rank, frame) = (u8::from(n % 2 == 0), n / 10);
-            dropped.extend(pacer.push(now, video(rank, frame), 1_000, (rank, frame)));
+            dropped.extend(pacer.push(now, video(rank, frame), 1_000, rank));
         }
-        dropped.extend(pacer.push(now, Class::Resend, 1_000, (9, 9)));
-        assert_eq!(dropped, vec![(0, 0); 5]);
-        assert_eq!(pacer.push(now, video(0, 0), 1_000, (0, 0)), vec![(0, 0)], "the rest of a frame given up");
-        let later = now + Duration::from_secs(1);
-        assert_eq!(pacer.pop(later), Some((9, 9)), "what is sent again goes first");
+        assert_eq!(dropped, vec![0; 63], "125,000 bytes may wait");
+        let mut alone = Pacer::new(now, Bitrate(50_000));
+        while alone.admit(now, 1_000) == Admit::Now {}
+        assert!((0..200).all(|n| alone.push(now, video(1, 7), 1_000, n).is_empty()), "a large key frame");
     }
 
     #[test]

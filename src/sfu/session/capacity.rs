@@ -4,15 +4,14 @@
 use std::time::Instant;
 
 use super::link::{ASK_EVERY, PAYLOAD_PERCENT, Probing, VOICE, Waiting};
-use super::turn::SessionEvent;
+use super::turn::{Served, SessionEvent, TurnMedia, Want};
 use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
 use crate::sfu::egress::allocate::Request;
 use crate::sfu::egress::bandwidth::Purpose;
-use crate::sfu::egress::pacer::{Admit, Class, Frame};
+use crate::sfu::egress::pacer::{Admit, Frame};
 use crate::sfu::egress::sender::{Outgoing, Unsent};
 use crate::sfu::forward::ladder::{Ladder, Selection};
-use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Bitrate, MediaKind};
 
@@ -29,32 +28,46 @@ impl Slot {
 }
 
 impl Session {
-    /// Lets a packet wait if the pacer says so. Returns the packets that are given up for it; `None` if it may leave now.
+    /// Lets a packet wait if the pacer says so. Returns whether it does.
     pub(super) fn hold(
         &mut self,
         now: Instant,
         index: usize,
-        track: TrackId,
-        (packet, numbers): (&Packet, Rewritten),
-        purpose: Purpose,
-    ) -> Option<usize> {
-        let link = self.link.as_mut().filter(|link| link.is_heard)?;
-        let slot = self.slots.get(index)?;
-        let bytes = packet.payload.len() + OVERHEAD;
+        media: &TurnMedia,
+        numbers: Rewritten,
+        served: &mut Served,
+    ) -> bool {
+        let Some(link) = self.link.as_mut().filter(|link| link.is_heard) else { return false };
+        let Some(slot) = self.slots.get(index) else { return false };
+        let bytes = media.packet.payload.len() + OVERHEAD;
         if slot.kind != MediaKind::Video {
             link.pacer.spent(now, bytes);
-            return None;
+            return false;
         }
         if link.pacer.admit(now, bytes) == Admit::Now {
-            return None;
+            return false;
         }
-        let frame = Frame { stream: u32::try_from(index).unwrap_or(u32::MAX), timestamp: numbers.timestamp };
-        let class = match purpose {
-            Purpose::Resend => Class::Resend,
-            _ => Class::Video { rank: slot.rank(), frame },
-        };
-        let waiting = Waiting { slot: index, track, packet: packet.clone(), numbers, purpose };
-        Some(link.pacer.push(now, class, bytes, waiting).len())
+        let stream = u32::try_from(index).unwrap_or(u32::MAX);
+        let frame = Frame { stream, timestamp: numbers.timestamp, rank: slot.rank() };
+        let waiting = Waiting { slot: index, track: media.track, packet: media.packet.clone(), numbers };
+        let given_up = link.pacer.push(now, frame, bytes, waiting);
+        served.given_up += given_up.len() as u64;
+        for waiting in given_up {
+            let Some(slot) = self.slots.get_mut(waiting.slot) else { continue };
+            // What depends on it is of no use, so that the next to be sent is a key frame.
+            slot.lost_until = slot.lost_until.max(Some(waiting.numbers.sequence));
+            if !slot.subscription.awaits_entry() {
+                slot.subscription.rebind();
+                let encoding = waiting.packet.encoding;
+                served.wants = Some(Want { track: waiting.track, encoding, begins: true });
+            }
+        }
+        true
+    }
+
+    /// Whether a packet may be sent again now. What waits goes first: who still misses it will ask again.
+    pub(super) fn may_resend(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| !link.is_heard || link.pacer.is_empty())
     }
 
     /// Sends what waited for long enough, and what is to be tried.
@@ -77,12 +90,9 @@ impl Session {
         let csrc = self.agreement.is_some().then(|| waiting.track.csrc());
         let outgoing = Outgoing { packet: &waiting.packet, numbers: waiting.numbers, csrc };
         let stamp = self.egress.stamp(now);
-        let departed = match waiting.purpose {
-            Purpose::Resend => self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch)?,
-            _ => self.egress.send(&stamp, path, &mut slot.sender, &outgoing, turn.batch)?,
-        };
+        let departed = self.egress.send(&stamp, path, &mut slot.sender, &outgoing, turn.batch)?;
         if let Some(link) = &mut self.link {
-            link.departed(now, departed, waiting.purpose);
+            link.departed(now, departed, Purpose::Media);
         }
         Ok(())
     }

@@ -118,15 +118,14 @@ impl Session {
 
     /// Sends a packet again, or lets it wait for its turn. `None` if neither can be.
     fn send_again(&mut self, now: Instant, place: usize, number: u16, turn: &mut Turn<'_>) -> Option<()> {
-        let path = self.paths.outgoing()?;
+        let (path, may_resend) = (self.paths.outgoing()?, self.may_resend());
         let slot = self.slots.get_mut(place)?;
         slot.sender.asked();
         let sent = slot.subscription.sent(number)?;
         let (track, packet) = turn.histories.get(sent.source, sent.sequence)?;
         let numbers = sent.numbers(packet)?;
-        if let Some(given_up) = self.hold(now, place, track, (packet, numbers), Purpose::Resend) {
-            turn.counters.given_up += given_up as u64;
-            return Some(());
+        if slot.lost_until >= Some(numbers.sequence) || !may_resend {
+            return None;
         }
         let csrc = self.agreement.is_some().then(|| track.csrc());
         let outgoing = Outgoing { packet, numbers, csrc };
@@ -135,6 +134,7 @@ impl Session {
         let departed = self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()?;
         if let Some(link) = &mut self.link {
             link.departed(now, departed, Purpose::Resend);
+            link.pacer.spent(now, departed.bytes);
         }
         Some(())
     }

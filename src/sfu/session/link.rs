@@ -44,7 +44,6 @@ pub(super) struct Waiting {
     pub(super) track: TrackId,
     pub(super) packet: Packet,
     pub(super) numbers: Rewritten,
-    pub(super) purpose: Purpose,
 }
 
 /// A probe that is being sent.

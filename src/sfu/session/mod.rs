@@ -124,6 +124,8 @@ pub struct Slot {
     allotted_to: Option<TrackId>,
     /// The height of the selected picture in pixels; 0 while it is not known.
     height: u16,
+    /// What was given the numbers up to this one and not sent is not sent again: a key frame comes behind it.
+    lost_until: Option<u64>,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
     /// The format that could not be played, or was played since, and when the control plane was told.

@@ -323,6 +323,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         wish: Wish::default(),
         allotted_to: None,
         height: 0,
+        lost_until: None,
         is_open: true,
         told: None,
         sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),

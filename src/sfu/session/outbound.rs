@@ -74,9 +74,7 @@ impl Session {
             }
             Verdict::Unwanted => return,
         };
-        if let Some(given_up) = self.hold(stamp.now, index, *track, (packet, numbers), Purpose::Media) {
-            served.given_up += given_up as u64;
-        } else {
+        if !self.hold(stamp.now, index, media, numbers, served) {
             let Some(slot) = self.slots.get_mut(index) else { return };
             let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
             match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
