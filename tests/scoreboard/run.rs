@@ -79,7 +79,7 @@ pub(crate) fn run(scenario: &Scenario, seed: u64) -> Score {
         }
         for (place, peer) in peers.iter_mut().enumerate() {
             peer.send(now, |number, bytes| {
-                tally.sent(at, scenario, link.send(now, bytes, (place, number)), bytes)
+                tally.sent(at, scenario, link.send(now, bytes, (place, number)), bytes);
             });
         }
         while let Some((when, (place, number))) = link.receive(now) {

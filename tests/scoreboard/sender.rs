@@ -90,6 +90,7 @@ impl Sender {
         let rate = self.estimator.estimate().0.min(self.most);
         // Sizes of frames vary; now and then there is a key frame.
         let factor = if self.frames % 300 == 1 { 4.0 } else { 0.8 + 0.4 * self.random.part() - 0.01 };
+        #[expect(clippy::cast_sign_loss, reason = "all of it is above nothing")]
         let mut left = (rate as f64 * FRAME.as_secs_f64() / 8.0 * factor) as usize;
         let frame = Frame { stream: 1, timestamp: self.frames, rank: 0 };
         while left > 0 {

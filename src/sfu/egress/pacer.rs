@@ -240,6 +240,6 @@ mod tests {
         while pacer.admit(now, 1_000) == Admit::Now {}
         assert!(pacer.push(now, video(0, 1), 1_000, 1).is_empty());
         let later = now + Duration::from_millis(1_200);
-        assert_eq!(pacer.push(later, video(0, 2), 1_000, 2), vec![1]);
+        assert_eq!(pacer.push(later, video(0, 2), 1_000, 2), vec![1, 2], "the later one depends on it");
     }
 }

@@ -175,7 +175,7 @@ fn an_encoding_that_sleeps_can_be_chosen_and_one_that_does_not_wake_up_cannot() 
     let start = Instant::now();
     let mut track = track();
     let mut run = |milliseconds: std::ops::Range<u64>, large: &dyn Fn(u64) -> usize, used: u8| {
-        for step in milliseconds.clone().step_by(10) {
+        for step in milliseconds.step_by(10) {
             let now = start + Duration::from_millis(step);
             receive(&mut track, now, packet(0, step, 100, false));
             if large(step) > 0 {
