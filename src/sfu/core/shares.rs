@@ -54,6 +54,9 @@ impl Core {
                 continue;
             }
             let all = known.iter().fold(0, |all, (encoding, _)| all | encoding.bit());
+            // The smallest is what everybody falls back to when a link breaks down: it must be there at once.
+            let lowest = self.ladder_of(id).and_then(|ladder| ladder.rungs.first());
+            let used = used | lowest.map_or(0, |rung| rung.selection.encoding.bit());
             if let Some(track) = self.tracks.get_mut(&id) {
                 track.use_only(now, used);
             }

@@ -14,7 +14,7 @@ const NAMES = ['Ada', 'Bob', 'Cyd'];
 const HEIGHT = 540;
 const WITHIN = { upgrade: 8, settled: 6 };
 /// ms. Where the link changes, a key frame has to get through it; and all the encoders here share two cores.
-const LONGEST_FREEZE = 3000;
+const LONGEST_FREEZE = 5000;
 
 /// All in one page: the pictures are the browser's own moving ones, which take as many bits as they may.
 async function publishers(scope, server) {
