@@ -1,6 +1,9 @@
 //! Clients that do harm, by mistake or on purpose: what becomes of them, and that nobody else notices.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 
 use crate::client::{Client, resume};
 use crate::running::Running;
@@ -92,19 +95,21 @@ async fn a_flood_is_refused_then_cut_off() {
 async fn who_asks_a_little_too_fast_is_told_and_stays() {
     let server = Running::start().await;
     let mut client = Client::join(&server, "team", "Ada").await;
-    for _ in 0..120 {
-        client.say(&json!({"t": "ping"})).await;
-    }
+    // All at once: more than the budget, and too few for a flood however fast they are read.
+    let ping: Vec<u8> = [&[0x80 | TEXT, 0x80 | 13, 0, 0, 0, 0][..], br#"{"t": "ping"}"#].concat();
+    client.socket.write_raw(&ping.repeat(150)).await.expect("the connection is open");
     let error = client.hear("error").await;
     assert_eq!(error["code"], "rate");
-    // The last thing that was asked is answered or refused, and then there is a budget again some day.
+    // From now on it asks no faster than it may, and is answered.
+    let mut pace = tokio::time::interval(Duration::from_millis(50));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        pace.tick().await;
         let reply = client.ask(&json!({"t": "ping"})).await;
         if reply["t"] == "pong" {
             break;
         }
         assert_eq!(reply["code"], "rate");
-        tokio::task::yield_now().await;
     }
 }
 
