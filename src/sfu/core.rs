@@ -35,7 +35,8 @@ use crate::units::{AudioLevel, MediaKind};
 pub struct Core {
     addresses: AddressMap,
     demux: Demux<SessionId>,
-    sessions: IdMap<SessionId, Session>,
+    /// Boxed: they are large, and a table has room to spare.
+    sessions: IdMap<SessionId, Box<Session>>,
     tracks: IdMap<TrackId, Track>,
     histories: Histories,
     timers: Timers,
@@ -134,7 +135,7 @@ impl Core {
         }
         self.counters.sessions_started += 1;
         self.timers.set(id, now);
-        self.sessions.insert(id, session);
+        self.sessions.insert(id, Box::new(session));
     }
 
     /// Ends a session from this side, with a goodbye to its peer.

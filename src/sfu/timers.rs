@@ -1,16 +1,16 @@
 //! When which session wants to be driven.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::time::Instant;
 
-use crate::ids::SessionId;
+use crate::ids::{IdMap, SessionId};
 
 /// The deadlines of all sessions, one each.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, SessionId)>>,
-    sessions: HashMap<SessionId, Entry>,
+    sessions: IdMap<SessionId, Entry>,
 }
 
 #[derive(Debug, Clone, Copy)]

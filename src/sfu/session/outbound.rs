@@ -74,7 +74,10 @@ impl Session {
             }
             Verdict::Unwanted => return,
         };
-        if !self.hold(stamp.now, index, media, numbers, served) {
+        if self.hold(stamp.now, index, media, numbers, served) {
+            self.hasten();
+            served.deadline = Some(self.deadline);
+        } else {
             let Some(slot) = self.slots.get_mut(index) else { return };
             let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
             match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
@@ -99,17 +102,12 @@ impl Session {
         self.expect(stamp.now, index, served);
     }
 
-    /// Brings the deadline forward for the next report of a slot, and for what waits.
+    /// Brings the deadline forward for the next report of a slot.
     fn expect(&mut self, now: Instant, index: usize, served: &mut Served) {
         let report = self.slots.get(index).and_then(|slot| slot.sender.reports.deadline());
-        let report = report.filter(|report| self.next_report.is_none_or(|next| *report < next));
-        if let Some(report) = report {
+        if let Some(report) = report.filter(|report| self.next_report.is_none_or(|next| *report < next)) {
             self.next_report = Some(report);
             self.deadline = self.deadline.min(self.at_leisure(now, report));
-        }
-        let before = self.deadline;
-        self.hasten();
-        if report.is_some() || self.deadline < before {
             served.deadline = Some(self.deadline);
         }
     }
