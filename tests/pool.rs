@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use sluice::ids::{SessionId, TrackId, WorkerId};
-use sluice::net::demux::Ufrag;
+use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::net::udp::{Sharing, UdpConfig};
 use sluice::sfu::relay::TrackHome;
 use sluice::sfu::session::dtls::Identity;
@@ -152,8 +152,10 @@ impl Desk {
         let session = SessionId(self.sessions);
         let new = NewSession {
             id: session,
-            ufrag: Ufrag::mint(WorkerId(home), [u8::try_from(self.sessions).expect("few"); 10]),
-            password: format!("{:0>24}", self.sessions),
+            ice: IceCredentials {
+                ufrag: Ufrag::mint(WorkerId(home), [u8::try_from(self.sessions).expect("few"); 10]),
+                password: format!("{:0>24}", self.sessions),
+            },
             first_track: TrackId(self.sessions * 64),
             seed: self.sessions,
         };

@@ -470,8 +470,6 @@ export type ErrorCode =
   | "resume"
   /** The offer cannot be answered. */
   | "offer"
-  /** An ICE restart was offered: resume with a new peer connection instead. */
-  | "ice_restart"
   /** There is no such section, track or participant. */
   | "not_found"
   /** Too long a topic, message or metadata, or too many tracks. */

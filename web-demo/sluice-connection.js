@@ -117,12 +117,26 @@ export class Connection {
   #carryOut(step) {
     if (step.do === 'connect') {
       this.#connect(step.resume, step.renew);
+    } else if (step.do === 'restart') {
+      this.#restart();
     } else if (step.do === 'close') {
       this.#close();
     } else {
       const told = this.#reason?.code === step.code ? this.#reason : null;
       const code = /** @type {import('./sluice-error.js').LocalCode | undefined} */ (step.code);
       this.#listener.state(step.state, code ? (told ?? new SluiceError(code, step.message)) : null);
+    }
+  }
+
+  async #restart() {
+    try {
+      await this.media?.restart(async (sdp) => {
+        const answer = await this.request({ t: 'offer', sdp });
+        if (answer.t !== 'answer') throw new SluiceError('unreachable');
+        return answer.sdp;
+      });
+    } catch {
+      // The policy waits for the media no longer because of it, and renews the peer connection then.
     }
   }
 

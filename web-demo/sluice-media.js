@@ -108,18 +108,34 @@ export class Media {
       // Those that an offer before could not bring in are still there.
       const waiting = this.pc.getTransceivers().filter(({ mid, direction }) => mid === null && direction === 'recvonly');
       this.#addSlots('video', Math.max(0, count - waiting.length));
-      const { sdp = '' } = await this.pc.createOffer();
-      const offer = withStereo(sdp);
-      await this.pc.setLocalDescription({ type: 'offer', sdp: offer });
-      this.#name(offer);
-      try {
-        await this.#answered(await exchange(offer));
-      } catch (error) {
-        // Else the next offer would have to wait for an answer that never comes.
-        if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
-        throw error;
-      }
+      await this.#renegotiate(exchange);
     });
+  }
+
+  /**
+   * Finds a path anew, for a client that is in another network now. Media goes on by the old path as long as it can.
+   *
+   * @param {(sdp: string) => Promise<string>} exchange Takes the offer, resolves to the answer.
+   */
+  restart(exchange) {
+    return this.#serial.run(async () => {
+      if (!this.#closed) await this.#renegotiate(exchange, { iceRestart: true });
+    });
+  }
+
+  /** @param {(sdp: string) => Promise<string>} exchange @param {RTCOfferOptions} [options] */
+  async #renegotiate(exchange, options) {
+    const { sdp = '' } = await this.pc.createOffer(options);
+    const offer = withStereo(sdp);
+    await this.pc.setLocalDescription({ type: 'offer', sdp: offer });
+    this.#name(offer);
+    try {
+      await this.#answered(await exchange(offer));
+    } catch (error) {
+      // Else the next offer would have to wait for an answer that never comes.
+      if (this.pc.signalingState === 'have-local-offer') await this.pc.setLocalDescription({ type: 'rollback' });
+      throw error;
+    }
   }
 
   close() {

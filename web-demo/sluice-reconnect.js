@@ -6,7 +6,7 @@
 
 /** How long the media may take to come up after the server answered, in milliseconds. */
 export const MEDIA_WITHIN_MS = 12_000;
-/** ICE often recovers from "disconnected" by itself (a roaming phone does), so it gets this long to do so. */
+/** A restart of ICE gets this long to bring the media back; then comes a new peer connection. */
 export const DISCONNECTED_GRACE_MS = 4_000;
 /** A break that is mended within this time is not shown. */
 export const SHOW_AFTER_MS = 1_000;
@@ -38,10 +38,10 @@ const BUSY_ATTEMPTS = 4;
  */
 
 /**
- * What to do. `connect`: open a socket and join, `resume` with the token, `renew` with a new peer connection. `close`:
- * let go of socket and peer connection.
+ * What to do. `connect`: open a socket and join, `resume` with the token, `renew` with a new peer connection. `restart`:
+ * find another path for the peer connection that there is. `close`: let go of socket and peer connection.
  *
- * @typedef {{do: 'connect', resume: boolean, renew: boolean} | {do: 'close'}
+ * @typedef {{do: 'connect', resume: boolean, renew: boolean} | {do: 'restart'} | {do: 'close'}
  *   | {do: 'show', state: RoomState, code?: string, message?: string}} Step
  */
 
@@ -144,6 +144,8 @@ export class Reconnection {
       this.#mediaBy = now + MEDIA_WITHIN_MS;
     }
     if (this.#media === 'broken') return this.#connect();
+    // What took the socket away took the media's path as well.
+    if (this.#media === 'disconnected') return this.#restart(now);
     return this.#settle(now);
   }
 
@@ -208,10 +210,16 @@ export class Reconnection {
     }
     if (state === 'disconnected') {
       this.#breaks(now);
-      this.#mediaBy = now + DISCONNECTED_GRACE_MS;
+      return this.#restart(now);
     }
     if (state === 'broken') return this.#mediaBroke(now);
     return [];
+  }
+
+  /** @param {number} now @returns {Step[]} */
+  #restart(now) {
+    this.#mediaBy = now + DISCONNECTED_GRACE_MS;
+    return this.#phase === 'welcomed' ? [{ do: 'restart' }] : [];
   }
 
   /** @param {number} now @returns {Step[]} */

@@ -6,7 +6,7 @@ use std::hash::Hash;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use super::ufrag::Ufrag;
+pub use super::ufrag::{IceCredentials, Ufrag};
 use crate::ids::WorkerId;
 use crate::net::datagram::Datagram;
 use crate::wire::stun::{self, Message, Method};
@@ -211,6 +211,12 @@ impl<K: Copy + Eq + Hash> Demux<K> {
     #[must_use]
     pub fn on(worker: WorkerId) -> Self {
         Self { worker, ..Self::default() }
+    }
+
+    /// The worker whose sessions these are.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.worker
     }
 
     /// Tells where a datagram belongs.

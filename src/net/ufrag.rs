@@ -60,6 +60,36 @@ impl Ufrag {
     }
 }
 
+/// What a client's connectivity checks have to show (RFC 8445 section 5.3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct IceCredentials {
+    /// The name of the session.
+    pub ufrag: Ufrag,
+    /// The password: at least 22 ICE characters.
+    pub password: String,
+}
+
+impl IceCredentials {
+    /// Makes those of a new session on `worker`, or of its ICE restart. `name` and `password` have to come from a
+    /// cryptographic generator.
+    #[must_use]
+    pub fn mint(worker: WorkerId, name: [u8; 10], password: [u8; 24]) -> Self {
+        // 64 characters, so that a byte picks one without bias.
+        let character = |byte: u8| ICE_CHARS.get(usize::from(byte % 64)).copied().map(char::from);
+        Self {
+            ufrag: Ufrag::mint(worker, name),
+            password: password.into_iter().filter_map(character).collect(),
+        }
+    }
+}
+
+/// Says whose they are, and not what is secret.
+impl fmt::Debug for IceCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IceCredentials({})", self.ufrag)
+    }
+}
+
 impl fmt::Display for Ufrag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

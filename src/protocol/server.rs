@@ -351,8 +351,6 @@ pub enum ErrorCode {
     Resume,
     /// The offer cannot be answered.
     Offer,
-    /// An ICE restart was offered: resume with a new peer connection instead.
-    IceRestart,
     /// There is no such section, track or participant.
     NotFound,
     /// Too long a topic, message or metadata, or too many tracks.

@@ -227,9 +227,7 @@ impl Room {
         let Renegotiated { answer: sdp, tracks, slots } = match outcome {
             Ok(renegotiated) => renegotiated,
             Err(error) => {
-                let restart = matches!(error, OfferError::IceRestart);
-                let code = if restart { ErrorCode::IceRestart } else { ErrorCode::Offer };
-                return self.refuse(id, re, (code, error.to_string()));
+                return self.refuse(id, re, (ErrorCode::Offer, error.to_string()));
             }
         };
         link.renegotiated(Media { session, tracks, slots });

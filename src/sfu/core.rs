@@ -28,7 +28,7 @@ use super::timers::Timers;
 use crate::ids::{IdMap, RequestId, SessionId, TrackId, WorkerId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
-use crate::net::demux::Demux;
+use crate::net::demux::{Demux, IceCredentials};
 use crate::units::{AudioLevel, MediaKind};
 
 /// A forwarding core. See [`crate::sfu`] for its turn.
@@ -176,19 +176,28 @@ impl Core {
     }
 
     /// Answers a later offer of a participant with [`CoreEvent::Answered`]; a session that is gone answers nothing. Tracks
-    /// and slots that are not in the answer end.
+    /// and slots that are not in the answer end. `ice` is for the case that it restarts ICE.
     pub fn offer(
         &mut self,
         now: Instant,
         id: SessionId,
         request: RequestId,
         offer: &str,
+        ice: &IceCredentials,
         batch: &mut SendBatch,
     ) {
-        let before = self.sessions.get(&id).map(|session| session.published.clone()).unwrap_or_default();
+        let Some(session) = self.sessions.get(&id) else { return };
+        let (before, ufrag) = (session.published.clone(), session.ufrag);
         let mut outcome = None;
-        self.with_session(id, batch, |session, turn| outcome = Some(session.renegotiate(now, offer, turn)));
+        self.with_session(id, batch, |session, turn| {
+            outcome = Some(session.renegotiate(now, offer, ice, turn));
+        });
         let (Some(session), Some(outcome)) = (self.sessions.get(&id), outcome) else { return };
+        if session.ufrag != ufrag {
+            // No check with the old one would be answered, as the password went with it.
+            self.demux.insert_ufrag(session.ufrag, id);
+            self.demux.remove_ufrag(ufrag);
+        }
         let after = session.published.clone();
         let closed = session.slots.iter().enumerate().filter(|(_, slot)| !slot.is_open);
         let closed: Vec<_> = closed.map(|(index, _)| index).collect();
@@ -516,8 +525,10 @@ mod tests {
         let offer = include_str!("../../tests/fixtures/offers/play/chromium.sdp");
         let new = NewSession {
             id: SessionId(number),
-            ufrag: Ufrag::mint(WorkerId(0), [u8::try_from(number).unwrap(); 10]),
-            password: "p".repeat(24),
+            ice: IceCredentials {
+                ufrag: Ufrag::mint(WorkerId(0), [u8::try_from(number).unwrap(); 10]),
+                password: "p".repeat(24),
+            },
             first_track: TrackId(64),
             seed: number,
         };

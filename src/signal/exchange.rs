@@ -82,7 +82,7 @@ pub(super) async fn negotiate(
 fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
     let worker = app.control.place(&room);
     let new = app.mint.session(worker);
-    let (session, ufrag) = (new.id, new.ufrag);
+    let (session, ufrag) = (new.id, new.ice.ufrag);
     let role = match side {
         Side::Publish => Role::Publish,
         Side::Watch => Role::Watch,

@@ -3,12 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ids::{ParticipantId, SessionId, SocketId, TrackId, WorkerId};
-use crate::net::demux::Ufrag;
+use crate::net::demux::IceCredentials;
 use crate::room::resource::{ResourceId, ResumeToken};
 use crate::sfu::session::negotiate::NewSession;
-
-/// ICE characters (RFC 8839 section 5.4). 64 of them, so that a random byte picks one without bias.
-const ICE_CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+use crate::worker::random::random;
 
 /// How many track ids a session may use: as many as an offer may have sections.
 const TRACKS_PER_SESSION: u64 = crate::wire::sdp::MAX_SECTIONS as u64;
@@ -29,11 +27,9 @@ impl Mint {
     #[must_use]
     pub fn session(&self, worker: WorkerId) -> NewSession {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
-        let password = random::<24>().map(|byte| char::from(ICE_CHARACTERS[usize::from(byte % 64)]));
         NewSession {
             id: SessionId(number),
-            ufrag: Ufrag::mint(worker, random()),
-            password: password.iter().collect(),
+            ice: IceCredentials::mint(worker, random(), random()),
             first_track: TrackId(number * TRACKS_PER_SESSION),
             seed: u64::from_be_bytes(random()),
         }
@@ -62,11 +58,4 @@ impl Mint {
     pub fn resource(&self) -> ResourceId {
         ResourceId::new(random())
     }
-}
-
-#[expect(clippy::expect_used, reason = "a server without randomness must not run")]
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
-    bytes
 }

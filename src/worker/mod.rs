@@ -5,6 +5,7 @@
 pub mod message;
 pub mod placement;
 pub mod pool;
+pub mod random;
 mod neighbour;
 mod ring;
 
@@ -15,8 +16,9 @@ use tokio::sync::{mpsc, watch};
 use self::message::{Command, Event, Snapshot};
 use self::neighbour::{Handed, Neighbours};
 use self::placement::Load;
+use self::random::random;
 use crate::net::datagram::SendBatch;
-use crate::net::demux::{DropReason, Route};
+use crate::net::demux::{DropReason, IceCredentials, Route};
 use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::sfu::Core;
 use crate::sfu::relay::Relayed;
@@ -145,7 +147,8 @@ impl Worker {
                 Command::Bind { session, slot, track } => self.core.bind_any(session, slot, track),
                 Command::Wish { session, slot, wish } => self.core.wish(session, slot, wish),
                 Command::Offer { session, request, offer } => {
-                    self.core.offer(now, session, request, &offer, &mut self.batch);
+                    let ice = IceCredentials::mint(self.core.demux().worker(), random(), random());
+                    self.core.offer(now, session, request, &offer, &ice, &mut self.batch);
                 }
                 Command::Mute { track, muted } => self.core.mute(track, muted),
                 Command::Send { to, channel, message } => {

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use sluice::ids::{RequestId, SessionId, TrackId};
+use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::SendBatch;
+use sluice::net::demux::IceCredentials;
 use sluice::sfu::session::negotiate::Answered;
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::sfu::session::renegotiate::Renegotiated;
@@ -32,7 +33,7 @@ impl Participant {
 
     pub(super) fn offer(&mut self, offer: &str) -> Result<Renegotiated, OfferError> {
         let (session, mut batch) = (SessionId(1), SendBatch::new());
-        self.0.offer(Instant::now(), session, RequestId(1), offer, &mut batch);
+        self.0.offer(Instant::now(), session, RequestId(1), offer, &ice(), &mut batch);
         match self.0.take_events().next() {
             Some(CoreEvent::Answered { outcome, .. }) => outcome,
             other => panic!("{other:?}"),
@@ -284,4 +285,9 @@ fn a_full_pool_of_slots_fits() {
     check_answer("full", &offer, Role::Join);
     let again = Participant::join(&offer).offer(&offer).expect("answered");
     assert_eq!((again.tracks, again.slots), (answered.tracks, answered.slots));
+}
+
+/// What a restart is given.
+fn ice() -> IceCredentials {
+    IceCredentials::mint(WorkerId(0), [2; 10], [2; 24])
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sluice::ids::{SessionId, TrackId, WorkerId};
-use sluice::net::demux::Ufrag;
+use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
@@ -32,8 +32,7 @@ fn endpoint() -> Endpoint {
 fn answer_as(offer: &str, role: Role) -> Result<Answered, OfferError> {
     let new = NewSession {
         id: SessionId(1),
-        ufrag: Ufrag::mint(WorkerId(0), [7; 10]),
-        password: "p".repeat(24),
+        ice: IceCredentials { ufrag: Ufrag::mint(WorkerId(0), [7; 10]), password: "p".repeat(24) },
         first_track: TrackId(64),
         seed: 0x1234_5678_9abc_def0,
     };

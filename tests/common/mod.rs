@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::{Datagram, SendBatch};
-use sluice::net::demux::{Route, Ufrag};
+use sluice::net::demux::{IceCredentials, Route, Ufrag};
 use sluice::sfu::relay::{Relayed, TrackHome};
 use sluice::sfu::session::channels::{ChannelKind, DataMessage};
 use sluice::sfu::session::dtls::Identity;
@@ -80,6 +80,7 @@ pub struct World {
     pub others: Vec<Core>,
     /// The worker that takes whoever joins next.
     pub next_worker: u8,
+    restarts: u8,
     /// Packets between workers that get lost: those whose running number this says yes to.
     pub relay_loses: fn(usize) -> bool,
     relayed: usize,
@@ -138,6 +139,7 @@ impl World {
             core: Core::new(map),
             others: Vec::new(),
             next_worker: 0,
+            restarts: 0,
             relay_loses: |_| false,
             relayed: 0,
             homes: HashMap::new(),
@@ -244,8 +246,10 @@ impl World {
         random[..8].copy_from_slice(&self.sessions.to_be_bytes());
         let new = NewSession {
             id: SessionId(self.sessions),
-            ufrag: Ufrag::mint(WorkerId(self.next_worker), random),
-            password: format!("{:0>24}", self.sessions),
+            ice: IceCredentials {
+                ufrag: Ufrag::mint(WorkerId(self.next_worker), random),
+                password: format!("{:0>24}", self.sessions),
+            },
             first_track: TrackId(self.sessions * 64),
             seed: self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15),
         };
@@ -437,10 +441,18 @@ impl World {
         self.exchange();
     }
 
+    /// What an ICE restart is given.
+    fn restarted(&mut self) -> IceCredentials {
+        self.restarts += 1;
+        let worker = self.core.demux().worker();
+        IceCredentials::mint(worker, [self.restarts; 10], [self.restarts; 24])
+    }
+
     /// Sends a later offer of a participant. Returns what was answered; nothing when the session is gone.
     pub fn offer(&mut self, joined: &Joined, offer: &str) -> Option<Result<Renegotiated, OfferError>> {
         let request = RequestId(7);
-        self.core.offer(self.now, joined.session, request, offer, &mut self.batch);
+        let ice = self.restarted();
+        self.core.offer(self.now, joined.session, request, offer, &ice, &mut self.batch);
         self.deliver();
         let mut answered = None;
         for event in self.core.take_events() {
@@ -599,6 +611,15 @@ impl Client {
         let (offer, pending) = api.apply().expect("something to offer");
         self.pending = Some(pending);
         offer.to_sdp_string()
+    }
+
+    /// Goes to another network: nothing of the old one arrives any more. Returns the offer that restarts ICE from there.
+    pub fn moves(&mut self, address: SocketAddr) -> String {
+        self.address = address;
+        self.rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        self.offer(|change| {
+            change.ice_restart(true);
+        })
     }
 
     pub fn accept(&mut self, answer: &str) {

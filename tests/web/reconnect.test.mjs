@@ -113,12 +113,20 @@ test('media that fails is renewed while the participant stays the same', () => {
   assert.deepEqual(told.take(), ['connect resume renew']);
 });
 
-test('media that wavers gets some seconds to come back', () => {
+test('media that wavers looks for another path, and gets some seconds to come back', () => {
   const room = new Room().joined().is('media', { state: 'disconnected' }).pass(900).is('media', { state: 'connected' });
-  assert.deepEqual(room.pass(60_000).take(), []);
+  assert.deepEqual(room.pass(60_000).take(), ['restart']);
   room.is('media', { state: 'disconnected' }).pass(DISCONNECTED_GRACE_MS - 1);
-  assert.deepEqual(room.take(), ['reconnecting']);
+  assert.deepEqual(room.take(), ['restart', 'reconnecting']);
   assert.deepEqual(room.pass(1).take(), ['connect resume renew']);
+});
+
+test('who comes back from another network finds another path for the same media', () => {
+  const room = new Room().joined().is('closed').is('media', { state: 'disconnected' }).pass(300);
+  assert.deepEqual(room.take(), ['connect resume'], 'there is nobody yet to restart with');
+  room.pass(3_000).take();
+  assert.deepEqual(room.is('welcome', { renewed: false }).take(), ['restart']);
+  assert.deepEqual(room.pass(3_000).is('media', { state: 'connected' }).take(), ['joined']);
 });
 
 test('a socket and media that break together come back with new media', () => {

@@ -127,22 +127,28 @@ impl Agreement {
         Ok(Plan { shown, lines })
     }
 
+    /// Whether an offer asks for an ICE restart: it has other credentials than the one before it (RFC 8839 section 4.4.1.1.1).
+    pub(super) fn is_restarted_by(&self, offer: &Offer<'_>) -> bool {
+        self.transport.credentials != offer.credentials().into_iter().next()
+    }
+
     /// Takes note of an offer that was answered.
     pub(super) fn renew(&mut self, offer: Offer<'_>, plan: Plan) {
         self.version += 1;
+        self.transport.credentials = offer.credentials().into_iter().next();
         self.places = places(&offer);
         self.announced.extend(offer.announced());
         self.lines = plan.lines;
         self.settled = offer.settle(self.settled.codings.clone());
     }
 
-    /// ICE restarts, other certificates and other DTLS roles would need another transport.
+    /// Other certificates and other DTLS roles would need another transport.
     fn check_transport(&self, offer: &Offer<'_>) -> Result<(), OfferError> {
         let same = |(known, offered): (&String, &&str)| known.eq_ignore_ascii_case(offered);
         let (known, offered) = (&self.transport.fingerprints, &offer.transport.fingerprints);
         let same_certificate = known.len() == offered.len() && known.iter().zip(offered).all(same);
-        if !same_certificate || self.transport.credentials != offer.credentials().into_iter().next() {
-            return Err(OfferError::IceRestart);
+        if !same_certificate {
+            return Err(OfferError::OtherCertificate);
         }
         // `actpass` leaves the roles as they are (RFC 8842 section 5.5); the server is passive unless the client is.
         let is_passive = |setup: Option<&str>| setup == Some("passive");

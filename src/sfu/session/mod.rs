@@ -86,6 +86,8 @@ pub struct Session {
     next_report: Option<Instant>,
     progress: Progress,
     started: Instant,
+    /// When ICE began anew, as long as no check was right since.
+    unchecked: Option<Instant>,
     deadline: Instant,
 }
 
@@ -247,6 +249,7 @@ impl Session {
             next_report: None,
             progress: Progress::New,
             started: now,
+            unchecked: None,
             deadline: now,
         }
     }
@@ -347,6 +350,8 @@ impl Session {
             && now.saturating_duration_since(self.started) >= CONNECT_WITHIN
         {
             turn.events.push(SessionEvent::Ended(self.failure()));
+        } else if self.unchecked.is_some_and(|since| now.saturating_duration_since(since) >= CONNECT_WITHIN) {
+            turn.events.push(SessionEvent::Ended(EndReason::TimedOut));
         }
     }
 
@@ -380,9 +385,9 @@ impl Session {
                         continue;
                     }
                     self.tell_stats(now, turn);
-                    let patience = self.started + CONNECT_WITHIN;
                     let waits = self.progress != Progress::Connected;
-                    let at = if waits { at.min(patience) } else { at };
+                    let since = if waits { Some(self.started) } else { self.unchecked };
+                    let at = since.map_or(at, |since| at.min(since + CONNECT_WITHIN));
                     self.deadline =
                         self.at_leisure(now, self.next_report.map_or(at, |report| report.min(at)));
                     return;
@@ -400,6 +405,7 @@ impl Session {
         if self.progress == Progress::New {
             self.progress = Progress::Ice;
         }
+        self.unchecked = None;
         let path = check.path;
         self.paths.learn(path);
         // Whoever overhears a check could send it again from elsewhere, and have the media there.

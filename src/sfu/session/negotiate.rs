@@ -17,7 +17,7 @@ use super::messages::LARGEST_READ;
 use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
-use crate::net::demux::Ufrag;
+use crate::net::demux::IceCredentials;
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
@@ -46,10 +46,8 @@ pub struct Endpoint {
 pub struct NewSession {
     /// The session's id.
     pub id: SessionId,
-    /// The local ICE user fragment.
-    pub ufrag: Ufrag,
-    /// The local ICE password: at least 22 ICE characters (RFC 8445 section 5.3).
-    pub password: String,
+    /// What the client's connectivity checks have to show.
+    pub ice: IceCredentials,
     /// The id of the first published track. The others count up from it: by one for each track of a publisher, and by the
     /// place of their section in a participant's offer, which is less than [`MAX_SECTIONS`](crate::wire::sdp::MAX_SECTIONS).
     pub first_track: TrackId,
@@ -152,7 +150,7 @@ fn accept(
     }
     let remote_credentials = offer.credentials();
     let egress = Egress::new(keys, endpoint.epoch);
-    let mut session = Session::new(new.id, new.ufrag, rtc, egress, payload_types(&codings), now);
+    let mut session = Session::new(new.id, new.ice.ufrag, rtc, egress, payload_types(&codings), now);
     let first = new.first_track;
     let (tracks, slots) = match role {
         // Ids without gaps, as ever.
@@ -177,7 +175,7 @@ fn config(offer: &Offer<'_>, codecs: CodecConfig, new: &NewSession, endpoint: &E
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_ice_lite(true)
         .set_sctp_max_message_size(LARGEST_READ)
-        .set_local_ice_credentials(IceCreds { ufrag: new.ufrag.to_string(), pass: new.password.clone() })
+        .set_local_ice_credentials(local_credentials(&new.ice))
         .set_dtls_cert(endpoint.identity.certificate())
         .set_crypto_provider(endpoint.identity.crypto());
     *config.codec_config() = codecs;
@@ -328,6 +326,11 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         told: None,
         sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),
     }
+}
+
+/// What a client is told, in the words of the ICE agent.
+pub(super) fn local_credentials(ice: &IceCredentials) -> IceCreds {
+    IceCreds { ufrag: ice.ufrag.to_string(), pass: ice.password.clone() }
 }
 
 /// str0m makes a sender for each section in which media goes to the client, with sender reports of its own. Media goes by

@@ -100,9 +100,11 @@ pub enum OfferError {
         /// The encoding names of the section.
         offered: String,
     },
-    /// A later offer with other ICE credentials, or with another certificate.
-    #[error("This server does not restart ICE on a session; join again with the resume token.")]
-    IceRestart,
+    /// A later offer with another certificate: that of another peer connection.
+    #[error(
+        "The offer has another certificate than the one before it; resume with a join to use another peer connection."
+    )]
+    OtherCertificate,
     /// str0m's own reason.
     #[error("The offer cannot be answered: {0}.")]
     Refused(String),

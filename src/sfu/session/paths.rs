@@ -29,6 +29,8 @@ pub(super) struct Paths {
     proved: Vec<Path>,
     /// Where media goes, and when the peer last nominated it.
     outgoing: Option<(Path, Instant)>,
+    /// The peer chooses anew: the pair that it nominates next is the one.
+    is_open: bool,
     /// The last checks and where they came from.
     heard: VecDeque<(TransactionId, Path)>,
     tried: Vec<SocketAddr>,
@@ -41,6 +43,7 @@ impl Paths {
         Self {
             proved: Vec::new(),
             outgoing: None,
+            is_open: false,
             heard: VecDeque::new(),
             tried: Vec::new(),
             budget: NEW_REMOTES,
@@ -90,13 +93,18 @@ impl Paths {
         self.outgoing.get_or_insert((path, now));
     }
 
+    /// ICE began anew: media goes where it went until the peer nominates a pair, and then there at once.
+    pub(super) fn restart(&mut self) {
+        self.is_open = true;
+    }
+
     /// The peer proved itself on this pair with USE-CANDIDATE (RFC 8445 section 7.3.1.5). Media moves there once the old
     /// pair was not nominated for a while: a check can be replayed from another address, and some agents nominate
     /// several pairs for a time.
     pub(super) fn nominate(&mut self, now: Instant, path: Path) {
-        if let Some((current, nominated)) = &mut self.outgoing
-            && (*current == path || now.saturating_duration_since(*nominated) >= SILENT_FOR)
-        {
+        let Some((current, nominated)) = &mut self.outgoing else { return };
+        let is_silent = now.saturating_duration_since(*nominated) >= SILENT_FOR;
+        if std::mem::take(&mut self.is_open) || is_silent || *current == path {
             (*current, *nominated) = (path, now);
         }
     }
@@ -172,6 +180,23 @@ mod tests {
         assert_eq!(paths.outgoing(), Some(pair(1)), "the old one was nominated a moment ago");
         paths.nominate(after(1_900), pair(2));
         assert_eq!(paths.outgoing(), Some(pair(2)));
+    }
+
+    #[test]
+    fn after_a_restart_media_follows_the_next_nomination_at_once() {
+        let start = Instant::now();
+        let pair =
+            |port| Path { remote: SocketAddr::from(([198, 51, 100, 1], port)), local: address("10.0.0.4:1") };
+        let mut paths = Paths::new(start);
+        paths.begin(start, pair(1));
+        paths.nominate(start, pair(1));
+        paths.restart();
+        assert_eq!(paths.outgoing(), Some(pair(1)), "it goes on until then");
+        let after = |ms| start + Duration::from_millis(ms);
+        paths.nominate(after(10), pair(2));
+        assert_eq!(paths.outgoing(), Some(pair(2)));
+        paths.nominate(after(20), pair(3));
+        assert_eq!(paths.outgoing(), Some(pair(2)), "once");
     }
 
     #[test]

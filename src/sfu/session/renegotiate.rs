@@ -8,9 +8,10 @@ use super::Session;
 use super::agreement::Plan;
 use super::answer::rewrite;
 use super::ending::EndReason;
-use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, pair_up, remove_senders};
+use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, local_credentials, pair_up, remove_senders};
 use super::offer::{Offer, OfferError, Role};
 use super::turn::{SessionEvent, Turn};
+use crate::net::demux::IceCredentials;
 use crate::wire::sdp::Sdp;
 
 /// The most slots that a session has had in its life. Slots that are closed keep their index and their numbering.
@@ -28,7 +29,8 @@ pub struct Renegotiated {
 }
 
 impl Session {
-    /// Answers a later offer of a participant.
+    /// Answers a later offer of a participant. If it restarts ICE, checks have to show `ice` from then on, and media goes
+    /// where it went until one does.
     ///
     /// # Errors
     /// [`OfferError`] says what is wrong with the offer. The session goes on as it was, except when str0m itself stumbled,
@@ -37,6 +39,7 @@ impl Session {
         &mut self,
         now: Instant,
         offer: &str,
+        ice: &IceCredentials,
         turn: &mut Turn<'_>,
     ) -> Result<Renegotiated, OfferError> {
         let Some(agreement) = &self.agreement else {
@@ -48,17 +51,34 @@ impl Session {
             let reason = "the session had too many sections in its time; join again".to_owned();
             return Err(OfferError::Refused(reason));
         }
+        let restarts = agreement.is_restarted_by(&offer);
         let refused = |error: &dyn std::fmt::Display| OfferError::Refused(error.to_string());
         let cleaned = SdpOffer::from_sdp_string(&offer.cleaned(&plan.shown)).map_err(|e| refused(&e))?;
         // From here on str0m may have changed.
         let answered = self.rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e));
         let answered = answered.map(|answer| answer.to_sdp_string());
+        let answered =
+            if restarts { answered.map(|text| self.restart_ice(now, &text, ice)) } else { answered };
         let answered = answered.and_then(|text| self.settle(&text, offer, plan));
         if answered.is_err() {
             turn.events.push(SessionEvent::Ended(EndReason::Broken));
         }
         self.drive(now, turn);
         answered
+    }
+
+    /// Puts our credentials in the place of those that str0m drew for a restart. Returns the answer with them.
+    fn restart_ice(&mut self, now: Instant, answer: &str, ice: &IceCredentials) -> String {
+        let mut direct = self.rtc.direct_api();
+        let (drawn, ours) = (direct.local_ice_credentials(), local_credentials(ice));
+        let answer = answer
+            .replace(&format!("a=ice-ufrag:{}", drawn.ufrag), &format!("a=ice-ufrag:{}", ours.ufrag))
+            .replace(&format!("a=ice-pwd:{}", drawn.pass), &format!("a=ice-pwd:{}", ours.pass));
+        direct.set_local_ice_credentials(ours);
+        self.ufrag = ice.ufrag;
+        self.paths.restart();
+        self.unchecked = Some(now);
+        answer
     }
 
     /// Puts into effect what str0m answered.

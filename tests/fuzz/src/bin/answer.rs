@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
 use sluice::ids::{SessionId, TrackId, WorkerId};
-use sluice::net::demux::Ufrag;
+use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::Role;
@@ -34,8 +34,10 @@ fuzz_target!(init: prepare(), |offer: &str| {
     for role in [Role::Publish, Role::Watch, Role::Join] {
         let new = NewSession {
             id: SessionId(1),
-            ufrag: Ufrag::mint(WorkerId(0), [1; 10]),
-            password: "0123456789abcdefghijklmn".to_owned(),
+            ice: IceCredentials {
+                ufrag: Ufrag::mint(WorkerId(0), [1; 10]),
+                password: "0123456789abcdefghijklmn".to_owned(),
+            },
             first_track: TrackId(1),
             seed: 1,
         };

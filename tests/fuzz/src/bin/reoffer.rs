@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use sluice::ids::{RequestId, SessionId, TrackId, WorkerId};
 use sluice::net::addresses::AddressMap;
 use sluice::net::datagram::SendBatch;
-use sluice::net::demux::Ufrag;
+use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::Role;
@@ -39,8 +39,10 @@ fuzz_target!(init: prepare(), |offers: &str| {
     let (now, session) = (Instant::now(), SessionId(1));
     let new = NewSession {
         id: session,
-        ufrag: Ufrag::mint(WorkerId(0), [1; 10]),
-        password: "0123456789abcdefghijklmn".to_owned(),
+        ice: IceCredentials {
+            ufrag: Ufrag::mint(WorkerId(0), [1; 10]),
+            password: "0123456789abcdefghijklmn".to_owned(),
+        },
         first_track: TrackId(64),
         seed: 1,
     };
@@ -50,7 +52,7 @@ fuzz_target!(init: prepare(), |offers: &str| {
     core.join(now, answered.session);
     for offer in offers.chain([first]) {
         let before = core.counters();
-        core.offer(now, session, RequestId(1), offer, &mut batch);
+        core.offer(now, session, RequestId(1), offer, &ice(), &mut batch);
         let after = core.counters();
         match core.take_events().next() {
             Some(CoreEvent::Answered { outcome: Ok(answered), .. }) => {
@@ -66,3 +68,8 @@ fuzz_target!(init: prepare(), |offers: &str| {
         }
     }
 });
+
+/// What a restart is given.
+fn ice() -> IceCredentials {
+    IceCredentials::mint(WorkerId(0), [2; 10], [2; 24])
+}
