@@ -14,8 +14,8 @@ import { SluiceError } from './sluice-error.js';
  * @typedef {import('./sluice-reconnect.js').RoomState} RoomState
  */
 
-/** After the network came back or the page became visible, a server that is there answers within this time, in milliseconds. */
-const QUICK_PONG_MS = 2_000;
+/** When the network may have changed, a server that is there answers within this time, in milliseconds. */
+const QUICK_PONG_MS = 1_000;
 /** Close code of a participant that does not come back (RFC 6455 section 7.4.1). */
 const GOODBYE = 1000;
 
@@ -129,6 +129,8 @@ export class Connection {
   }
 
   async #restart() {
+    // What took the media's path away may have taken the socket's as well; then the next one restarts.
+    this.#socket?.ping(QUICK_PONG_MS);
     try {
       await this.media?.restart(async (sdp) => {
         const answer = await this.request({ t: 'offer', sdp });

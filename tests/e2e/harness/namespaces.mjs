@@ -6,6 +6,7 @@ export const SERVER_ADDRESS = '10.83.0.1';
 export const CLIENT_ADDRESS = '10.83.0.2';
 export const SERVER_ADDRESS_6 = 'fd83::1';
 const CLIENT_ADDRESS_6 = 'fd83::2';
+const OTHER_ADDRESS = '10.83.0.3';
 const SLOW_GATEWAY = '10.84.0.1';
 const SLOW_ADDRESS = '10.84.0.2';
 
@@ -44,6 +45,27 @@ export function removeNamespaces(names) {
       // It was never made.
     }
   }
+}
+
+/// The clients have no IPv6 until the scope ends.
+export function withoutIPv6(scope) {
+  const { client } = JSON.parse(process.env.E2E_NAMESPACES);
+  ip('-n', client, 'addr', 'del', `${CLIENT_ADDRESS_6}/64`, 'dev', 'veth0');
+  scope.defer(() => ip('-n', client, 'addr', 'add', `${CLIENT_ADDRESS_6}/64`, 'dev', 'veth0', 'nodad'));
+}
+
+/// The clients are in another network all of a sudden: what was sent to their old address is lost. Until the scope ends.
+export function changeAddress(scope) {
+  const { client } = JSON.parse(process.env.E2E_NAMESPACES);
+  const move = (from, to) => {
+    ip('-n', client, 'addr', 'add', `${to}/24`, 'dev', 'veth0');
+    ip('-n', client, 'addr', 'del', `${from}/24`, 'dev', 'veth0');
+    // The second address of a network goes with the first, unless the kernel is told to promote it.
+    ip('-n', client, 'addr', 'replace', `${to}/24`, 'dev', 'veth0');
+    ip('-n', client, 'route', 'replace', 'default', 'via', SERVER_ADDRESS);
+  };
+  move(CLIENT_ADDRESS, OTHER_ADDRESS);
+  scope.defer(() => move(OTHER_ADDRESS, CLIENT_ADDRESS));
 }
 
 /// A third namespace, with a way to the server of its own, until the scope ends. Answers with its name, and with a function

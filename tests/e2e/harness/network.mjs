@@ -11,3 +11,15 @@ export function loseReceived(scope, percent) {
     add rule inet loss arriving udp sport 3478 numgen random mod 100 < ${percent} drop`);
   scope.defer(() => nft('delete table inet loss'));
 }
+
+/// Loses what the clients send from the ports that they have open for UDP now, until the scope ends: what a router does that
+/// has forgotten them. New ports work.
+export function blockOpenPorts(scope) {
+  const ports = execFileSync('ss', ['-Huan'], { encoding: 'utf8' }).match(/:\d+(?= )/g) ?? [];
+  const set = [...new Set(ports.map((port) => port.slice(1)))].join(', ');
+  const nft = (rules) => execFileSync('nft', [rules], { stdio: 'pipe' });
+  nft(`add table inet blocked
+    add chain inet blocked leaving { type filter hook output priority 0 ; }
+    add rule inet blocked leaving udp sport { ${set} } drop`);
+  scope.defer(() => nft('delete table inet blocked'));
+}
