@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::link::{ASK_EVERY, PAYLOAD_PERCENT, Probing, VOICE, Waiting};
+use super::link::{ASK_AGAIN, ASK_EVERY, PAYLOAD_PERCENT, Probing, VOICE, Waiting};
 use super::turn::{Served, SessionEvent, TurnMedia, Want};
 use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
@@ -37,7 +37,7 @@ impl Session {
         numbers: Rewritten,
         served: &mut Served,
     ) -> bool {
-        let Some(link) = self.link.as_mut().filter(|link| link.is_heard) else { return false };
+        let Some(link) = self.link.as_mut().filter(|link| link.is_paced(now)) else { return false };
         let Some(slot) = self.slots.get(index) else { return false };
         let bytes = media.packet.payload.len() + OVERHEAD;
         if slot.kind != MediaKind::Video {
@@ -67,7 +67,7 @@ impl Session {
 
     /// Whether a packet may be sent again now. What waits goes first: who still misses it will ask again.
     pub(super) fn may_resend(&self) -> bool {
-        self.link.as_ref().is_none_or(|link| !link.is_heard || link.pacer.is_empty())
+        self.link.as_ref().is_none_or(|link| link.pacer.is_empty())
     }
 
     /// Sends what waited for long enough, and what is to be tried.
@@ -102,13 +102,12 @@ impl Session {
             return;
         };
         let due = link.estimator.deadline().is_some_and(|at| at <= now);
-        if !due || link.asked.is_some_and(|asked| now < asked + ASK_EVERY) {
+        if !due || now < link.ask_from {
             return;
         }
-        link.asked = Some(now);
-        if let Some(probe) = link.estimator.poll_probe(now) {
-            link.probing = Some(Probing { probe, begun: now, bytes: 0 });
-        }
+        let probe = link.estimator.poll_probe(now);
+        link.ask_from = now + if probe.is_some() { ASK_EVERY } else { ASK_AGAIN };
+        link.probing = probe.map(|probe| Probing { probe, begun: now, bytes: 0 });
     }
 
     fn send_probe(&mut self, now: Instant, turn: &mut Turn<'_>) {

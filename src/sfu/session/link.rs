@@ -20,8 +20,10 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 pub(super) const VOICE: u64 = 50_000;
 /// The percents of the estimate that are given to tracks: it counts headers, seals and resends, they do not.
 pub(super) const PAYLOAD_PERCENT: u64 = 92;
-/// The estimator is not asked more often.
+/// The estimator is asked again after so long, while it has something to try.
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(25);
+/// And after so long when it had nothing.
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The link of a session that receives.
 pub(super) struct Link {
@@ -29,11 +31,12 @@ pub(super) struct Link {
     pub(super) pacer: Pacer<Waiting>,
     pub(super) allocator: Allocator,
     pub(super) probing: Option<Probing>,
-    /// Since when media can flow.
-    since: Instant,
+    /// When the first media left.
+    began: Option<Instant>,
     /// The client has told what arrived, or what it can take.
     pub(super) is_heard: bool,
-    pub(super) asked: Option<Instant>,
+    /// The estimator is not asked for a probe before.
+    pub(super) ask_from: Instant,
     /// What the tracks were given together.
     pub(super) allotted: Option<Bitrate>,
 }
@@ -73,9 +76,9 @@ impl Link {
             pacer: Pacer::new(now, START),
             allocator: Allocator::default(),
             probing: None,
-            since: now,
+            began: None,
             is_heard: false,
-            asked: None,
+            ask_from: now,
             allotted: None,
         }
     }
@@ -96,15 +99,26 @@ impl Link {
 
     /// What may be given to tracks that are not sound, with so many voices.
     pub(super) fn budget(&self, now: Instant, voices: u64) -> Bitrate {
-        let waits = now.saturating_duration_since(self.since) < HEARD_WITHIN;
+        let waits = self.waits_to_hear(now);
         let Some(estimate) = self.estimate().or_else(|| waits.then_some(START)) else {
             return Bitrate(u64::MAX);
         };
         Bitrate(estimate.0.saturating_sub(voices * VOICE) / 100 * PAYLOAD_PERCENT)
     }
 
+    /// Whether it is too early to say that the client tells nothing.
+    fn waits_to_hear(&self, now: Instant) -> bool {
+        self.began.is_none_or(|began| now.saturating_duration_since(began) < HEARD_WITHIN)
+    }
+
+    /// Whether what is sent has to ask the pacer. Of the link of a client that tells nothing there is nothing to go by.
+    pub(super) fn is_paced(&self, now: Instant) -> bool {
+        self.is_heard || self.waits_to_hear(now) || !self.pacer.is_empty()
+    }
+
     /// Takes note of what left.
     pub(super) fn departed(&mut self, now: Instant, departed: Departed, purpose: Purpose) {
+        self.began.get_or_insert(now);
         if let Some(number) = departed.number {
             self.estimator.sent(now, number, departed.bytes, purpose);
         }
@@ -138,8 +152,21 @@ impl Link {
     /// When something waits, or is to be tried.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let ask = self.estimator.deadline().filter(|_| self.is_heard && self.probing.is_none());
-        let ask = ask.map(|at| self.asked.map_or(at, |asked| at.max(asked + ASK_EVERY)));
+        let ask = ask.map(|at| at.max(self.ask_from));
         let probing = self.probing.as_ref().map(Probing::deadline);
         [ask, probing, self.pacer.deadline()].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_sent_nothing_yet_is_not_taken_for_one_who_tells_nothing() {
+        let now = Instant::now();
+        let link = Link::new(now);
+        // The first in a room waits for the second.
+        assert!(link.budget(now + Duration::from_secs(60), 0) <= START);
     }
 }

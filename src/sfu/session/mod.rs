@@ -390,6 +390,7 @@ impl Session {
                     let at = since.map_or(at, |since| at.min(since + CONNECT_WITHIN));
                     self.deadline =
                         self.at_leisure(now, self.next_report.map_or(at, |report| report.min(at)));
+                    self.hasten();
                     return;
                 }
                 Err(error) => {

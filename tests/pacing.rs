@@ -1,0 +1,55 @@
+//! What waits at the server leaves at its pace, whatever else happens to the session.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Joined, World};
+use str0m::format::Codec;
+
+/// A picture of VP8 in so many packets.
+fn picture(world: &mut World, place: usize, number: u16, packets: usize) {
+    let [high, low] = number.to_be_bytes();
+    for part in 0..packets {
+        let first = if part == 0 { 0x90 } else { 0x80 };
+        let is_inter = u8::from(number != 0 && packets == 1);
+        let mut payload = vec![first, 0xe0, 0x80 | high, low, 7, 0x20, is_inter];
+        payload.resize(1_100, 1);
+        let (now, client) = (world.now, &mut world.clients[place]);
+        let video = client.video;
+        client.send(now, video, u32::from(number) * 3_000, part + 1 == packets, &payload);
+    }
+}
+
+/// How long the last picture takes until all of its packets have come.
+fn took(world: &mut World, viewer: usize) -> Duration {
+    for number in 0..60 {
+        picture(world, 0, number, 1);
+        world.run(Duration::from_millis(35));
+    }
+    world.run(Duration::from_millis(100));
+    let before = world.clients[viewer].received_video().len();
+    picture(world, 0, 60, 100);
+    let began = world.now;
+    world.run_until("all of the picture", |world| {
+        world.clients[viewer].received_video().len() >= before + 100
+    });
+    world.now - began
+}
+
+#[test]
+fn a_large_key_frame_leaves_at_the_pace_towards_a_viewer() {
+    let (mut world, _, _) = World::publisher_and_viewer(Codec::Vp8);
+    let took = took(&mut world, 1);
+    // 115 kB at 2.5 times the 1 Mbit/s that is known of the link.
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
+
+#[test]
+fn a_large_key_frame_leaves_at_the_pace_towards_a_participant() {
+    let (mut world, joined) = World::participants(&[&[Codec::Vp8], &[Codec::Vp8]]);
+    let [publisher, viewer]: [Joined; 2] = joined.try_into().expect("two");
+    world.bind(&viewer, 1, &publisher, 1);
+    let took = took(&mut world, 1);
+    assert!(took < Duration::from_millis(500), "{took:?}");
+}
