@@ -16,6 +16,9 @@ const FLOWS_FOR: Duration = Duration::from_millis(1_500);
 const SETTLES_WITHIN: Duration = Duration::from_secs(3);
 /// An encoding that is to begin again has so long for it.
 const WAKES_WITHIN: Duration = Duration::from_secs(4);
+/// One that did not, as its publisher has no room for it, is not offered for so long, and for twice as long each time.
+const ABSENT_FOR: Duration = Duration::from_secs(5);
+const MOST_DOUBLINGS: u32 = 4;
 /// Measurements over less than that say nothing.
 const SHORTEST: Duration = Duration::from_millis(250);
 
@@ -44,6 +47,8 @@ pub(super) struct Encoding {
     /// The ways to receive it while it flowed.
     known: Vec<Rung>,
     rest: Rest,
+    /// How often it was wanted and did not come.
+    absences: u32,
 }
 
 /// Whether an encoding that does not flow will, once somebody wants it.
@@ -53,6 +58,8 @@ enum Rest {
     Wanted(Option<Instant>),
     /// Nobody uses it from that moment on, and its publisher was told so.
     Asleep(Instant),
+    /// It was wanted and did not flow: until that moment nobody is to count on it.
+    Absent(Instant),
 }
 
 /// What came since a moment.
@@ -119,14 +126,22 @@ impl Encoding {
             picture: None,
             known: Vec::new(),
             rest: Rest::Wanted(None),
+            absences: 0,
         }
     }
 
     /// Whether anybody uses it from now on. A publisher need not send what nobody uses.
     pub(super) fn use_it(&mut self, now: Instant, used: bool) {
         self.rest = match (used, self.rest) {
-            (false, Rest::Wanted(_)) => Rest::Asleep(now),
+            (false, Rest::Wanted(_)) if self.can_be_had(now) => Rest::Asleep(now),
+            (false, Rest::Wanted(_)) => {
+                let wait = ABSENT_FOR * 2_u32.pow(self.absences.min(MOST_DOUBLINGS));
+                self.absences = self.absences.saturating_add(1);
+                Rest::Absent(now + wait)
+            }
+            (false, Rest::Absent(until)) if self.flows(now) || until <= now => Rest::Asleep(now),
             (true, Rest::Asleep(_)) => Rest::Wanted(Some(now)),
+            (true, Rest::Absent(_)) => Rest::Wanted(None),
             (_, as_before) => as_before,
         };
     }
@@ -136,6 +151,7 @@ impl Encoding {
         self.flows(now)
             || match self.rest {
                 Rest::Asleep(_) => true,
+                Rest::Absent(_) => false,
                 Rest::Wanted(since) => {
                     since.is_some_and(|since| now.saturating_duration_since(since) <= WAKES_WITHIN)
                 }
@@ -147,6 +163,7 @@ impl Encoding {
         let since = match self.rest {
             Rest::Asleep(since) => Some(since),
             Rest::Wanted(since) => since,
+            Rest::Absent(_) => None,
         };
         let changes = since.is_some_and(|since| now.saturating_duration_since(since) < SETTLES_WITHIN);
         self.flows(now) && (!changes || self.known.is_empty())
@@ -178,6 +195,7 @@ impl Encoding {
             self.before = None;
         }
         self.last = now;
+        self.absences = 0;
         let size = packet.payload.len();
         self.bytes += size as u64;
         let [spatial, temporal] =

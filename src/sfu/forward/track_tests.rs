@@ -200,3 +200,29 @@ fn an_encoding_that_sleeps_can_be_chosen_and_one_that_does_not_wake_up_cannot() 
     assert_eq!(run(20_000..22_000, &|_| 0, 3), both, "it may take a moment");
     assert_eq!(run(22_000..26_000, &|_| 0, 3), both[..1], "it does not come");
 }
+
+/// Lets three encodings flow for a while, the largest has the lowest number. Returns the next step.
+fn simulcast(track: &mut Track, start: Instant, steps: std::ops::Range<u64>, encodings: &[(u8, usize)]) {
+    for step in steps {
+        let now = start + Duration::from_millis(step * 20);
+        for (encoding, bytes) in encodings {
+            let packet = Packet { timestamp: step as u32, ..packet(*encoding, step, *bytes, step == 0) };
+            receive(track, now, packet);
+        }
+    }
+}
+
+#[test]
+fn an_encoding_that_did_not_wake_is_not_offered_again_at_once() {
+    let start = Instant::now();
+    let mut track = track();
+    let three = [(2, 100), (1, 300), (0, 900)];
+    simulcast(&mut track, start, 0..200, &three);
+    // The publisher's own link no longer carries the largest, and viewers turn to the middle one.
+    simulcast(&mut track, start, 200..400, &three[..2]);
+    assert_eq!(track.ladder().rungs.len(), 2, "it is gone");
+    let at = |step: u64| start + Duration::from_millis(step * 20);
+    track.use_only(at(400), 0b110);
+    simulcast(&mut track, start, 400..500, &three[..2]);
+    assert_eq!(track.ladder().rungs.len(), 2, "nobody had a reason to believe that it can be had");
+}
