@@ -40,7 +40,12 @@ impl Core {
                 }
             }
             Note::Ladder(track, ladder) => self.import_ladder(track, ladder),
-            Note::Uses { track, encodings } => self.relay.uses(track, from, encodings),
+            Note::Uses { track, encodings } => {
+                // It may have ended while this was on its way.
+                if self.tracks.contains_key(&track) {
+                    self.relay.uses(track, from, encodings);
+                }
+            }
             Note::Ended(track) => self.import_ended(track),
             Note::PathProved(path) => {
                 self.demux.learn_elsewhere(now, path, from);
