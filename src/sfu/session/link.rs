@@ -106,6 +106,13 @@ impl Link {
         Bitrate(estimate.0.saturating_sub(voices * VOICE) / 100 * PAYLOAD_PERCENT)
     }
 
+    /// Media takes another path. What was measured of the old one, its delay above all, says nothing of it.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.estimator = Estimator::new(now, self.estimator.estimate());
+        self.probing = None;
+        self.ask_from = now;
+    }
+
     /// Whether it is too early to say that the client tells nothing.
     fn waits_to_hear(&self, now: Instant) -> bool {
         self.began.is_none_or(|began| now.saturating_duration_since(began) < HEARD_WITHIN)

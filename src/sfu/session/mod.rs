@@ -410,8 +410,12 @@ impl Session {
         let path = check.path;
         self.paths.learn(path);
         // Whoever overhears a check could send it again from elsewhere, and have the media there.
-        if self.paths.is_original(path, check.transaction) && check.nominates {
-            self.paths.nominate(now, path);
+        let is_nominated = self.paths.is_original(path, check.transaction) && check.nominates;
+        if is_nominated && self.paths.nominate(now, path) {
+            tracing::info!(session = %self.id, "media moves to another path");
+            if let Some(link) = &mut self.link {
+                link.moved(now);
+            }
         }
         turn.events.push(SessionEvent::Path { at: now, remote: path.remote, local: path.local });
     }

@@ -100,13 +100,15 @@ impl Paths {
 
     /// The peer proved itself on this pair with USE-CANDIDATE (RFC 8445 section 7.3.1.5). Media moves there once the old
     /// pair was not nominated for a while: a check can be replayed from another address, and some agents nominate
-    /// several pairs for a time.
-    pub(super) fn nominate(&mut self, now: Instant, path: Path) {
-        let Some((current, nominated)) = &mut self.outgoing else { return };
+    /// several pairs for a time. Returns whether it moves.
+    pub(super) fn nominate(&mut self, now: Instant, path: Path) -> bool {
+        let Some((current, nominated)) = &mut self.outgoing else { return false };
+        let before = *current;
         let is_silent = now.saturating_duration_since(*nominated) >= SILENT_FOR;
         if std::mem::take(&mut self.is_open) || is_silent || *current == path {
             (*current, *nominated) = (path, now);
         }
+        before != *current
     }
 
     /// Whether a check whose integrity was right was not heard on another path before. A client checks some times a second
