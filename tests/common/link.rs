@@ -45,8 +45,10 @@ pub struct Profile {
     pub burst: u64,
     /// How many bytes may wait.
     pub queue: usize,
-    /// The part of packets that are held back by 10 ms more, so that others overtake them.
+    /// The part of packets that are held back, so that others overtake them.
     pub reordered: f64,
+    /// For how long.
+    pub held: Duration,
     /// The part of packets that arrive twice.
     pub duplicated: f64,
 }
@@ -61,6 +63,7 @@ impl Default for Profile {
             burst: 1_500,
             queue: usize::MAX,
             reordered: 0.0,
+            held: Duration::from_millis(10),
             duplicated: 0.0,
         }
     }
@@ -156,7 +159,7 @@ impl<T: Clone> Link<T> {
         let jitter = self.profile.jitter.mul_f64(self.random.part());
         let mut arrives = (leaves + self.profile.delay + jitter).max(self.latest);
         if self.random.part() < self.profile.reordered {
-            arrives += Duration::from_millis(10);
+            arrives += self.profile.held;
         } else {
             self.latest = arrives;
         }

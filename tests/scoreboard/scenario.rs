@@ -8,12 +8,14 @@ use crate::link::{Loss, Profile};
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) link: Profile,
-    /// How long the way back takes.
-    pub(crate) back: Duration,
+    /// The way back, on which feedback travels.
+    pub(crate) back: Profile,
     /// How many senders share it.
     pub(crate) senders: usize,
     /// Whether a flow that behaves like TCP shares it too.
     pub(crate) has_tcp: bool,
+    /// Whether senders have a few encodings instead of an encoder that sends any rate.
+    pub(crate) has_encodings: bool,
     /// What senders begin with, bit/s.
     pub(crate) start: u64,
     pub(crate) lasts: Duration,
@@ -39,9 +41,10 @@ fn of(name: &'static str, steps: &[(u64, u64)]) -> Scenario {
     Scenario {
         name,
         link: Profile { rate: rates(steps), queue: 75_000, ..Profile::default() },
-        back: Duration::from_millis(25),
+        back: Profile::default(),
         senders: 1,
         has_tcp: false,
+        has_encodings: false,
         start: 300_000,
         lasts: Duration::from_secs(40),
         is_steady: false,
@@ -64,14 +67,23 @@ pub(crate) fn all() -> Vec<Scenario> {
     };
     let delayed = |name, delay, jitter| {
         let steady = steady(name);
-        Scenario { link: Profile { delay, jitter, ..steady.link.clone() }, back: delay, ..steady }
+        Scenario {
+            link: Profile { delay, jitter, ..steady.link.clone() },
+            back: Profile { delay, ..Profile::default() },
+            ..steady
+        }
     };
+    let random = |part| Loss { good: part, bad: part, to_bad: 0.0, to_good: 0.0 };
+    let answered = |name, back| Scenario { back, ..steady(name) };
+    let shuffled = steady("shuffled-packets");
+    let link = Profile { reordered: 0.05, duplicated: 0.05, ..shuffled.link.clone() };
+    let shuffled = Scenario { link, ..shuffled };
     let lte: Vec<(u64, u64)> = (0..).step_by(2).zip(LTE).collect();
     vec![
         steady("steady"),
         Scenario { has_steps: true, ..of("steps", &[(0, 2_500), (15, 500), (25, 2_500)]) },
         of("periodic", &[(0, 4_000), (10, 1_000), (20, 4_000), (30, 1_000)]),
-        lossy("random-loss", Loss { good: 0.1, bad: 0.1, to_bad: 0.0, to_good: 0.0 }),
+        lossy("random-loss", random(0.1)),
         lossy("burst-loss", Loss { good: 0.0, bad: 0.6, to_bad: 0.005, to_good: 0.15 }),
         delayed("long-way", milli(150), Duration::ZERO),
         Scenario { is_steady: false, ..delayed("jitter", milli(25), milli(100)) },
@@ -79,5 +91,16 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario { has_tcp: true, ..of("beside-tcp", &[(0, 4_000)]) },
         Scenario { start: 150_000, is_steady: true, ..of("slow-start", &[(0, 2_000)]) },
         of("lte", &lte),
+        Scenario {
+            has_encodings: true,
+            has_steps: true,
+            ..of("encodings", &[(0, 3_000), (15, 400), (25, 3_000)])
+        },
+        answered("lost-feedback", Profile { loss: random(0.3), ..Profile::default() }),
+        answered(
+            "shuffled-feedback",
+            Profile { reordered: 0.2, held: milli(150), duplicated: 0.2, ..Profile::default() },
+        ),
+        shuffled,
     ]
 }

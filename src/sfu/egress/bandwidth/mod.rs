@@ -4,15 +4,18 @@
 //! whether a queue grows on the way ([`arrival`], [`trendline`]), which moves the estimate ([`aimd`]); what gets lost sets a
 //! bound ([`loss`]); and probes find out what nobody sends yet ([`probe`]). The method is Google Congestion Control:
 //! draft-ietf-rmcat-gcc-02, and Carlucci, De Cicco, Holmer, Mascolo: "Analysis and Design of the Google Congestion Control
-//! for Web Real-Time Communication", MMSys 2016. Where a queue already stands, less is sent than fits until it is gone.
+//! for Web Real-Time Communication", MMSys 2016. Where a queue already stands, less is sent than fits until it is gone, unless
+//! it is the queue of others ([`rivals`]).
 //!
-//! Without such feedback, receiver reports and REMB (draft-alvestrand-rmcat-remb-03) have to do.
+//! Without such feedback, receiver reports and REMB have to do ([`reports`]).
 
 mod aimd;
 mod arrival;
 mod loss;
 mod probe;
 mod queue;
+mod reports;
+mod rivals;
 mod sent;
 mod trendline;
 mod words;
@@ -27,7 +30,9 @@ use self::arrival::{Clock, DELTA, Groups, Meter};
 use self::loss::Losses;
 use self::probe::Prober;
 use self::queue::Queue;
-use self::sent::{Fate, History, Sent};
+use self::reports::{Reports, SILENCE};
+use self::rivals::Rivals;
+use self::sent::{Fate, History, MOST as LONGEST_FEEDBACK, Sent};
 use self::trendline::{Trendline, Usage};
 use self::words::bitrate;
 pub use self::words::{ClusterId, Limit, LinkState, Probe, Purpose};
@@ -38,22 +43,22 @@ use crate::wire::rtcp::twcc::TransportFeedback;
 const LEAST: f64 = 40_000.0;
 /// No link of one subscriber is believed to carry more, bit/s.
 const MOST: f64 = 100e6;
-/// The most packets of one feedback that are looked at: as many as can be remembered.
-const LONGEST_FEEDBACK: usize = 4_096;
-/// What was said by other means counts again when no transport-wide feedback came for so long, us.
-const SILENCE: i64 = 2_000_000;
 /// While packets are sent and nothing is heard, the estimate falls after so long, us, and again after each `FADES`.
 const DEAF: i64 = 1_000_000;
 /// See [`DEAF`], us.
 const FADES: i64 = 500_000;
-/// REMB is repeated at least every few seconds; what was not repeated for so long holds no more, us.
-const REMB_HOLDS: i64 = 5_000_000;
 /// Sending less than this part of the estimate says little of the link (libwebrtc takes 0.65).
 const USED: f64 = 0.65;
 /// A queue shorter than this is none, whatever the slope says: then it is jitter, us.
 const NO_QUEUE: i64 = 6_000;
+/// Frames are sent as bursts, so that even without any jitter their packets take longer by so much than the fastest, us.
+const USUAL_JITTER: i64 = 10_000;
 /// A standing queue longer than this is drained, us.
-const STANDING: i64 = 40_000;
+const STANDING: i64 = 30_000;
+/// On a link that loses this part of the packets whatever is sent, a loss does not mean that the queue is full.
+const KNOWN_LOSS: f64 = 0.02;
+/// However long others fill a queue, it is not filled further than this, us.
+const LONGEST_RIVALRY: i64 = 400_000;
 
 /// The estimator of one link. All times are arguments.
 #[derive(Debug)]
@@ -67,19 +72,21 @@ pub struct Estimator {
     losses: Losses,
     prober: Prober,
     queue: Queue,
+    rivals: Rivals,
     /// What is sent, by our clock.
     sending: Meter,
     /// What of it arrived, by the receiver's clock.
     delivering: Meter,
     want: f64,
     rtt: i64,
-    remb: Option<(f64, i64)>,
+    reports: Reports,
     last_sent: Option<i64>,
     heard: Option<i64>,
     faded: Option<i64>,
-    reported: Option<i64>,
     /// The newest packet that feedback told of.
     highest: Option<u16>,
+    /// When the newest one that arrived was sent, and when it arrived.
+    newest: Option<(i64, i64)>,
     is_draining: bool,
     estimate: f64,
     limit: Limit,
@@ -100,16 +107,17 @@ impl Estimator {
             losses: Losses::new(0),
             prober: Prober::new(),
             queue: Queue::default(),
+            rivals: Rivals::default(),
             sending: Meter::default(),
             delivering: Meter::default(),
             want: 0.0,
             rtt: 100_000,
-            remb: None,
+            reports: Reports::default(),
             last_sent: None,
             heard: None,
             faded: None,
-            reported: None,
             highest: None,
+            newest: None,
             is_draining: false,
             estimate: rate,
             limit: Limit::Application,
@@ -123,12 +131,13 @@ impl Estimator {
     /// A packet with this transport-wide number left; `bytes` of UDP payload.
     pub fn sent(&mut self, now: Instant, number: u16, bytes: usize, purpose: Purpose) {
         let at = self.micros(now);
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).max(1);
-        self.history.push(number, Sent { at, bytes, purpose, fate: Fate::Unknown });
-        self.sending.add(at, bytes);
+        let size = u16::try_from(bytes).unwrap_or(u16::MAX);
+        let is_probe = matches!(purpose, Purpose::Probe(_));
+        self.history.push(at, number, Sent::new(at, size, is_probe));
+        self.sending.add(at, u32::from(size));
         self.last_sent = Some(at);
         if let Purpose::Probe(cluster) = purpose {
-            self.prober.sent(number, usize::try_from(bytes).unwrap_or(usize::MAX), cluster);
+            self.prober.sent(number, bytes, cluster);
         }
     }
 
@@ -140,6 +149,8 @@ impl Estimator {
             self.groups.clear();
             self.delivering.clear();
             self.queue.clear();
+            self.rivals = Rivals::default();
+            self.newest = None;
             self.trendline = Trendline::new();
         }
         let (mut lost, mut arrived, mut late) = (0, 0, 0);
@@ -149,18 +160,24 @@ impl Estimator {
             at += delta.map_or(0, |delta| i64::from(delta) * DELTA);
             let Some(packet) = self.history.get_mut(number) else { continue };
             match (delta, packet.fate) {
-                (None, Fate::Unknown) => {
+                (None, Fate::Unknown | Fate::Assumed) => {
                     packet.fate = Fate::Lost;
                     lost += 1;
                 }
-                (Some(_), before @ (Fate::Unknown | Fate::Lost)) => {
-                    packet.fate = Fate::Arrived(at);
-                    let (sent, bytes) = (packet.at, packet.bytes);
+                (Some(_), before @ (Fate::Unknown | Fate::Assumed | Fate::Lost)) => {
+                    packet.fate = Fate::Arrived;
+                    let (sent, bytes, is_probe) = (packet.at(now), packet.bytes, packet.is_probe);
                     arrived += 1;
                     late += u32::from(before == Fate::Lost);
-                    self.delivering.add(at, bytes);
+                    if nearest.is_none() {
+                        self.assume(now, feedback.base, (sent, at));
+                    }
+                    if before != Fate::Assumed {
+                        self.delivering.add(at, u32::from(bytes));
+                    }
                     self.queue.push(at, at - sent);
-                    nearest = nearest.max(Some(sent));
+                    self.prober.arrived(number, sent, at, f64::from(bytes), is_probe);
+                    nearest = nearest.max(Some((sent, at)));
                     if let Some(step) = self.groups.push(sent, at) {
                         is_over |= self.trendline.push(step) == Usage::Over;
                     }
@@ -171,15 +188,33 @@ impl Estimator {
                 self.highest = Some(number);
             }
         }
+        if let Some(highest) = self.highest {
+            self.history.settle(highest);
+        }
         // One that tells of nothing that was sent is no sign of life.
-        let Some(nearest) = nearest else {
+        let Some((nearest, _)) = nearest.inspect(|nearest| self.newest = self.newest.max(Some(*nearest)))
+        else {
             self.losses.count(lost, 0, 0);
             return;
         };
         (self.heard, self.faded) = (Some(now), None);
         self.rtt += (((now - nearest).clamp(1_000, 2_000_000)) - self.rtt) / 8;
         self.losses.count(lost, arrived, late);
-        self.move_rate(now, is_over);
+        self.move_rate(now, is_over, lost);
+    }
+
+    /// Feedback itself gets lost. What nobody told of before packet `base` counts as arrived, evenly between the packets
+    /// around it, or else less would seem to arrive than does.
+    fn assume(&mut self, now: i64, base: u16, (sent, arrived): (i64, i64)) {
+        let Some((sent_before, arrived_before)) = self.newest.filter(|(before, _)| *before < sent) else {
+            return;
+        };
+        for packet in self.history.untold(base) {
+            packet.fate = Fate::Assumed;
+            let part = (packet.at(now) - sent_before) as f64 / (sent - sent_before) as f64;
+            let at = arrived_before + ((arrived - arrived_before) as f64 * part.clamp(0.0, 1.0)) as i64;
+            self.delivering.add(at, u32::from(packet.bytes));
+        }
     }
 
     /// What arrives of late, never more than was sent.
@@ -192,32 +227,54 @@ impl Estimator {
         self.sending.rate(20).is_none_or(|rate| rate < USED * self.estimate)
     }
 
-    fn move_rate(&mut self, now: i64, is_over: bool) {
+    /// How much longer packets may take without a queue, us: their times vary.
+    fn noise(&self) -> i64 {
+        2 * (self.queue.jitter() - USUAL_JITTER).max(0)
+    }
+
+    fn move_rate(&mut self, now: i64, is_over: bool, lost: u32) {
         let waiting = self.queue.waiting();
         let delivered = self.delivered(20);
         let is_limited = self.is_application_limited();
+        let noise = self.noise();
+        let standing = STANDING + noise;
         let is_over = is_over || self.trendline.usage() == Usage::Over;
-        if is_over && waiting > NO_QUEUE {
-            let recent = self.delivered(8).min(delivered);
+        self.rivals.update(now, waiting, waiting < STANDING / 2 + noise * 2);
+        if self.rivals.are_here() && waiting < LONGEST_RIVALRY {
+            self.is_draining = false;
+            let loss = (lost > 0 && self.losses.inherent < KNOWN_LOSS).then_some(self.losses.recent);
+            if is_limited && loss.is_none() {
+                self.aimd.hold(now);
+            } else {
+                self.aimd.compete(now, loss, delivered, self.rtt);
+            }
+            self.limit = Limit::Delay;
+        } else if is_over && waiting > NO_QUEUE + noise {
+            // What the link loses anyway was carried as far as the queue goes.
+            let carried = 1.0 - self.losses.inherent.min(self.losses.recent);
+            let recent =
+                if noise > USUAL_JITTER { delivered } else { self.delivered(8).min(delivered) } / carried;
             let was = self.aimd.rate;
             if self.aimd.decrease(now, recent, is_limited, self.rtt) && self.aimd.rate < was {
                 self.prober.abandon();
             }
-            self.is_draining |= waiting > STANDING;
+            self.is_draining |= waiting > standing;
             self.limit = Limit::Delay;
-        } else if waiting > STANDING || self.trendline.usage() == Usage::Under || is_limited {
+        } else if waiting > standing || self.trendline.usage() == Usage::Under {
             self.aimd.hold(now);
-            if is_limited {
-                self.limit = Limit::Application;
-            }
+            self.is_draining |= waiting > standing;
+        } else if is_limited {
+            self.aimd.idle(now);
+            self.limit = Limit::Application;
         } else {
             self.aimd.increase(now, delivered, self.rtt);
         }
-        self.is_draining &= waiting > STANDING / 2;
+        self.is_draining &= waiting > standing - STANDING / 2;
         self.losses.update(now, self.aimd.rate, delivered, self.rtt);
         if let Some(highest) = self.highest
-            && let Some(shown) = self.prober.judge(now, highest, &self.history, self.losses.inherent)
-            && waiting < STANDING
+            && let Some(shown) =
+                self.prober.judge(now, highest, self.losses.inherent, noise, self.aimd.doubtful(now))
+            && waiting < standing
         {
             self.aimd.probed(now, shown);
         }
@@ -235,10 +292,10 @@ impl Estimator {
             self.aimd.rate = self.aimd.rate.min(1.5 * bound);
         }
         if self.is_draining {
-            let over = (self.queue.waiting() - STANDING / 2) as f64 / 1e6;
+            let over = (self.queue.waiting() - self.noise() - STANDING / 2).max(0) as f64 / 1e6;
             estimate *= (1.0 - over / 0.6).clamp(0.4, 1.0);
         }
-        if let Some((limit, _)) = self.remb.filter(|(limit, until)| now < *until && *limit < estimate) {
+        if let Some(limit) = self.reports.cap(now).filter(|limit| *limit < estimate) {
             estimate = limit;
             self.limit = Limit::Receiver;
         }
@@ -250,23 +307,18 @@ impl Estimator {
     }
 
     /// A receiver report said that this part of the packets got lost, 0 to 1. Counts only where no transport-wide feedback
-    /// comes (draft-ietf-rmcat-gcc-02 section 6).
+    /// comes.
     pub fn reported(&mut self, now: Instant, lost: f32) {
         let now = self.micros(now);
-        if !self.is_silent(now) || self.reported.is_some_and(|at| now - at < 300_000) || !lost.is_finite() {
+        if !self.is_silent(now) || !lost.is_finite() || !self.reports.take(now) {
             return;
         }
-        self.reported = Some(now);
         let lost = f64::from(lost).clamp(0.0, 1.0);
         self.losses.recent = lost;
-        let sent = self.sending.rate(39).unwrap_or(0.0);
-        if lost > 0.1 {
-            self.aimd.rate *= 1.0 - 0.5 * lost;
+        if reports::is_too_much(lost) {
             self.limit = Limit::Loss;
-        } else if lost < 0.02 {
-            let most = (1.5 * sent).max(self.aimd.rate);
-            self.aimd.rate = (self.aimd.rate * 1.05).min(most);
         }
+        self.aimd.rate = reports::rate(lost, self.aimd.rate, self.sending.rate(39).unwrap_or(0.0));
         self.settle(now);
     }
 
@@ -274,7 +326,7 @@ impl Estimator {
     pub fn remb(&mut self, now: Instant, limit: Bitrate) {
         let now = self.micros(now);
         let limit = (limit.0 as f64).clamp(LEAST, MOST);
-        self.remb = Some((limit, now + REMB_HOLDS));
+        self.reports.remb(now, limit);
         if self.is_silent(now) {
             // Nobody else measures: what the receiver says is all that is known, but no more than twice what it saw.
             let sent = self.sending.rate(39).unwrap_or(0.0);
@@ -301,8 +353,7 @@ impl Estimator {
         if self.is_draining || self.want <= self.estimate || self.losses.bound.is_some() {
             return None;
         }
-        let most =
-            self.remb.filter(|(_, until)| now < *until).map_or(self.want, |(cap, _)| self.want.min(cap));
+        let most = self.reports.cap(now).map_or(self.want, |cap| self.want.min(cap));
         self.prober.poll(now, self.estimate, most, self.aimd.decreased())
     }
 
@@ -312,7 +363,7 @@ impl Estimator {
         let since = self.faded.unwrap_or(heard + DEAF - FADES);
         if last_sent - heard > DEAF && now - since >= FADES && now - heard > DEAF {
             self.faded = Some(now);
-            if self.reported.is_none_or(|at| now - at > SILENCE) {
+            if !self.reports.are_recent(now) {
                 self.aimd.rate *= 0.7;
                 self.prober.abandon();
             }
@@ -328,6 +379,12 @@ impl Estimator {
         let silence = silence.filter(|_| self.last_sent > self.heard);
         let next = [probe, silence].into_iter().flatten().min()?;
         Some(self.began + Duration::from_micros(u64::try_from(next).unwrap_or(0)))
+    }
+
+    /// What all of it takes, bytes.
+    #[cfg(test)]
+    fn footprint(&self) -> usize {
+        size_of::<Self>() + self.history.heap() + self.trendline.heap()
     }
 
     /// What is known, for statistics.

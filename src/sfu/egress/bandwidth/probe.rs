@@ -3,11 +3,11 @@
 //! As in libwebrtc, a connection begins with three and six times what it starts with, and a probe that got through is
 //! followed by one of twice the rate (design described in draft-ietf-rmcat-gcc-02 section 5.5 and its references).
 
-use super::sent::{Fate, History};
-use super::words::{ClusterId, Probe, Purpose, bitrate};
+use super::words::{ClusterId, Probe, bitrate};
 
-/// How long a probe lasts, s: long enough to measure in steps of 250 us, short enough for queues.
-const LASTS: f64 = 0.02;
+/// How long a probe lasts, s: long enough to measure in steps of 250 us, short enough for queues. Where packets arrive in
+/// bunches, it takes longer to see how fast they flow.
+const LASTS: (f64, f64) = (0.02, 0.08);
 /// The fewest packets of a probe.
 const PACKETS: usize = 5;
 /// The largest packet, bytes, so that fast probes are cut into more of them.
@@ -29,6 +29,32 @@ const USE: f64 = 0.93;
 /// A probe that shows this part of its rate is followed by a faster one.
 const GO_ON: f64 = 0.75;
 
+/// The packets of a stretch of time: how many bytes, from when to when.
+#[derive(Debug, Clone, Copy, Default)]
+struct Span {
+    bytes: f64,
+    first: Option<(i64, f64)>,
+    last: Option<(i64, f64)>,
+}
+
+impl Span {
+    fn push(&mut self, at: i64, bytes: f64) {
+        self.bytes += bytes;
+        if self.first.is_none_or(|(first, _)| at < first) {
+            self.first = Some((at, bytes));
+        }
+        if self.last.is_none_or(|(last, _)| at >= last) {
+            self.last = Some((at, bytes));
+        }
+    }
+
+    /// Bit/s. Of the packets at both ends only one counts: `without` is the size of the other.
+    fn rate(&self, without: f64) -> Option<f64> {
+        let passed = self.last?.0 - self.first?.0;
+        (passed > 1_000).then(|| (self.bytes - without) * 8e6 / passed as f64)
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Cluster {
     id: ClusterId,
@@ -40,11 +66,64 @@ struct Cluster {
     sent_bytes: usize,
     first: u16,
     last: u16,
+    /// The probe's packets that arrived.
+    answered: u32,
+    /// What arrived, media sent meanwhile included: when it was sent, and when it arrived.
+    leaving: Span,
+    coming: Span,
 }
 
 impl Cluster {
+    fn new(id: ClusterId, rate: f64, bytes: usize, packets: usize, now: i64) -> Self {
+        Self {
+            id,
+            rate,
+            bytes,
+            packets,
+            asked: now,
+            sent: 0,
+            sent_bytes: 0,
+            first: 0,
+            last: 0,
+            answered: 0,
+            leaving: Span::default(),
+            coming: Span::default(),
+        }
+    }
+
     fn is_sent(&self) -> bool {
         self.sent >= self.packets && self.sent_bytes >= self.bytes
+    }
+
+    fn holds(&self, number: u16) -> bool {
+        self.sent > 0 && number.wrapping_sub(self.first) <= self.last.wrapping_sub(self.first)
+    }
+
+    /// How long its packets left and arrived, us.
+    fn spans(&self) -> Option<(i64, i64)> {
+        let passed = |span: &Span| Some(span.last?.0 - span.first?.0);
+        passed(&self.leaving).zip(passed(&self.coming))
+    }
+
+    /// Whether its packets came too close together to say anything.
+    fn is_bunched(&self) -> bool {
+        self.spans().is_some_and(|(leaving, coming)| leaving as f64 > coming.max(1_000) as f64 * BUNCHED)
+    }
+
+    /// Whether its packets spread no further than packets do by chance, us.
+    fn is_blurred(&self, noise: i64) -> bool {
+        self.spans()
+            .is_some_and(|(leaving, coming)| noise > leaving && (0..noise).contains(&(coming - leaving)))
+    }
+
+    /// The smaller of the rates at which its packets were sent and arrived.
+    fn measure(&self, inherent: f64) -> Option<f64> {
+        if f64::from(self.answered) < self.sent as f64 * ENOUGH * (1.0 - inherent) || self.answered < 4 {
+            return None;
+        }
+        let sent = self.leaving.rate(self.leaving.last?.1)?;
+        let come = self.coming.rate(self.coming.first?.1)?;
+        Some(if come < sent * FILLED { come * USE } else { sent.min(come) })
     }
 }
 
@@ -58,11 +137,23 @@ pub(super) struct Prober {
     /// When the last one ended, us.
     ended: Option<i64>,
     started: bool,
+    /// What a probe showed that another has to confirm, bit/s.
+    doubted: Option<f64>,
+    /// How long probes last, s.
+    lasts: f64,
 }
 
 impl Prober {
     pub(super) fn new() -> Self {
-        Self { next: 0, wanted: [None; 2], open: None, ended: None, started: false }
+        Self {
+            next: 0,
+            wanted: [None; 2],
+            open: None,
+            ended: None,
+            started: false,
+            doubted: None,
+            lasts: LASTS.0,
+        }
     }
 
     /// The next probe, if it is time for one. `most` is what could be used at all.
@@ -76,6 +167,7 @@ impl Prober {
         if self.open.is_some_and(|open| now - open.asked > PATIENCE) {
             self.end(now);
             self.wanted = [None; 2];
+            self.doubted = None;
         }
         if self.open.is_some() || most <= estimate {
             return None;
@@ -84,7 +176,8 @@ impl Prober {
             self.started = true;
             self.wanted = [Some(6.0 * estimate), Some(3.0 * estimate)];
         } else if self.is_due(now, decreased) && self.wanted == [None; 2] {
-            self.wanted = [None, Some(2.0 * estimate)];
+            let times = if decreased.is_some() { 1.5 } else { 2.0 };
+            self.wanted = [None, Some(times * estimate)];
         }
         let rate = match &mut self.wanted {
             [_, next @ Some(_)] | [next, None] => next.take()?,
@@ -98,14 +191,13 @@ impl Prober {
     }
 
     fn begin(&mut self, now: i64, rate: f64) -> Probe {
-        let target = rate * LASTS / 8.0;
+        let target = rate * self.lasts / 8.0;
         let cut = bitrate((target / LARGEST).ceil()).0;
         let packets = usize::try_from(cut).unwrap_or(PACKETS).max(PACKETS);
         let bytes = usize::try_from(bitrate(target).0).unwrap_or(0).max(PACKETS * 100);
         let id = ClusterId(self.next);
         self.next = self.next.wrapping_add(1);
-        self.open =
-            Some(Cluster { id, rate, bytes, packets, asked: now, sent: 0, sent_bytes: 0, first: 0, last: 0 });
+        self.open = Some(Cluster::new(id, rate, bytes, packets, now));
         Probe { cluster: id, rate: bitrate(rate), bytes, packets }
     }
 
@@ -139,6 +231,15 @@ impl Prober {
         }
     }
 
+    /// A packet arrived that was perhaps sent during a probe.
+    pub(super) fn arrived(&mut self, number: u16, sent: i64, arrived: i64, bytes: f64, is_probe: bool) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.holds(number)) {
+            open.answered += u32::from(is_probe);
+            open.leaving.push(sent, bytes);
+            open.coming.push(arrived, bytes);
+        }
+    }
+
     fn end(&mut self, now: i64) {
         self.open = None;
         self.ended = Some(now);
@@ -146,17 +247,46 @@ impl Prober {
 
     /// The queue grows, or the link broke down: no further rates for now.
     pub(super) fn abandon(&mut self) {
+        self.doubted = None;
         self.wanted = [None; 2];
     }
 
-    /// Looks whether the open probe is answered: feedback reached packet `highest`. Returns what it showed, bit/s.
-    pub(super) fn judge(&mut self, now: i64, highest: u16, history: &History, inherent: f64) -> Option<f64> {
+    /// Looks whether the open probe is answered: feedback reached packet `highest`. Returns what it showed, bit/s; what is above
+    /// `doubtful` only when a second probe shows it too.
+    pub(super) fn judge(
+        &mut self,
+        now: i64,
+        highest: u16,
+        inherent: f64,
+        noise: i64,
+        doubtful: Option<f64>,
+    ) -> Option<f64> {
         let open = self.open.filter(|open| open.is_sent())?;
         if highest.wrapping_sub(open.last) >= 1 << 15 {
             return None;
         }
         self.end(now);
-        let shown = measure(&open, history, inherent)?;
+        let doubted = self.doubted.take();
+        let is_bunched = open.is_bunched();
+        if (is_bunched || open.is_blurred(noise)) && self.lasts < LASTS.1 {
+            self.lasts = (2.0 * self.lasts).min(LASTS.1);
+            self.wanted = [self.wanted[0], Some(open.rate)];
+            return None;
+        }
+        if is_bunched {
+            return None;
+        }
+        self.lasts = (0.9 * self.lasts).max(LASTS.0);
+        let shown = open.measure(inherent)?;
+        let shown = match doubted {
+            Some(first) => shown.min(first),
+            None if doubtful.is_some_and(|least| shown > least) => {
+                self.doubted = Some(shown);
+                self.wanted = [None, Some(open.rate)];
+                return None;
+            }
+            None => shown,
+        };
         if shown > open.rate * GO_ON && self.wanted == [None; 2] {
             self.wanted = [None, Some(2.0 * shown)];
         } else if shown < open.rate * GO_ON {
@@ -164,42 +294,4 @@ impl Prober {
         }
         Some(shown)
     }
-}
-
-/// The smaller of the rates at which the packets from the first to the last of a probe were sent and arrived.
-fn measure(open: &Cluster, history: &History, inherent: f64) -> Option<f64> {
-    let span = open.last.wrapping_sub(open.first).min(500);
-    let packets = (0..=span).filter_map(|place| history.get(open.first.wrapping_add(place)));
-    let (mut probes, mut answered) = (0_u32, 0_u32);
-    let mut bounds: Option<[i64; 4]> = None;
-    let (mut bytes, mut first, mut last) = (0.0, 0.0, 0.0);
-    for packet in packets {
-        let is_probe = matches!(packet.purpose, Purpose::Probe(_));
-        probes += u32::from(is_probe);
-        let Fate::Arrived(arrived) = packet.fate else { continue };
-        answered += u32::from(is_probe);
-        let size = f64::from(packet.bytes);
-        bytes += size;
-        let [sent_first, sent_last, come_first, come_last] =
-            bounds.get_or_insert([packet.at, packet.at, i64::MAX, i64::MIN]);
-        *sent_first = packet.at.min(*sent_first);
-        if packet.at >= *sent_last {
-            (*sent_last, last) = (packet.at, size);
-        }
-        if arrived < *come_first {
-            (*come_first, first) = (arrived, size);
-        }
-        *come_last = arrived.max(*come_last);
-    }
-    let [sent_first, sent_last, come_first, come_last] = bounds?;
-    if f64::from(answered) < f64::from(probes) * ENOUGH * (1.0 - inherent) || answered < 4 {
-        return None;
-    }
-    let rate = |bytes: f64, span: i64| (span > 1_000).then(|| bytes * 8e6 / span as f64);
-    let sent = rate(bytes - last, sent_last - sent_first)?;
-    let come = rate(bytes - first, come_last - come_first)?;
-    if come > sent * BUNCHED {
-        return None;
-    }
-    Some(if come < sent * FILLED { come * USE } else { sent.min(come) })
 }

@@ -4,9 +4,12 @@
 //! while, because clocks drift and routes change.
 
 /// How long the least is kept, us: twice this at most.
-const KEPT: i64 = 15_000_000;
+const KEPT: i64 = 60_000_000;
 /// How long "now" lasts, us. The least of what packets took in this time is free of jitter.
 const RECENT: i64 = 150_000;
+
+/// The most packets that the mean of the jitter is about: some seconds of a usual flow.
+const JITTER_PACKETS: f64 = 512.0;
 
 /// The least of a time and of the one before it.
 #[derive(Debug, Clone, Copy)]
@@ -36,19 +39,32 @@ impl Least {
 pub(super) struct Queue {
     ever: Option<Least>,
     recent: Option<Least>,
+    /// How much longer than the least of late packets take in the mean, us.
+    jitter: f64,
+    /// How many packets that is the mean of.
+    packets: f64,
 }
 
 impl Queue {
     /// A packet arrived that took so long by two different clocks, us.
     pub(super) fn push(&mut self, at: i64, took: i64) {
         self.ever = Some(Least::push(self.ever, at, took, KEPT));
-        self.recent = Some(Least::push(self.recent, at, took, RECENT / 2));
+        let recent = Least::push(self.recent, at, took, RECENT / 2);
+        self.recent = Some(recent);
+        // At first the mean of all, so that it is known soon.
+        self.packets = (self.packets + 1.0).min(JITTER_PACKETS);
+        self.jitter += ((took - recent.value()) as f64 - self.jitter) / self.packets;
     }
 
     /// How long packets wait, us.
     pub(super) fn waiting(&self) -> i64 {
         let both = self.recent.zip(self.ever);
         both.map_or(0, |(recent, ever)| (recent.value() - ever.value()).max(0))
+    }
+
+    /// How much the times vary that packets take, us.
+    pub(super) fn jitter(&self) -> i64 {
+        self.jitter as i64
     }
 
     pub(super) fn clear(&mut self) {

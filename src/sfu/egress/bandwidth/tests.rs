@@ -45,6 +45,21 @@ struct Flow {
     number: u16,
     /// The link is busy until here.
     busy: Duration,
+    /// How much longer the way has become.
+    detour: Duration,
+    /// How many feedbacks there were, and what happens to the one with a number.
+    answers: u32,
+    answered: fn(u32) -> Way,
+    held: Vec<Vec<u8>>,
+}
+
+/// What happens to a feedback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Comes,
+    Lost,
+    Twice,
+    AfterTheNext,
 }
 
 const REFERENCE: i32 = (1 << 23) - 20;
@@ -53,7 +68,17 @@ impl Flow {
     fn new(start: u64) -> Self {
         let began = Instant::now();
         let estimator = Estimator::new(began, Bitrate(start));
-        Self { estimator, began, now: began, number: 65_400, busy: Duration::ZERO }
+        Self {
+            estimator,
+            began,
+            now: began,
+            number: 65_400,
+            busy: Duration::ZERO,
+            detour: Duration::ZERO,
+            answers: 0,
+            answered: |_| Way::Comes,
+            held: Vec::new(),
+        }
     }
 
     /// For so many times 100 ms, sends `each` packets evenly over a link of this rate that loses every so manieth.
@@ -66,7 +91,8 @@ impl Flow {
                 let start = self.busy.max(self.now - self.began);
                 self.busy = start + Duration::from_secs_f64(8_000.0 / rate as f64);
                 let is_lost = loses > 0 && self.number.is_multiple_of(loses);
-                arrivals.push((!is_lost).then(|| i64::try_from(self.busy.as_micros()).unwrap() / 250));
+                let arrives = (self.busy + self.detour).as_micros();
+                arrivals.push((!is_lost).then(|| i64::try_from(arrives).unwrap() / 250));
                 self.number = self.number.wrapping_add(1);
                 self.now += Duration::from_millis(100) / each;
             }
@@ -83,8 +109,24 @@ impl Flow {
                 })
                 .collect();
             let reference = REFERENCE.wrapping_add(i32::try_from(units).unwrap());
-            tell(&mut self.estimator, self.now, &feedback(base, reference, &deltas));
+            self.answer(feedback(base, reference, &deltas));
         }
+    }
+
+    fn answer(&mut self, datagram: Vec<u8>) {
+        let way = (self.answered)(self.answers);
+        self.answers += 1;
+        let held = std::mem::take(&mut self.held);
+        let times = match way {
+            Way::Comes => 1,
+            Way::Twice => 2,
+            Way::Lost | Way::AfterTheNext => 0,
+        };
+        (0..times).for_each(|_| tell(&mut self.estimator, self.now, &datagram));
+        if way == Way::AfterTheNext {
+            self.held.push(datagram);
+        }
+        held.iter().for_each(|datagram| tell(&mut self.estimator, self.now, datagram));
     }
 
     fn rate(&self) -> u64 {
@@ -160,6 +202,62 @@ fn when_nothing_is_heard_any_more_less_is_sent() {
     assert!(flow.rate() < 500_000, "{}", flow.rate());
 }
 
+/// What a link of 1 Mbit/s is taken to carry after half a minute of sending just that, when this happens to feedback.
+fn with_feedback(answered: fn(u32) -> Way) -> (u64, u64) {
+    let mut flow = Flow::new(1_000_000);
+    flow.answered = answered;
+    flow.run(100, 12, 5_000_000, 0);
+    let (mut least, mut rate) = (u64::MAX, 0);
+    for _ in 0..200 {
+        // Packets of 1,000 bytes, as many as fit the estimate.
+        let each = u32::try_from(flow.rate() / 80_000).unwrap().clamp(1, 40);
+        flow.run(1, each, 1_000_000, 0);
+        rate = flow.rate();
+        least = least.min(rate);
+    }
+    (least, rate)
+}
+
+#[test]
+fn feedback_that_gets_lost_says_nothing_of_the_link() {
+    let (clean, _) = with_feedback(|_| Way::Comes);
+    let lossy = |n: u32| if n.wrapping_mul(2_654_435_761) >> 16 & 7 < 3 { Way::Lost } else { Way::Comes };
+    let (least, last) = with_feedback(lossy);
+    assert!(clean > 600_000, "{clean}");
+    assert!(least > 500_000 && last < 1_300_000, "{least} {last}");
+}
+
+#[test]
+fn feedback_that_comes_twice_or_late_says_no_more_than_once() {
+    let (least, last) = with_feedback(|n| if n % 3 == 0 { Way::Twice } else { Way::Comes });
+    assert!(least > 600_000 && last < 1_300_000, "{least} {last}");
+    let (least, last) = with_feedback(|n| if n % 5 == 0 { Way::AfterTheNext } else { Way::Comes });
+    assert!(least > 600_000 && last < 1_300_000, "{least} {last}");
+}
+
+#[test]
+fn a_longer_way_is_no_queue_for_long() {
+    let mut flow = Flow::new(1_000_000);
+    flow.run(50, 12, 10_000_000, 0);
+    let before = flow.rate();
+    flow.detour = Duration::from_millis(80);
+    flow.run(100, 12, 10_000_000, 0);
+    assert!(flow.rate() > before * 3 / 4, "{before} {}", flow.rate());
+    flow.run(100, 12, 10_000_000, 0);
+    assert!(flow.rate() > before * 9 / 10, "{before} {}", flow.rate());
+}
+
+#[test]
+fn losses_on_a_longer_way_are_not_the_work_of_others() {
+    let mut flow = Flow::new(1_000_000);
+    flow.run(50, 12, 10_000_000, 12);
+    flow.detour = Duration::from_millis(80);
+    for _ in 0..100 {
+        flow.run(1, 12, 10_000_000, 12);
+        assert!(flow.rate() > 400_000, "{}", flow.rate());
+    }
+}
+
 /// Sends a probe at its rate over a link of another, and tells what arrived.
 fn probe(flow: &mut Flow, link: u64) -> u64 {
     let probe = flow.estimator.poll_probe(flow.now).expect("a probe");
@@ -194,6 +292,31 @@ fn probes_find_the_links_rate_and_go_no_further_than_wanted() {
     flow.estimator.want(Bitrate(1_400_000));
     let rate = probe(&mut flow, 10_000_000);
     assert!(rate <= 1_750_000, "{rate}");
+}
+
+#[test]
+fn a_busy_link_takes_little_memory_and_a_calm_one_less() {
+    let mut flow = Flow::new(2_000_000);
+    flow.run(50, 25, 10_000_000, 0);
+    let steady = flow.estimator.footprint();
+    assert!(steady < 8 * 1_024, "{steady}");
+    for _ in 0..50 {
+        flow.run(10, 25, 10_000_000, 0);
+        assert_eq!(flow.estimator.footprint(), steady, "a steady flow allocates nothing");
+    }
+    flow.run(20, 250, 100_000_000, 0);
+    flow.run(200, 5, 10_000_000, 0);
+    assert!(flow.estimator.footprint() < 4 * 1_024, "{}", flow.estimator.footprint());
+}
+
+#[test]
+fn who_never_tells_of_anything_costs_no_more() {
+    let mut flow = Flow::new(2_000_000);
+    for n in 0..5_000_u16 {
+        flow.estimator.sent(flow.now, n, 1_000, Purpose::Media);
+        flow.now += Duration::from_millis(4);
+    }
+    assert!(flow.estimator.footprint() < 12 * 1_024, "{}", flow.estimator.footprint());
 }
 
 proptest! {

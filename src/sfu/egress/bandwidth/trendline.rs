@@ -70,6 +70,11 @@ impl Trendline {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.points.capacity() * size_of::<(f64, f64)>()
+    }
+
     pub(super) fn usage(&self) -> Usage {
         self.usage
     }
