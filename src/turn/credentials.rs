@@ -141,9 +141,16 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn new(realm: String, users: &[Credential], secrets: &[String], nobody: String) -> Self {
-        let users = users.iter().map(|user| (user.username.clone().into_bytes(), user.password.clone())).collect();
-        let secrets = secrets.iter().map(|secret| secret_key(secret)).collect();
-        Self { realm, users, secrets, nobody }
+        let mut credentials = Self { realm, users: HashMap::new(), secrets: Vec::new(), nobody };
+        credentials.replace(users, secrets);
+        credentials
+    }
+
+    /// Other users and other secrets are good from now on.
+    pub(super) fn replace(&mut self, users: &[Credential], secrets: &[String]) {
+        let entry = |user: &Credential| (user.username.clone().into_bytes(), user.password.clone());
+        self.users = users.iter().map(entry).collect();
+        self.secrets = secrets.iter().map(|secret| secret_key(secret)).collect();
     }
 
     pub(super) fn realm(&self) -> &str {

@@ -48,5 +48,7 @@ pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
 pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
 /// PASSWORD-ALGORITHMS: how a key may be made of the password (RFC 8489 section 14.11).
 pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
+/// ALTERNATE-SERVER: whom to ask instead (RFC 8489 section 14.15).
+pub const ALTERNATE_SERVER: u16 = 0x8023;
 /// FINGERPRINT: a CRC-32 that tells STUN from what else arrives on the port.
 pub const FINGERPRINT: u16 = 0x8028;
