@@ -225,12 +225,19 @@ impl Relays {
         self.ends.front().map(|(end, _)| *end)
     }
 
+    #[cfg(test)]
     pub(super) fn reservations(&self) -> usize {
         self.reservations.len()
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.live.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn free_pairs(&self) -> usize {
+        self.free.v4.len() + self.free.v6.len()
     }
 
     /// Puts the pair of an address back, unless its other half is still in use.
@@ -258,7 +265,7 @@ mod tests {
     #[test]
     fn all_pairs_are_lent_before_one_is_lent_again() {
         let mut relays = relays(5000..=5008);
-        let mut lend = |relays: &mut Relays| relays.lend(Family::V4, 7).map(|address| address.port());
+        let lend = |relays: &mut Relays| relays.lend(Family::V4, 7).map(|address| address.port());
         // 5004 is a media port, and 5008 has no odd one.
         assert_eq!([lend(&mut relays), lend(&mut relays)], [Some(5000), Some(5002)]);
         relays.release("192.0.2.1:5000".parse().unwrap());

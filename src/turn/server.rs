@@ -229,6 +229,13 @@ impl Server {
         &self.counters
     }
 
+    /// The sizes of all tables, to see that they go back to nothing.
+    #[cfg(test)]
+    fn sizes(&self) -> Vec<usize> {
+        let own = [self.relays.len(), self.relays.reservations(), self.strangers.len()];
+        [&self.table.sizes()[..], &own].concat()
+    }
+
     /// Ends those addresses of an allocation that `ends` says. Returns whether it has none left, and is gone.
     fn end_legs(&mut self, number: usize, ends: impl Fn(Family, &Leg) -> bool) -> bool {
         let relays = &mut self.relays;

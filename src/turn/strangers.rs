@@ -26,7 +26,7 @@ pub const GUESSES: u64 = 30;
 /// How often the addresses are looked through for those that can be forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
 
-const REPLIES: Rate = Rate { per_second: GRANT.div_ceil(60), burst: GRANT };
+const REPLIES: Rate = Rate { per_second: GRANT / 60, burst: GRANT };
 
 /// Counted in halves, so that one comes back every two seconds.
 const TRIES: Rate = Rate { per_second: 1, burst: 2 * GUESSES };
@@ -126,6 +126,7 @@ impl Strangers {
         (!self.accounts.is_empty()).then(|| self.swept + SWEEP)
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.accounts.len()
     }

@@ -177,7 +177,7 @@ fn a_kept_port_is_given_up_after_half_a_minute() {
 fn quotas_are_per_user_per_address_and_for_all() {
     let limits = Limits { allocations: 6, per_user: 3, per_host: 4, ..Limits::default() };
     let mut world = World::with(|settings| settings.limits = limits);
-    let mut port = 4000;
+    let mut port = 4000_u16;
     let mut code = |world: &mut World, host: &str, user: &str| {
         port += 1;
         // Each has a time of its own, and is the same user all the same.
