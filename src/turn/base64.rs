@@ -6,7 +6,8 @@ const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 pub(super) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().chain([&0; 2]).take(3).fold(0_usize, |sum, &byte| (sum << 8) | usize::from(byte));
+        let group =
+            chunk.iter().chain([&0; 2]).take(3).fold(0_usize, |sum, &byte| (sum << 8) | usize::from(byte));
         for (place, shift) in [18, 12, 6, 0].into_iter().enumerate() {
             let letter = LETTERS.get((group >> shift) & 0x3F).filter(|_| place <= chunk.len());
             text.push(char::from(letter.copied().unwrap_or(b'=')));
@@ -21,8 +22,14 @@ mod tests {
 
     #[test]
     fn encodes_the_samples_of_rfc_4648() {
-        let samples =
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let samples = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (plain, text) in samples {
             assert_eq!(encode(plain.as_bytes()), text);
         }

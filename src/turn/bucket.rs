@@ -70,7 +70,8 @@ mod tests {
     fn gives_a_burst_then_the_rate() {
         let began = Instant::now();
         let mut bucket = Bucket::full(RATE, began);
-        let taken = (0..10_000_u64).filter(|ms| bucket.take(RATE, began + Duration::from_millis(*ms), 1)).count();
+        let taken =
+            (0..10_000_u64).filter(|ms| bucket.take(RATE, began + Duration::from_millis(*ms), 1)).count();
         assert_eq!(taken, 50 + 999, "a burst, then 100 in each of ten seconds");
     }
 
@@ -80,7 +81,9 @@ mod tests {
         let mut bucket = Bucket::full(RATE, began);
         let later = began + Duration::from_secs(1_000_000);
         bucket.put(RATE, 1000);
-        assert!(!bucket.take(RATE, later, 51) && bucket.take(RATE, later, 50) && !bucket.take(RATE, later, 1));
+        assert!(
+            !bucket.take(RATE, later, 51) && bucket.take(RATE, later, 50) && !bucket.take(RATE, later, 1)
+        );
         assert!(!bucket.is_full(RATE, later));
         bucket.put(RATE, 50);
         assert!(bucket.is_full(RATE, later));

@@ -230,7 +230,8 @@ mod tests {
             4f4c33346f4c394653547679363473410000000014000b6578616d706c652e6f726700
             001d0004000200000 01c0020b5c7bf005b6c52a21c51c5e892f81924136296cb927c43149309278cc6518e65");
         let message = Message::parse(&bytes).unwrap();
-        let algorithm = PasswordAlgorithm::read(message.attribute(attribute::PASSWORD_ALGORITHM).unwrap()).unwrap();
+        let algorithm =
+            PasswordAlgorithm::read(message.attribute(attribute::PASSWORD_ALGORITHM).unwrap()).unwrap();
         assert_eq!(algorithm, PasswordAlgorithm::Sha256);
         let key = LongTermKey::new(algorithm, NAME.as_bytes(), b"example.org", b"TheMatrIX");
         assert_eq!(message.integrity(), Some(Integrity::Sha256));

@@ -138,7 +138,11 @@ mod tests {
             for letter in [b'A', b'B', b'z', b'=', b' ', 0, 255] {
                 let mut changed = nonce.clone();
                 changed[place] = letter;
-                assert_eq!(nonces.is_good(now, ip("192.0.2.1"), &changed), changed == nonce, "letter {place}");
+                assert_eq!(
+                    nonces.is_good(now, ip("192.0.2.1"), &changed),
+                    changed == nonce,
+                    "letter {place}"
+                );
             }
         }
         assert!(!nonces.is_good(now, ip("192.0.2.1"), &nonce[..28]));

@@ -128,7 +128,12 @@ pub(super) struct Relays {
 
 impl Relays {
     /// The addresses of `relayed` with a port in `ports`, except `media`. Tokens are made with `key`.
-    pub(super) fn new(relayed: Relayed, ports: &RangeInclusive<u16>, media: &[SocketAddr], key: &[u8; 32]) -> Self {
+    pub(super) fn new(
+        relayed: Relayed,
+        ports: &RangeInclusive<u16>,
+        media: &[SocketAddr],
+        key: &[u8; 32],
+    ) -> Self {
         let pairs = |family: Family| -> VecDeque<u16> {
             let Some(ip) = relayed.ip(family) else { return VecDeque::new() };
             let is_ours = |port: u16| media.contains(&SocketAddr::new(ip, port)) || !ports.contains(&port);

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::allocation::{FiveTuple, Leg};
+use super::base64;
 use super::bucket::Rate;
 use super::counters::Counters;
 use super::credentials::{Credential, Credentials};
@@ -18,7 +19,6 @@ use super::peers::Peers;
 use super::relays::{Both, Family, Relayed, Relays};
 use super::strangers::Strangers;
 use super::table::Table;
-use super::base64;
 use crate::units::Bitrate;
 
 mod allocate;

@@ -176,7 +176,9 @@ mod tests {
     fn who_has_proved_itself_starts_afresh() {
         let now = Instant::now();
         let mut strangers = Strangers::new(now);
-        let used_up = |strangers: &mut Strangers| (0..1000).take_while(|_| strangers.may_reply(now, host(1), 28, 88)).count();
+        let used_up = |strangers: &mut Strangers| {
+            (0..1000).take_while(|_| strangers.may_reply(now, host(1), 28, 88)).count()
+        };
         assert!((20..40).contains(&used_up(&mut strangers)));
         assert_eq!(used_up(&mut strangers), 0);
         strangers.proved(now, host(1));

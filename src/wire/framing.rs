@@ -176,8 +176,10 @@ mod tests {
 
     #[test]
     fn messages_come_out_whole_however_they_were_cut() {
-        let messages = [stun(0), channel_data(5, false), channel_data(0, false), stun(3), channel_data(8, false)];
-        let stream = [stun(0), channel_data(5, true), channel_data(0, true), stun(3), channel_data(8, true)].concat();
+        let messages =
+            [stun(0), channel_data(5, false), channel_data(0, false), stun(3), channel_data(8, false)];
+        let stream =
+            [stun(0), channel_data(5, true), channel_data(0, true), stun(3), channel_data(8, true)].concat();
         for piece in 1..=stream.len() {
             assert_eq!(split(Framing::Turn, &stream, &[piece]).unwrap(), messages, "pieces of {piece}");
         }

@@ -80,9 +80,14 @@ impl Server {
         if let Some(number) = self.table.find(client) {
             // The reply to the first one may have been lost.
             let is_repeated = self.table.get(number).is_some_and(|allocation| {
-                allocation.granted.transaction == message.transaction() && *allocation.username == *proof.username
+                allocation.granted.transaction == message.transaction()
+                    && *allocation.username == *proof.username
             });
-            return if is_repeated { Ok(Granted::Allocation(number)) } else { Err(Refused::AllocationMismatch) };
+            return if is_repeated {
+                Ok(Granted::Allocation(number))
+            } else {
+                Err(Refused::AllocationMismatch)
+            };
         }
         let wish = Wish::read(message)?;
         let lifetime = granted_lifetime(asked_lifetime(message)?);
@@ -110,7 +115,9 @@ impl Server {
 
     fn check_quotas(&self, client: &FiveTuple, user: &[u8]) -> Result<(), Refused> {
         let host = Host::of(client.client.ip());
-        if self.table.of_user(user) >= self.limits.per_user || self.table.of_host(host) >= self.limits.per_host {
+        if self.table.of_user(user) >= self.limits.per_user
+            || self.table.of_host(host) >= self.limits.per_host
+        {
             return Err(Refused::QuotaReached);
         }
         if self.table.len() >= self.limits.allocations {
@@ -125,7 +132,8 @@ impl Server {
         let mut lent = Lent::default();
         match wish {
             Wish::One { family, keep_next } => {
-                let family = family.unwrap_or(if self.relays.has(Family::V4) { Family::V4 } else { Family::V6 });
+                let family =
+                    family.unwrap_or(if self.relays.has(Family::V4) { Family::V4 } else { Family::V6 });
                 if keep_next && !self.relays.may_reserve() {
                     return Err(Refused::InsufficientCapacity);
                 }

@@ -28,10 +28,12 @@ impl Server {
         } else {
             self.stun(now, client, message)
         };
-        outcome.unwrap_or_else(|reason| {
-            self.counters.drop_for(reason);
-            Step::Nothing
-        }).outcome(&self.out)
+        outcome
+            .unwrap_or_else(|reason| {
+                self.counters.drop_for(reason);
+                Step::Nothing
+            })
+            .outcome(&self.out)
     }
 
     /// Sends `length` bytes from `peer`, this server's media or another allocation, to the client that has the
@@ -104,10 +106,16 @@ impl Server {
     }
 
     /// A Send indication (RFC 8656 section 11.2). There is no reply to an indication, whatever is wrong with it.
-    fn send<'d>(&mut self, now: Instant, client: &FiveTuple, message: &Message<'d>) -> Result<Step<'d>, Dropped> {
+    fn send<'d>(
+        &mut self,
+        now: Instant,
+        client: &FiveTuple,
+        message: &Message<'d>,
+    ) -> Result<Step<'d>, Dropped> {
         let number = self.table.find(client).ok_or(Dropped::NoAllocation)?;
         let data = message.attribute(attribute::DATA).ok_or(Dropped::Indication)?;
-        let peer = message.attribute(attribute::XOR_PEER_ADDRESS).and_then(|value| message.xor_address(value));
+        let peer =
+            message.attribute(attribute::XOR_PEER_ADDRESS).and_then(|value| message.xor_address(value));
         let peer = canonical(peer.ok_or(Dropped::Indication)?);
         if message.attributes().any(|it| it.kind < 0x8000 && !UNDERSTOOD.contains(&it.kind)) {
             return Err(Dropped::Indication);
@@ -155,7 +163,12 @@ enum Step<'d> {
     Nothing,
     /// What stands in the buffer for replies.
     Reply,
-    Relay { kind: Peer, relayed: SocketAddr, peer: SocketAddr, data: &'d [u8] },
+    Relay {
+        kind: Peer,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        data: &'d [u8],
+    },
 }
 
 impl<'d> Step<'d> {
@@ -163,8 +176,12 @@ impl<'d> Step<'d> {
         match self {
             Self::Nothing => Outcome::Nothing,
             Self::Reply => Outcome::Reply(reply),
-            Self::Relay { kind: Peer::Media, relayed, peer: media, data } => Outcome::ToMedia { relayed, media, data },
-            Self::Relay { kind: Peer::Relayed, relayed, peer, data } => Outcome::ToRelayed { relayed, peer, data },
+            Self::Relay { kind: Peer::Media, relayed, peer: media, data } => {
+                Outcome::ToMedia { relayed, media, data }
+            }
+            Self::Relay { kind: Peer::Relayed, relayed, peer, data } => {
+                Outcome::ToRelayed { relayed, peer, data }
+            }
         }
     }
 }

@@ -9,7 +9,12 @@ use crate::turn::relays::Family;
 use crate::wire::stun::{Message, attribute};
 
 impl Server {
-    pub(super) fn refresh(&mut self, now: Instant, number: usize, message: &Message<'_>) -> Result<Granted, Refused> {
+    pub(super) fn refresh(
+        &mut self,
+        now: Instant,
+        number: usize,
+        message: &Message<'_>,
+    ) -> Result<Granted, Refused> {
         let family = self.asked_family(number, message)?;
         let is_meant = |of: Family| family.is_none_or(|family| family == of);
         let asked = asked_lifetime(message)?;

@@ -17,7 +17,13 @@ use crate::wire::stun::{Class, Fingerprint, Message, Writer, attribute};
 
 impl Server {
     /// Tells a client that its request was carried out.
-    pub(super) fn grant(&mut self, client: &FiveTuple, message: &Message<'_>, proof: &Proof<'_>, granted: Granted) {
+    pub(super) fn grant(
+        &mut self,
+        client: &FiveTuple,
+        message: &Message<'_>,
+        proof: &Proof<'_>,
+        granted: Granted,
+    ) {
         let allocation = match granted {
             Granted::Allocation(number) => self.table.get(number),
             _ => None,
@@ -45,7 +51,13 @@ impl Server {
     }
 
     /// Tells a client that it cannot have what it asked for, though it may ask.
-    pub(super) fn refuse(&mut self, client: &FiveTuple, message: &Message<'_>, proof: &Proof<'_>, reason: Refused) {
+    pub(super) fn refuse(
+        &mut self,
+        client: &FiveTuple,
+        message: &Message<'_>,
+        proof: &Proof<'_>,
+        reason: Refused,
+    ) {
         let alternate = self.alternate(client).filter(|_| reason == Refused::TryAlternate);
         let mut writer = Writer::new(&mut self.out, Class::Error, message.method(), message.transaction())
             .error_code(reason.code());

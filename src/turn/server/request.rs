@@ -49,7 +49,13 @@ pub(super) enum Granted {
 
 impl Server {
     /// Handles a request of TURN's methods. Returns whether there is a reply in `out`.
-    pub(super) fn request(&mut self, now: Instant, client: &FiveTuple, message: &Message<'_>, length: usize) -> bool {
+    pub(super) fn request(
+        &mut self,
+        now: Instant,
+        client: &FiveTuple,
+        message: &Message<'_>,
+        length: usize,
+    ) -> bool {
         let proof = match self.authenticate(now, client, message) {
             Ok(proof) => proof,
             Err(Denied::Silently(reason)) => {

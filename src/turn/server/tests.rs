@@ -91,7 +91,12 @@ impl World {
     }
 
     /// What a client gets of `data` from `peer`.
-    fn to_client(&mut self, relayed: SocketAddr, peer: SocketAddr, data: &[u8]) -> Option<(FiveTuple, Vec<u8>)> {
+    fn media_sends(
+        &mut self,
+        relayed: SocketAddr,
+        peer: SocketAddr,
+        data: &[u8],
+    ) -> Option<(FiveTuple, Vec<u8>)> {
         let (client, envelope) = self.server.to_client(self.now, relayed, peer, data.len())?;
         let mut out = Vec::new();
         envelope.wrap(data, &mut out);
@@ -203,7 +208,12 @@ impl Client {
         self.request_again(method, attributes, transaction)
     }
 
-    fn request_again(&self, method: Method, attributes: &[(u16, Vec<u8>)], transaction: TransactionId) -> Vec<u8> {
+    fn request_again(
+        &self,
+        method: Method,
+        attributes: &[(u16, Vec<u8>)],
+        transaction: TransactionId,
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out, Class::Request, method, transaction);
         for (kind, value) in attributes {
@@ -319,7 +329,7 @@ fn indication(attributes: &[(u16, Vec<u8>)]) -> Vec<u8> {
     for (kind, value) in attributes {
         writer = writer.attribute(*kind, value);
     }
-    drop(writer);
+    let _ = writer;
     out
 }
 

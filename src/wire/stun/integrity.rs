@@ -43,7 +43,9 @@ impl Message<'_> {
     /// The stronger of the proofs that the message carries, which is the one that counts; not yet whether it is right.
     #[must_use]
     pub fn integrity(&self) -> Option<Integrity> {
-        [Integrity::Sha256, Integrity::Sha1].into_iter().find(|kind| self.attribute(kind.attribute()).is_some())
+        [Integrity::Sha256, Integrity::Sha1]
+            .into_iter()
+            .find(|kind| self.attribute(kind.attribute()).is_some())
     }
 
     /// Whether the message carries a proof of this kind that was made with `key`. Takes the same time wherever a

@@ -26,7 +26,7 @@ fn a_client_gets_an_address_of_its_own() {
     assert_eq!(reply.lifetime(), Some(600));
     let relayed = reply.relayed();
     assert_eq!(relayed.ip(), address(MEDIA).ip());
-    assert!((49_152..=60_001).contains(&relayed.port()) && relayed.port() % 2 == 0);
+    assert!((49_152..=60_001).contains(&relayed.port()) && relayed.port().is_multiple_of(2));
     assert_eq!(reply.message().attributes().count(), 4, "and no more");
     assert_ne!(Client::new("198.51.100.1:4001").allocate(&mut world), relayed);
     assert_eq!(world.server.allocations(), 2);
@@ -161,7 +161,7 @@ fn the_port_behind_an_even_one_can_be_kept_and_fetched() {
     assert_eq!((odd.ip(), odd.port()), (even.ip(), even.port() + 1));
     assert_eq!(Client::new("198.51.100.1:4002").allocate_with(&mut world, &[token(&kept)]).code(), 508);
     let plain = Client::new("198.51.100.1:4003").allocate_with(&mut world, &[even_port(false)]);
-    assert!(plain.relayed().port() % 2 == 0 && plain.get(attribute::RESERVATION_TOKEN).is_none());
+    assert!(plain.relayed().port().is_multiple_of(2) && plain.get(attribute::RESERVATION_TOKEN).is_none());
 }
 
 #[test]
@@ -215,7 +215,10 @@ fn when_all_ports_are_lent_there_is_no_more() {
     }
     let mut third = Client::new("198.51.100.1:4002");
     assert_eq!(third.allocate_with(&mut world, &[]).code(), 508);
-    assert_eq!(third.allocate_with(&mut world, &[both()]).get(attribute::ADDRESS_ERROR_CODE), Some(vec![1, 0, 5, 8]));
+    assert_eq!(
+        third.allocate_with(&mut world, &[both()]).get(attribute::ADDRESS_ERROR_CODE),
+        Some(vec![1, 0, 5, 8])
+    );
 }
 
 #[test]

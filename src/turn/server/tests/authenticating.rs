@@ -1,7 +1,8 @@
 use super::*;
 
 /// The requests that need a password.
-const METHODS: [Method; 4] = [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
+const METHODS: [Method; 4] =
+    [Method::ALLOCATE, Method::REFRESH, Method::CREATE_PERMISSION, Method::CHANNEL_BIND];
 
 fn until(expires: u64, secret: &str) -> Credential {
     Credential::until(expires, "bob", secret)
@@ -35,7 +36,10 @@ fn all_combinations_of_hashes_are_good() {
             let mut world = World::new();
             let mut client = Client { algorithm, integrity, ..Client::new("198.51.100.1:4000") };
             client.allocate(&mut world);
-            assert!(client.refresh(&mut world, 600).is_success(), "the reply's own proof is checked in ask()");
+            assert!(
+                client.refresh(&mut world, 600).is_success(),
+                "the reply's own proof is checked in ask()"
+            );
         }
     }
 }

@@ -12,9 +12,13 @@ fn an_allocation_ends_when_nobody_refreshes_it() {
     assert_eq!(world.server.allocations(), 0);
     assert_eq!(world.server.counters().expired, 1);
     assert_eq!(client.send_on(&mut world, 0x4000, b"data"), Became::Nothing);
-    assert_eq!(world.to_client(relayed, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), b"data"), None);
     assert_eq!(client.refresh(&mut world, 600).code(), 437);
-    assert_ne!(client.allocate(&mut world), relayed, "another address, for what is still on its way to the old one");
+    assert_ne!(
+        client.allocate(&mut world),
+        relayed,
+        "another address, for what is still on its way to the old one"
+    );
 }
 
 #[test]
@@ -27,20 +31,26 @@ fn what_is_over_is_over_even_if_nobody_looked() {
     // Nothing calls expire().
     world.now += seconds(600);
     assert_eq!(client.send_on(&mut world, 0x4000, b"data"), Became::Nothing);
-    assert_eq!(world.to_client(relayed, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), b"data"), None);
     assert_eq!(world.dropped(Dropped::NoAllocation), 2);
 }
 
 #[test]
 fn the_lifetime_is_between_ten_minutes_and_an_hour() {
-    for (asked, granted) in [(None, 600), (Some(1), 600), (Some(601), 601), (Some(3600), 3600), (Some(u32::MAX), 3600)] {
+    for (asked, granted) in
+        [(None, 600), (Some(1), 600), (Some(601), 601), (Some(3600), 3600), (Some(u32::MAX), 3600)]
+    {
         let mut world = World::new();
         let mut client = Client::new("198.51.100.1:4000");
         let attributes: Vec<_> =
             asked.iter().map(|asked| (attribute::LIFETIME, u32::to_be_bytes(*asked).to_vec())).collect();
         let reply = client.allocate_with(&mut world, &attributes);
         assert_eq!(reply.lifetime(), Some(granted), "{asked:?}");
-        assert_eq!(client.ask(&mut world, Method::REFRESH, &attributes).lifetime(), Some(granted), "{asked:?}");
+        assert_eq!(
+            client.ask(&mut world, Method::REFRESH, &attributes).lifetime(),
+            Some(granted),
+            "{asked:?}"
+        );
         world.later(seconds(u64::from(granted) - 1));
         assert_eq!(world.server.allocations(), 1);
         world.later(seconds(1));
@@ -59,7 +69,7 @@ fn a_refresh_prolongs_and_zero_gives_back() {
     }
     assert_eq!(client.refresh(&mut world, 0).lifetime(), Some(0));
     assert_eq!((world.server.allocations(), world.server.counters().released), (0, 1));
-    assert_eq!(world.to_client(relayed, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), b"data"), None);
     let broken = client.ask(&mut world, Method::REFRESH, &[]);
     assert_eq!(broken.code(), 437);
     client.allocate(&mut world);
@@ -79,7 +89,10 @@ fn each_family_lives_for_itself() {
     assert!(client.ask(&mut world, Method::REFRESH, &[family(1), lifetime(0)]).is_success());
     assert_eq!(client.ask(&mut world, Method::REFRESH, &[family(1), lifetime(0)]).code(), 443);
     assert_eq!(client.ask(&mut world, Method::REFRESH, &[family(9)]).code(), 443);
-    assert_eq!(client.ask(&mut world, Method::REFRESH, &[(attribute::REQUESTED_ADDRESS_FAMILY, vec![2])]).code(), 400);
+    assert_eq!(
+        client.ask(&mut world, Method::REFRESH, &[(attribute::REQUESTED_ADDRESS_FAMILY, vec![2])]).code(),
+        400
+    );
     assert_eq!(client.send(&mut world, MEDIA, b"data"), Became::Nothing);
     assert!(matches!(client.send(&mut world, MEDIA6, b"data"), Became::ToMedia(..)));
     assert_eq!(client.permit(&mut world, &[MEDIA]), 443);
@@ -94,7 +107,8 @@ fn an_address_may_expire_before_the_other() {
     let mut world = World::new();
     let mut client = Client::new("198.51.100.1:4000");
     client.allocate_with(&mut world, &[(attribute::ADDITIONAL_ADDRESS_FAMILY, vec![2, 0, 0, 0])]);
-    let attributes = [(attribute::REQUESTED_ADDRESS_FAMILY, vec![1, 0, 0, 0]), (attribute::LIFETIME, vec![0, 0, 4, 0])];
+    let attributes =
+        [(attribute::REQUESTED_ADDRESS_FAMILY, vec![1, 0, 0, 0]), (attribute::LIFETIME, vec![0, 0, 4, 0])];
     assert!(client.ask(&mut world, Method::REFRESH, &attributes).is_success());
     world.later(seconds(600));
     assert_eq!((world.server.allocations(), world.server.counters().expired), (1, 0));
@@ -112,10 +126,10 @@ fn a_permission_lasts_five_minutes_and_data_does_not_prolong_it() {
     assert_eq!(client.permit(&mut world, &[MEDIA]), 0);
     world.later(seconds(299));
     assert_ne!(client.send(&mut world, MEDIA, b"data"), Became::Nothing);
-    assert!(world.to_client(relayed, address(MEDIA), b"data").is_some());
+    assert!(world.media_sends(relayed, address(MEDIA), b"data").is_some());
     world.later(seconds(1));
     assert_eq!(client.send(&mut world, MEDIA, b"data"), Became::Nothing);
-    assert_eq!(world.to_client(relayed, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), b"data"), None);
     assert_eq!(world.dropped(Dropped::NoPermission), 2);
     assert_eq!(client.permit(&mut world, &[MEDIA]), 0);
     assert_ne!(client.send(&mut world, MEDIA, b"data"), Became::Nothing);
@@ -125,7 +139,8 @@ fn a_permission_lasts_five_minutes_and_data_does_not_prolong_it() {
 fn a_channel_lasts_ten_minutes_and_its_permission_five() {
     let mut world = World::new();
     let mut client = Client::new("198.51.100.1:4000");
-    let relayed = client.allocate_with(&mut world, &[(attribute::LIFETIME, vec![0, 0, 0x0E, 0x10])]).relayed();
+    let relayed =
+        client.allocate_with(&mut world, &[(attribute::LIFETIME, vec![0, 0, 0x0E, 0x10])]).relayed();
     assert_eq!(client.bind(&mut world, 0x4000, MEDIA), 0);
     world.later(seconds(300));
     assert_eq!(client.send_on(&mut world, 0x4000, b"data"), Became::Nothing, "the permission is over");
@@ -138,7 +153,7 @@ fn a_channel_lasts_ten_minutes_and_its_permission_five() {
     world.later(seconds(301));
     assert_eq!(client.permit(&mut world, &[MEDIA]), 0);
     assert_eq!(client.send_on(&mut world, 0x4000, b"data"), Became::Nothing, "the channel is over");
-    let (_, back) = world.to_client(relayed, address(MEDIA), b"data").unwrap();
+    let (_, back) = world.media_sends(relayed, address(MEDIA), b"data").unwrap();
     assert_eq!(Message::parse(&back).unwrap().method(), Method::DATA);
     assert_eq!(client.bind(&mut world, 0x4001, MEDIA), 0, "its peer is free for another");
 }

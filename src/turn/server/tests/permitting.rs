@@ -134,7 +134,9 @@ fn a_channel_has_one_peer_and_a_peer_one_channel() {
     assert_eq!(client.bind(&mut world, 0x4000, OTHER), 400);
     assert_eq!(client.bind(&mut world, 0x4FFF, MEDIA), 400);
     assert_eq!(client.bind(&mut world, 0x4FFF, OTHER), 0);
-    let Became::ToMedia(_, media, data) = client.send_on(&mut world, 0x4FFF, b"data") else { panic!("nothing") };
+    let Became::ToMedia(_, media, data) = client.send_on(&mut world, 0x4FFF, b"data") else {
+        panic!("nothing")
+    };
     assert_eq!((media, &data[..]), (address(OTHER), &b"data"[..]));
 }
 

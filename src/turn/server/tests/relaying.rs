@@ -18,7 +18,7 @@ fn data_goes_both_ways_on_a_channel() {
         let data = vec![7; length];
         let there = client.send_on(&mut world, 0x4000, &data);
         assert_eq!(there, Became::ToMedia(relayed, address(MEDIA), data.clone()));
-        let (to, back) = world.to_client(relayed, address(MEDIA), &data).unwrap();
+        let (to, back) = world.media_sends(relayed, address(MEDIA), &data).unwrap();
         assert_eq!((to, back), (client.tuple, channel_data(0x4000, &data)));
     }
     let counters = world.server.counters();
@@ -36,7 +36,7 @@ fn without_a_channel_data_comes_as_indications() {
         let data = vec![7; length];
         let there = client.send(&mut world, MEDIA, &data);
         assert_eq!(there, Became::ToMedia(relayed, address(MEDIA), data.clone()));
-        let (_, back) = world.to_client(relayed, address(MEDIA), &data).unwrap();
+        let (_, back) = world.media_sends(relayed, address(MEDIA), &data).unwrap();
         let message = Message::parse(&back).unwrap();
         assert_eq!((message.class(), message.method()), (Class::Indication, Method::DATA));
         assert_eq!(message.attribute(attribute::DATA), Some(&data[..]));
@@ -51,7 +51,7 @@ fn over_a_stream_channel_data_is_padded() {
     let mut client = Client::new("198.51.100.1:4000").over_tcp();
     let relayed = client.allocate(&mut world);
     assert_eq!(client.bind(&mut world, 0x4000, MEDIA), 0);
-    let (_, back) = world.to_client(relayed, address(MEDIA), b"hello").unwrap();
+    let (_, back) = world.media_sends(relayed, address(MEDIA), b"hello").unwrap();
     assert_eq!(back, b"\x40\0\0\x05hello\0\0\0");
     let there = world.send(&client.tuple, &back);
     assert_eq!(there, Became::ToMedia(relayed, address(MEDIA), b"hello".to_vec()), "padding is not data");
@@ -62,15 +62,15 @@ fn media_reaches_only_who_permitted_it() {
     let mut world = World::new();
     let mut client = Client::new("198.51.100.1:4000");
     let relayed = client.allocate(&mut world);
-    assert_eq!(world.to_client(relayed, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), b"data"), None);
     assert_eq!(world.dropped(Dropped::NoPermission), 1);
     assert_eq!(client.permit(&mut world, &[MEDIA]), 0);
-    assert!(world.to_client(relayed, address(MEDIA), b"data").is_some());
-    assert_eq!(world.to_client(relayed, address("198.51.100.7:9"), b"data"), None);
+    assert!(world.media_sends(relayed, address(MEDIA), b"data").is_some());
+    assert_eq!(world.media_sends(relayed, address("198.51.100.7:9"), b"data"), None);
     let nobody = SocketAddr::new(relayed.ip(), relayed.port() + 1);
-    assert_eq!(world.to_client(nobody, address(MEDIA), b"data"), None);
+    assert_eq!(world.media_sends(nobody, address(MEDIA), b"data"), None);
     assert_eq!(world.dropped(Dropped::NoAllocation), 1);
-    assert_eq!(world.to_client(relayed, address(MEDIA), &[0; 65_536]), None);
+    assert_eq!(world.media_sends(relayed, address(MEDIA), &[0; 65_536]), None);
     assert_eq!(world.dropped(Dropped::TooLong), 1);
 }
 
@@ -84,15 +84,17 @@ fn two_clients_reach_each_other_through_their_allocations() {
     assert_eq!(bob.permit(&mut world, &[&ann_at.to_string()]), 0);
     let Became::ToRelayed(from, to, data) = ann.send_on(&mut world, 0x4001, b"hi") else { panic!("nothing") };
     assert_eq!((from, to), (ann_at, bob_at));
-    let (client, wrapped) = world.to_client(to, from, &data).unwrap();
+    let (client, wrapped) = world.media_sends(to, from, &data).unwrap();
     assert_eq!(client, bob.tuple);
     assert_eq!(Message::parse(&wrapped).unwrap().attribute(attribute::DATA), Some(&b"hi"[..]));
-    let Became::ToRelayed(from, to, data) = bob.send(&mut world, &ann_at.to_string(), b"ho") else { panic!("nothing") };
-    assert_eq!(world.to_client(to, from, &data), Some((ann.tuple, channel_data(0x4001, b"ho"))));
+    let Became::ToRelayed(from, to, data) = bob.send(&mut world, &ann_at.to_string(), b"ho") else {
+        panic!("nothing")
+    };
+    assert_eq!(world.media_sends(to, from, &data), Some((ann.tuple, channel_data(0x4001, b"ho"))));
     // When one is gone, the other's data goes nowhere.
     bob.refresh(&mut world, 0);
     let Became::ToRelayed(from, to, data) = ann.send_on(&mut world, 0x4001, b"hi") else { panic!("nothing") };
-    assert_eq!(world.to_client(to, from, &data), None);
+    assert_eq!(world.media_sends(to, from, &data), None);
 }
 
 #[test]
@@ -156,7 +158,7 @@ fn an_allocation_has_so_much_bandwidth_in_each_direction() {
     for _ in 0..40_000 {
         world.now += Duration::from_micros(250);
         passed[0] += u32::from(client.send_on(&mut world, 0x4000, &[0; 1000]) != Became::Nothing);
-        passed[1] += u32::from(world.to_client(relayed, address(MEDIA), &[0; 1000]).is_some());
+        passed[1] += u32::from(world.media_sends(relayed, address(MEDIA), &[0; 1000]).is_some());
     }
     for passed in passed {
         assert!((10_000..=10_501).contains(&passed), "ten seconds and a burst of half a second: {passed}");
@@ -219,7 +221,7 @@ proptest! {
         }
         let there = if channel { client.send_on(&mut world, 0x4000, &data) } else { client.send(&mut world, MEDIA, &data) };
         prop_assert_eq!(there, Became::ToMedia(relayed, address(MEDIA), data.clone()));
-        let (_, back) = world.to_client(relayed, address(MEDIA), &data).unwrap();
+        let (_, back) = world.media_sends(relayed, address(MEDIA), &data).unwrap();
         let unwrapped = if channel {
             crate::wire::channel::read(&back).unwrap().1
         } else {

@@ -18,8 +18,11 @@ fn the_life_of_a_browsers_relay() {
     let relayed = client.allocate(&mut world);
     assert_eq!(client.permit(&mut world, &[MEDIA]), 0);
     let check = b"a connectivity check";
-    assert_eq!(client.send(&mut world, MEDIA, check), Became::ToMedia(relayed, address(MEDIA), check.to_vec()));
-    assert!(world.to_client(relayed, address(MEDIA), b"its response").is_some());
+    assert_eq!(
+        client.send(&mut world, MEDIA, check),
+        Became::ToMedia(relayed, address(MEDIA), check.to_vec())
+    );
+    assert!(world.media_sends(relayed, address(MEDIA), b"its response").is_some());
     assert_eq!(client.bind(&mut world, 0x4000, MEDIA), 0);
     for minute in 1..=120 {
         world.later(seconds(60));
@@ -34,7 +37,7 @@ fn the_life_of_a_browsers_relay() {
             assert_eq!(client.refresh(&mut world, 600).lifetime(), Some(600));
         }
         assert_ne!(client.send_on(&mut world, 0x4000, b"media"), Became::Nothing, "after {minute} minutes");
-        assert!(world.to_client(relayed, address(MEDIA), b"media").is_some());
+        assert!(world.media_sends(relayed, address(MEDIA), b"media").is_some());
     }
     assert!(world.server.counters().refused(Refused::StaleNonce) >= 2);
     assert_eq!(client.refresh(&mut world, 0).lifetime(), Some(0));
@@ -100,7 +103,9 @@ fn a_client_is_told_by_its_five_tuple() {
     for mut client in [udp, tcp].into_iter().chain(others) {
         relayed.push(client.allocate(&mut world));
         assert_eq!(client.bind(&mut world, 0x4000, MEDIA), 0);
-        assert!(matches!(client.send_on(&mut world, 0x4000, b""), Became::ToMedia(from, ..) if Some(&from) == relayed.last()));
+        assert!(
+            matches!(client.send_on(&mut world, 0x4000, b""), Became::ToMedia(from, ..) if Some(&from) == relayed.last())
+        );
     }
     relayed.sort_unstable();
     relayed.dedup();
