@@ -2,6 +2,7 @@
 //! front of their data.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use super::stun::{Class, MAGIC_COOKIE, Method, TransactionId, attribute, encode_xor_address, join_type};
 
@@ -11,15 +12,19 @@ pub const HEADER_LEN: usize = 4;
 /// The most that stands in front of relayed data: a Data indication with an IPv6 address.
 pub const MAX_HEAD: usize = 20 + 4 + 20 + 4;
 
+/// What the first byte of ChannelData may be. RFC 7983 gives it those up to 79; nothing else claims the others.
+pub const FIRST_BYTE: RangeInclusive<u8> = 0x40..=0x7F;
+
 /// The number of a channel: what stands for a peer between a client and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
-    /// The channel of this number; `None` outside of 0x4000 to 0x4FFF (RFC 8656 section 12).
+    /// The channel of this number; `None` outside of 0x4000 to 0x7FFF. Of these, RFC 8656 section 12 has given up those
+    /// from 0x5000; clients of RFC 5766 use them, among them coturn's before 4.16.
     #[must_use]
     pub fn new(number: u16) -> Option<Self> {
-        (0x4000..=0x4FFF).contains(&number).then_some(Self(number))
+        (0x4000..=0x7FFF).contains(&number).then_some(Self(number))
     }
 
     /// The number on the wire.
@@ -149,7 +154,7 @@ mod tests {
         assert_eq!(read(&[0x40, 0x01, 0, 0]), Some((channel, &[][..])));
         assert_eq!(read(&[0x40, 0x01, 0, 3, 7, 8]), None, "shorter than it says");
         assert_eq!(read(&[0x40, 0x01, 0]), None);
-        for outside in [[0x3F, 0xFF], [0x50, 0x00], [0x7F, 0xFF], [0, 1]] {
+        for outside in [[0x3F, 0xFF], [0x80, 0x00], [0xFF, 0xFF], [0, 1]] {
             assert_eq!(read(&[outside[0], outside[1], 0, 0]), None);
         }
     }

@@ -23,7 +23,7 @@ impl Server {
         message: &'d [u8],
     ) -> Outcome<'s, 'd> {
         self.expire_if_due(now);
-        let outcome = if matches!(message.first(), Some(0x40..=0x4F)) {
+        let outcome = if message.first().is_some_and(|first| channel::FIRST_BYTE.contains(first)) {
             self.channel_data(now, client, message)
         } else {
             self.stun(now, client, message)
