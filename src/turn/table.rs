@@ -149,6 +149,14 @@ impl Table {
         self.hosts.of(&host)
     }
 
+    /// What each table counts, which are as many allocations as there are.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> [usize; 4] {
+        let live = self.slots.iter().flatten().count();
+        let (users, hosts) = (self.users.0.values().sum(), self.hosts.0.values().sum());
+        [live, users, hosts, self.expiries.len()]
+    }
+
     /// The sizes of all tables, to see that they go back to nothing.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> [usize; 5] {

@@ -197,8 +197,9 @@ fn quotas_are_per_user_per_address_and_for_all() {
 
 #[test]
 fn what_is_given_back_counts_no_more() {
-    let limits = Limits { allocations: 1, per_user: 1, per_host: 1, ..Limits::default() };
+    let limits = Limits { allocations: 2, per_user: 2, per_host: 2, ..Limits::default() };
     let mut world = World::with(|settings| settings.limits = limits);
+    Client::new("198.51.100.1:3999").allocate(&mut world);
     let mut first = Client::new("198.51.100.1:4000");
     first.allocate(&mut world);
     let mut second = Client::new("198.51.100.1:4001");

@@ -187,7 +187,10 @@ fn whatever_came_is_gone_in_the_end() {
     };
     let mut clients: Vec<Client> = Vec::new();
     let (mut allocated, mut most) = (0_u64, 0);
+    let mut tries = 0;
     while allocated < 10_000 {
+        tries += 1;
+        assert!(tries < 20_000, "of {tries} only {allocated} succeeded");
         world.later(Duration::from_millis(draw(800)));
         let host = draw(5000);
         let source = format!("10.1.{}.{}:{}", host / 250, host % 250, 1024 + draw(60_000));
@@ -216,6 +219,7 @@ fn whatever_came_is_gone_in_the_end() {
                 }
             };
         }
+        assert_eq!(world.server.table.counted(), [world.server.allocations(); 4]);
         most = most.max(world.server.allocations());
     }
     assert!(most > 500, "there were many at one time: {most}");
