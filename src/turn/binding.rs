@@ -55,7 +55,7 @@ pub fn answer(request: &[u8], source: SocketAddr, out: &mut Vec<u8>) -> Result<(
         return Err(Refused::Credentials);
     }
     let reply = |class| move |out| Writer::new(out, class, Method::BINDING, message.transaction());
-    let unknown = unknown_attributes(&message);
+    let unknown = unknown_attributes(&message, &UNDERSTOOD);
     let writer = if unknown.is_empty() {
         reply(Class::Success)(out).xor_mapped_address(source)
     } else {
@@ -67,12 +67,12 @@ pub fn answer(request: &[u8], source: SocketAddr, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// The value of UNKNOWN-ATTRIBUTES: each type in two bytes (RFC 8489 section 14.9).
-fn unknown_attributes(message: &Message<'_>) -> Vec<u8> {
+/// The value of UNKNOWN-ATTRIBUTES: each type that has to be understood, and is not, in two bytes (RFC 8489 section 14.13).
+pub(super) fn unknown_attributes(message: &Message<'_>, understood: &[u16]) -> Vec<u8> {
     message
         .attributes()
         .map(|attribute| attribute.kind)
-        .filter(|kind| *kind < 0x8000 && !UNDERSTOOD.contains(kind))
+        .filter(|kind| *kind < 0x8000 && !understood.contains(kind))
         .take(MAX_UNKNOWN)
         .flat_map(u16::to_be_bytes)
         .collect()

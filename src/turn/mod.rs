@@ -1,4 +1,10 @@
-//! Floor 2: the STUN and TURN servers, sans-IO. A datagram comes in, the bytes of the reply come out.
+//! Floor 2: the STUN and TURN servers, sans-IO. A message comes in, the bytes of the reply come out, or what was relayed.
+//!
+//! TURN lets clients through whose network passes nothing but TCP, or only to a few ports (RFC 8656). Here both ends of
+//! the relay are one process: a relayed address is a mere name, whose peers are this server's own media and other
+//! allocations. There is no socket behind it, so nothing else can be reached through it.
+//!
+//! In reading order: [`server`] with its requests, [`credentials`], and the tables below them.
 #![cfg_attr(
     not(test),
     deny(
@@ -10,4 +16,15 @@
     )
 )]
 
+mod base64;
+mod bucket;
+mod nonce;
+pub mod counters;
+pub mod credentials;
+pub mod relays;
+mod peers;
+pub mod strangers;
+pub mod allocation;
+mod table;
 pub mod binding;
+pub mod server;

@@ -14,6 +14,8 @@
 )]
 
 pub mod stun;
+pub mod channel;
+pub mod framing;
 pub mod sdp;
 pub mod sctp;
 pub mod ntp;

@@ -14,25 +14,8 @@ pub const MAGIC_COOKIE: u32 = 0x2112_A442;
 /// What FINGERPRINT's CRC-32 is XORed with, so that it differs from other checksums (RFC 8489 section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554E;
 
-/// Attribute types used here. Below 0x8000 a receiver has to understand them (RFC 8489 section 14).
-pub mod attribute {
-    /// USERNAME: in ICE the receiver's ufrag, a colon, the sender's ufrag (RFC 8445 section 7.2.2).
-    pub const USERNAME: u16 = 0x0006;
-    /// MESSAGE-INTEGRITY: HMAC-SHA1 over everything before it.
-    pub const MESSAGE_INTEGRITY: u16 = 0x0008;
-    /// ERROR-CODE: why a request failed.
-    pub const ERROR_CODE: u16 = 0x0009;
-    /// UNKNOWN-ATTRIBUTES: what a 420 error is about.
-    pub const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
-    /// MESSAGE-INTEGRITY-SHA256: the same with HMAC-SHA256.
-    pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001C;
-    /// XOR-MAPPED-ADDRESS: the sender's address as the server saw it.
-    pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-    /// USE-CANDIDATE: the sender has chosen this pair (RFC 8445 section 7.1.2).
-    pub const USE_CANDIDATE: u16 = 0x0025;
-    /// FINGERPRINT: a CRC-32 that tells STUN from what else arrives on the port.
-    pub const FINGERPRINT: u16 = 0x8028;
-}
+pub mod attribute;
+pub mod integrity;
 
 /// What a message is to the transaction (RFC 8489 section 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +37,18 @@ pub struct Method(u16);
 impl Method {
     /// Binding: "which address do you see me at?", also ICE's connectivity check.
     pub const BINDING: Self = Self(0x001);
+    /// Allocate: asks for a relayed address (RFC 8656 section 7).
+    pub const ALLOCATE: Self = Self(0x003);
+    /// Refresh: keeps an allocation, or gives it back (RFC 8656 section 8).
+    pub const REFRESH: Self = Self(0x004);
+    /// Send, an indication: data of the client for a peer (RFC 8656 section 11).
+    pub const SEND: Self = Self(0x006);
+    /// Data, an indication: data of a peer for the client (RFC 8656 section 11).
+    pub const DATA: Self = Self(0x007);
+    /// CreatePermission: lets peers of an address send (RFC 8656 section 10).
+    pub const CREATE_PERMISSION: Self = Self(0x008);
+    /// ChannelBind: a number of two bytes for a peer (RFC 8656 section 12).
+    pub const CHANNEL_BIND: Self = Self(0x009);
 
     /// The method of this number; `None` above 0xFFF.
     #[must_use]
@@ -181,7 +176,14 @@ impl<'a> Message<'a> {
     /// The address in XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
     #[must_use]
     pub fn xor_mapped_address(&self) -> Option<SocketAddr> {
-        decode_xor_address(self.attribute(attribute::XOR_MAPPED_ADDRESS)?, self.transaction)
+        self.xor_address(self.attribute(attribute::XOR_MAPPED_ADDRESS)?)
+    }
+
+    /// The address in the value of XOR-MAPPED-ADDRESS, XOR-PEER-ADDRESS or XOR-RELAYED-ADDRESS of this message
+    /// (RFC 8489 section 14.2); `None` when it is malformed.
+    #[must_use]
+    pub fn xor_address(&self, value: &[u8]) -> Option<SocketAddr> {
+        decode_xor_address(value, self.transaction)
     }
 
     /// Checks the FINGERPRINT (RFC 8489 section 14.7).
@@ -236,7 +238,7 @@ fn split_type(bits: u16) -> (Class, Method) {
 }
 
 /// The reverse of [`split_type`].
-fn join_type(class: Class, Method(method): Method) -> u16 {
+pub(super) fn join_type(class: Class, Method(method): Method) -> u16 {
     let class = match class {
         Class::Request => 0x0000,
         Class::Indication => 0x0010,
@@ -265,6 +267,27 @@ fn decode_xor_address(value: &[u8], transaction: TransactionId) -> Option<Socket
         _ => return None,
     };
     Some(SocketAddr::new(ip, u16::from_be_bytes([p0, p1]) ^ PORT_MASK))
+}
+
+/// The value of an address attribute: its bytes, and how many of them count.
+pub(super) fn encode_xor_address(address: SocketAddr, transaction: TransactionId) -> ([u8; 20], usize) {
+    let [p0, p1] = (address.port() ^ PORT_MASK).to_be_bytes();
+    let mut value = [0; 20];
+    let (head, tail) = value.split_at_mut(4);
+    let length = match address.ip() {
+        IpAddr::V4(ip) => {
+            head.copy_from_slice(&[0, 1, p0, p1]);
+            let bytes = (u32::from(ip) ^ MAGIC_COOKIE).to_be_bytes();
+            tail.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+            8
+        }
+        IpAddr::V6(ip) => {
+            head.copy_from_slice(&[0, 2, p0, p1]);
+            tail.copy_from_slice(&(u128::from(ip) ^ address_mask(transaction)).to_be_bytes());
+            20
+        }
+    };
+    (value, length)
 }
 
 /// Writes one message into a buffer. The header's length is right after every step.
@@ -304,23 +327,14 @@ impl<'a> Writer<'a> {
     /// Adds XOR-MAPPED-ADDRESS (RFC 8489 section 14.2).
     #[must_use]
     pub fn xor_mapped_address(self, address: SocketAddr) -> Self {
-        let [p0, p1] = (address.port() ^ PORT_MASK).to_be_bytes();
-        let mut value = [0; 20];
-        let (head, tail) = value.split_at_mut(4);
-        let length = match address.ip() {
-            IpAddr::V4(ip) => {
-                head.copy_from_slice(&[0, 1, p0, p1]);
-                let bytes = (u32::from(ip) ^ MAGIC_COOKIE).to_be_bytes();
-                tail.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-                8
-            }
-            IpAddr::V6(ip) => {
-                head.copy_from_slice(&[0, 2, p0, p1]);
-                tail.copy_from_slice(&(u128::from(ip) ^ address_mask(self.transaction)).to_be_bytes());
-                20
-            }
-        };
-        self.attribute(attribute::XOR_MAPPED_ADDRESS, value.get(..length).unwrap_or(&[]))
+        self.xor_address(attribute::XOR_MAPPED_ADDRESS, address)
+    }
+
+    /// Adds an attribute of type `kind` with an address that is XORed (RFC 8489 section 14.2).
+    #[must_use]
+    pub fn xor_address(self, kind: u16, address: SocketAddr) -> Self {
+        let (value, length) = encode_xor_address(address, self.transaction);
+        self.attribute(kind, value.get(..length).unwrap_or(&[]))
     }
 
     /// Adds ERROR-CODE with an empty reason phrase, to keep replies to strangers short (RFC 8489 section
