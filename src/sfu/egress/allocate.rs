@@ -131,10 +131,11 @@ impl Allocator {
         for request in requests {
             let item = self.items.iter().find(|item| item.slot == request.slot);
             let (chosen, current) = item.map_or((None, None), |item| (item.chosen, item.current));
+            let way = item.and_then(|item| self.ways.get(item.ways.start + chosen?));
             if let Some(past) = self.past.iter_mut().find(|past| past.slot == request.slot) {
                 past.learn(now, current, chosen);
+                past.worth = way.map_or(0, |way| way.worth);
             }
-            let way = item.and_then(|item| self.ways.get(item.ways.start + chosen?));
             out.push((request.slot, way.map(|way| way.selection)));
         }
     }
@@ -165,11 +166,9 @@ impl Allocator {
             let own = self.ways.get(start..).unwrap_or_default();
             let Some(most) = own.len().checked_sub(1) else { continue };
             desired = desired.saturating_add(own.iter().map(|way| way.cost).max().unwrap_or_default());
-            // A layer that is gone counts as the next one below it.
-            let current = request
-                .current
-                .and_then(|current| own.iter().rposition(|way| way.selection <= current).or(Some(0)));
             let past = self.past.iter().find(|past| past.slot == request.slot);
+            let worth = past.map_or(0, |past| past.worth);
+            let current = request.current.map(|current| place(own, current, worth));
             let is_held = past.is_some_and(|past| past.is_held(now));
             let most = if is_held { current.unwrap_or_default() } else { most };
             self.items.push(Item {
@@ -243,6 +242,17 @@ impl Allocator {
             item.step = item.best(&self.ways);
         }
     }
+}
+
+/// Where among the ways of a track what was allocated last is now, when it was worth so much. A layer that is gone counts as
+/// the next one below it. Encodings are numbered as their publisher names them, which says nothing of which is better.
+fn place(ways: &[Way], current: Selection, worth: u64) -> usize {
+    let fits = |way: &Way| {
+        let Selection { encoding, spatial, temporal } = way.selection;
+        encoding == current.encoding && (spatial, temporal) <= (current.spatial, current.temporal)
+    };
+    let same = ways.iter().rposition(fits);
+    same.or_else(|| ways.iter().rposition(|way| way.worth <= worth)).unwrap_or_default()
 }
 
 /// How much of a budget can be used by what is new.

@@ -207,3 +207,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_number_of_an_encoding_says_nothing_of_its_size() {
+    // As the client module sends them: the largest has the lowest number.
+    let rungs = vec![rung(2, 0, 60, 135, 15), rung(1, 0, 180, 270, 15), rung(0, 0, 480, 540, 15)];
+    let mut viewer = Viewer::new(&[(Ladder { rungs }, wish(540))]);
+    assert_eq!(viewer.round(700), [Some(0)]);
+    assert_eq!(viewer.round(300), [Some(1)]);
+    assert_eq!(viewer.rounds(700, 10), [Some(1)], "it went down a moment ago");
+    assert_eq!(viewer.rounds(700, 40), [Some(0)]);
+}

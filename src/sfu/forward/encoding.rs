@@ -14,6 +14,8 @@ const LAYERS: usize = 4;
 const FLOWS_FOR: Duration = Duration::from_millis(1_500);
 /// While an encoding begins again, and while it stops, what is measured is too little: so long what was known is better.
 const SETTLES_WITHIN: Duration = Duration::from_secs(3);
+/// Of what begins again, so much is a key frame and what is made up for it.
+const BEGINS_WITHIN: Duration = Duration::from_millis(1_500);
 /// An encoding that is to begin again has so long for it.
 const WAKES_WITHIN: Duration = Duration::from_secs(4);
 /// One that did not, as its publisher has no room for it, is not offered for so long, and for twice as long each time.
@@ -221,15 +223,46 @@ impl Encoding {
     /// frames of larger ones, as few frames of a large picture are no better than all of a small one. None while too little
     /// is known.
     pub(super) fn rungs(&mut self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
-        if !self.is_settled(now) {
-            return into.extend(&self.known);
-        }
         let from = into.len();
+        if !self.is_settled(now) {
+            into.extend(&self.known);
+            return self.raise(now, is_lowest, into.get_mut(from..).unwrap_or_default());
+        }
         self.measure(now, is_lowest, into);
-        match into.get(from..) {
-            Some(rungs) if !rungs.is_empty() => self.known = rungs.to_vec(),
+        match into.get_mut(from..) {
+            Some(rungs) if !rungs.is_empty() => {
+                self.smooth(rungs);
+                self.known = rungs.to_vec();
+            }
             // It has just begun again.
             _ => into.extend(&self.known),
+        }
+    }
+
+    /// An encoding that began again may cost more than it did before; behind its first key frame that is measured.
+    fn raise(&self, now: Instant, is_lowest: bool, rungs: &mut [Rung]) {
+        let Rest::Wanted(Some(since)) = self.rest else { return };
+        if !self.flows(now) || now.saturating_duration_since(since) < BEGINS_WITHIN {
+            return;
+        }
+        let mut measured = Vec::new();
+        self.measure(now, is_lowest, &mut measured);
+        for rung in rungs {
+            let own = measured.iter().find(|own| own.selection == rung.selection);
+            rung.bitrate = rung.bitrate.max(own.map_or(Bitrate(0), |own| own.bitrate));
+        }
+    }
+
+    /// What it costs wavers with every key frame, and must not change a picture by that. Growth counts for more, as it may
+    /// be more than a link carries.
+    fn smooth(&self, rungs: &mut [Rung]) {
+        for rung in rungs {
+            let before = self.known.iter().find(|known| known.selection == rung.selection);
+            let Some(Bitrate(before)) = before.map(|before| before.bitrate).filter(|rate| rate.0 > 0) else {
+                continue;
+            };
+            let new = rung.bitrate.0;
+            rung.bitrate = Bitrate(if new > before { (before + new) / 2 } else { (before * 3 + new) / 4 });
         }
     }
 

@@ -4,7 +4,7 @@ use super::packet::EncodingIndex;
 use crate::units::Bitrate;
 
 /// One way to receive a video track: an encoding, and the highest layers of it that are forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Selection {
     /// The encoding.
     pub encoding: EncodingIndex,

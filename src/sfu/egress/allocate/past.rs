@@ -13,6 +13,8 @@ const PROOF: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub(super) struct Past {
     pub(super) slot: usize,
+    /// What was chosen last was worth this.
+    pub(super) worth: u64,
     raised: Option<Instant>,
     lowered: Option<Instant>,
     /// Whether the budget was too small for it when it was last looked at.
@@ -22,7 +24,7 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn new(slot: usize) -> Self {
-        Self { slot, raised: None, lowered: None, is_paused: false, hold: FIRST_HOLD }
+        Self { slot, worth: 0, raised: None, lowered: None, is_paused: false, hold: FIRST_HOLD }
     }
 
     /// Whether it went down a moment ago.
