@@ -352,7 +352,12 @@ impl Core {
         // hold whole values only.
         let outcome = catch_unwind(AssertUnwindSafe(|| touch(session, &mut turn)));
         match outcome {
-            Ok(()) => self.timers.set(id, session.deadline()),
+            Ok(()) => {
+                self.timers.set(id, session.deadline());
+                if session.is_short() {
+                    self.allotting.short.push(id);
+                }
+            }
             Err(_) => self.broke(id),
         }
         self.tell(id);
@@ -407,6 +412,7 @@ impl Core {
                 self.counters.keyframe_requests_in += 1;
                 self.want_keyframe(track, encoding, false);
             }
+            SessionEvent::Awaits(track, encoding) => self.want_keyframe(track, Some(encoding), false),
             SessionEvent::Nacks(sent) => self.counters.nacks_out += sent,
             SessionEvent::ChannelOpen(channel) => {
                 self.events.push(CoreEvent::ChannelOpen { session: id, channel });

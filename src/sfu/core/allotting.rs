@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::ids::TrackId;
+use crate::ids::{SessionId, TrackId};
 
 /// How often it is dealt out.
 pub(super) const EVERY: Duration = Duration::from_millis(200);
@@ -12,6 +12,8 @@ pub(super) const EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(super) struct Allotting {
     pub(super) at: Option<Instant>,
+    /// Whose link carries so much less than was dealt out that they do not wait for the next time.
+    pub(super) short: Vec<SessionId>,
     /// The used encodings of tracks that anybody subscribes to, one bit each.
     pub(super) used: HashMap<TrackId, u8>,
 }

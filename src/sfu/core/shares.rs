@@ -6,6 +6,7 @@ use super::Core;
 use super::allotting::EVERY;
 use super::event::CoreEvent;
 use crate::ids::{SessionId, TrackId};
+use crate::sfu::forward::track::Track;
 use crate::units::MediaKind;
 
 impl Core {
@@ -17,24 +18,26 @@ impl Core {
 
     /// Deals out what links carry, if it is time.
     pub(super) fn allot(&mut self, now: Instant) {
+        let short = std::mem::take(&mut self.allotting.short);
         if self.allotting.at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) {
-            return;
+            return short.into_iter().for_each(|id| self.allot_to(now, id));
         }
         self.allotting.at = Some(now);
-        let mut told = Vec::new();
-        let (tracks, relay) = (&self.tracks, &self.relay);
-        let ladder_of = |id| tracks.get(&id).map(|track| track.ladder()).or_else(|| relay.ladder_of(id));
-        for (id, session) in &mut self.sessions {
-            session.allot(now, ladder_of, &mut self.session_events);
-            if !self.session_events.is_empty() {
-                told.push((*id, std::mem::take(&mut self.session_events)));
-            }
-        }
-        for (id, events) in told {
-            self.session_events = events;
-            self.tell(id);
+        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in all {
+            self.allot_to(now, id);
         }
         self.tell_used(now);
+    }
+
+    fn allot_to(&mut self, now: Instant, id: SessionId) {
+        let (tracks, relay) = (&self.tracks, &self.relay);
+        let ladder_of = |id| tracks.get(&id).map(Track::ladder).or_else(|| relay.ladder_of(id));
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.allot(now, ladder_of, &mut self.session_events);
+        if !self.session_events.is_empty() {
+            self.tell(id);
+        }
     }
 
     fn tell_used(&mut self, now: Instant) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::units::Bitrate;
 
 /// How much faster than the estimate a queue empties, in tenths.
-const FASTER: u64 = 25;
+pub const FASTER: u64 = 25;
 /// How much passes at once however slow the link, bytes: a few packets.
 const BURST: u64 = 6_000;
 /// How much time's worth of the estimate passes at once, ms: a usual frame, at 25 a second. It would gain nothing from
@@ -128,6 +128,26 @@ impl<T> Pacer<T> {
         dropped
     }
 
+    /// Takes out what waits of a stream.
+    pub fn remove(&mut self, stream: u32) -> Vec<T> {
+        let mut removed = Vec::new();
+        if self.video.iter().any(|packet| packet.frame.stream == stream) {
+            self.take_out(stream, &mut removed);
+        }
+        removed
+    }
+
+    fn take_out(&mut self, stream: u32, removed: &mut Vec<T>) {
+        for packet in std::mem::take(&mut self.video) {
+            if packet.frame.stream == stream {
+                self.waiting -= packet.bytes as u64;
+                removed.push(packet.item);
+            } else {
+                self.video.push_back(packet);
+            }
+        }
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         let longest = Duration::from_millis(LONGEST);
         self.video.front().is_some_and(|first| now.saturating_duration_since(first.since) > longest)
@@ -138,14 +158,7 @@ impl<T> Pacer<T> {
         let frames = || self.video.iter().map(|packet| packet.frame);
         let worst = frames().reduce(|worst, frame| if frame.rank < worst.rank { frame } else { worst });
         let Some(worst) = worst.filter(|worst| frames().any(|frame| frame != *worst)) else { return false };
-        for packet in std::mem::take(&mut self.video) {
-            if packet.frame.stream == worst.stream {
-                self.waiting -= packet.bytes as u64;
-                dropped.push(packet.item);
-            } else {
-                self.video.push_back(packet);
-            }
-        }
+        self.take_out(worst.stream, dropped);
         true
     }
 
@@ -232,6 +245,21 @@ mod tests {
         let mut alone = Pacer::new(now, Bitrate(50_000));
         while alone.admit(now, 1_000) == Admit::Now {}
         assert!((0..200).all(|n| alone.push(now, video(1, 7), 1_000, n).is_empty()), "a large key frame");
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_elsewhere_leaves_its_place_to_others() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, MEGABIT);
+        while pacer.admit(now, 1_000) == Admit::Now {}
+        for n in 0..6_u8 {
+            assert!(pacer.push(now, video(n % 2, 1), 1_000, n).is_empty());
+        }
+        assert_eq!(pacer.remove(1), [1, 3, 5]);
+        assert!(pacer.remove(7).is_empty());
+        let later = now + Duration::from_secs(1);
+        let left: Vec<_> = std::iter::from_fn(|| pacer.pop(later)).collect();
+        assert_eq!((left, pacer.is_empty()), (vec![0, 2, 4], true));
     }
 
     #[test]

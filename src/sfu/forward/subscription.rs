@@ -16,6 +16,10 @@ pub struct Subscription {
     following: Option<EncodingIndex>,
     /// The encoding that was to be followed by the last packet.
     followed: Option<EncodingIndex>,
+    /// The subscriber's number of the key frame with which it began, or switched, last.
+    entered: u64,
+    /// The highest spatial layer that the subscriber can make use of.
+    most_spatial: u8,
 }
 
 /// What a subscriber is to get.
@@ -51,6 +55,8 @@ impl Subscription {
             cut: Cut::new(),
             following: None,
             followed: None,
+            entered: 0,
+            most_spatial: u8::MAX,
         }
     }
 
@@ -60,7 +66,7 @@ impl Subscription {
         self.rebind();
         self.choice = Choice::Best;
         self.followed = None;
-        self.cut.want(Cap::NONE);
+        self.want(Cap::NONE);
     }
 
     /// What comes does not follow what came before: nothing is forwarded until a decoder can begin with it.
@@ -76,9 +82,49 @@ impl Subscription {
             // Another encoding goes on as it is until the switch.
             Some(Selection { encoding, .. })
                 if self.following.is_some_and(|following| following != encoding) => {}
-            Some(Selection { spatial, temporal, .. }) => self.cut.want(Cap { spatial, temporal }),
+            Some(Selection { spatial, temporal, .. }) => self.want(Cap { spatial, temporal }),
             None => self.rebind(),
         }
+    }
+
+    /// What was forwarded ends at once if it is of another encoding than the one that is selected: there is no picture until
+    /// that one's key frame. Returns whether it did end.
+    pub fn leave(&mut self) -> bool {
+        let leaves = self.is_leaving();
+        if leaves {
+            self.rebind();
+        }
+        leaves
+    }
+
+    /// Of what is forwarded, only the fewest pictures still are if it is of another encoding than the one that is selected.
+    pub fn ease(&mut self) {
+        if self.is_leaving() {
+            self.want(Cap { spatial: u8::MAX, temporal: 0 });
+        }
+    }
+
+    /// Whether another encoding is selected than the one that is forwarded.
+    fn is_leaving(&self) -> bool {
+        let selected = self.selected().map(|selection| selection.encoding);
+        selected.is_some() && self.following.is_some() && self.following != selected
+    }
+
+    /// The subscriber's number of the key frame with which it began, or switched, last: nobody needs what was before it.
+    #[must_use]
+    pub fn entered(&self) -> u64 {
+        self.entered
+    }
+
+    /// Whether a packet is of a spatial layer that is forwarded no more.
+    #[must_use]
+    pub fn has_left(&self, packet: &Packet) -> bool {
+        self.following == Some(packet.encoding) && packet.layer.spatial > self.cut.cap().spatial
+    }
+
+    /// Spatial layers above this one are never forwarded.
+    pub fn limit(&mut self, spatial: u8) {
+        self.most_spatial = spatial;
     }
 
     /// What was selected, as long as it is neither nothing nor the best that there is.
@@ -156,6 +202,11 @@ impl Subscription {
                 return if has_picture { Verdict::AwaitsSwitch } else { Verdict::AwaitsEntry };
             }
             self.begin(packet, follow);
+            let verdict = self.forward(packet);
+            if let Verdict::Forward(numbers) = verdict {
+                self.entered = numbers.sequence;
+            }
+            return verdict;
         } else if self.rewriter.is_new(packet) && self.cut.adjust(packet) {
             self.rewriter.end_pictures_with(packet, self.cut.cap().spatial);
         }
@@ -176,10 +227,14 @@ impl Subscription {
             }
             _ => Cap::NONE,
         };
-        self.cut.want(cap);
+        self.want(cap);
         self.cut.begin(packet);
-        self.rewriter.end_pictures_with(packet, cap.spatial);
+        self.rewriter.end_pictures_with(packet, self.cut.cap().spatial);
         self.following = Some(encoding);
+    }
+
+    fn want(&mut self, Cap { spatial, temporal }: Cap) {
+        self.cut.want(Cap { spatial: spatial.min(self.most_spatial), temporal });
     }
 
     fn forward(&mut self, packet: &Packet) -> Verdict {

@@ -140,3 +140,58 @@ fn another_track_begins_with_the_best_that_there_is() {
     subscription.rebind();
     assert_eq!(subscription.follows(&both([true, true])), Some(EncodingIndex(1)), "the same track goes on");
 }
+
+#[test]
+fn an_encoding_that_is_left_ends_at_once_and_one_that_stays_does_not() {
+    let mut subscription = Subscription::new(0, 0);
+    let target = both([true, true]);
+    subscription.select(select(2));
+    subscription.accept(&video(2, 6, true), &target);
+    assert!(!subscription.leave(), "it is the one that is selected");
+    subscription.select(select(1));
+    assert!(subscription.leave());
+    assert_eq!(subscription.accept(&video(2, 7, false), &target), Verdict::Unwanted);
+    assert_eq!(subscription.accept(&video(1, 50, false), &target), Verdict::AwaitsEntry);
+    assert_eq!(forwarded(subscription.accept(&video(1, 51, true), &target)), Some(1));
+    assert_eq!(subscription.entered(), 1, "nobody needs what was before that");
+    subscription.accept(&video(1, 52, false), &target);
+    assert_eq!(subscription.entered(), 1);
+}
+
+#[test]
+fn until_the_switch_fewer_pictures_of_the_old_encoding_do() {
+    let mut subscription = Subscription::new(0, 0);
+    let target = both([true, true]);
+    let layered = |sequence, entry, temporal| Packet {
+        timestamp: sequence as u32 * 3_000,
+        layer: LayerFacts { temporal, begins: true, ends: true, sync: true, ..LayerFacts::default() },
+        ..video(2, sequence, entry)
+    };
+    subscription.select(Some(Selection { encoding: EncodingIndex(2), spatial: 0, temporal: 2 }));
+    subscription.accept(&layered(6, true, 0), &target);
+    assert!(forwarded(subscription.accept(&layered(7, false, 1), &target)).is_some());
+    subscription.select(select(1));
+    subscription.ease();
+    assert_eq!(forwarded(subscription.accept(&layered(8, false, 1), &target)), None);
+    assert_eq!(forwarded(subscription.accept(&layered(9, false, 0), &target)), Some(2));
+    assert_eq!(forwarded(subscription.accept(&video(1, 50, true), &target)), Some(3), "the switch");
+}
+
+#[test]
+fn who_cannot_make_use_of_spatial_layers_gets_the_lowest_only() {
+    let mut subscription = Subscription::new(0, 0);
+    subscription.limit(0);
+    let layered = |sequence, entry, spatial| Packet {
+        timestamp: sequence as u32 / 2 * 3_000,
+        marker: spatial == 1,
+        layer: LayerFacts { spatial, top: 1, begins: true, ends: true, ..LayerFacts::default() },
+        ..video(1, sequence, entry)
+    };
+    let Verdict::Forward(lowest) = subscription.accept(&layered(6, true, 0), &to(1)) else { panic!() };
+    assert!(lowest.marker, "the picture ends with it");
+    assert_eq!(subscription.accept(&layered(7, false, 1), &to(1)), Verdict::Unwanted, "no key frame helps");
+    assert!(subscription.has_left(&layered(7, false, 1)) && !subscription.has_left(&layered(6, true, 0)));
+    assert_eq!(forwarded(subscription.accept(&layered(8, false, 0), &to(1))), Some(1));
+    subscription.select(Some(Selection { encoding: EncodingIndex(1), spatial: 1, temporal: 0 }));
+    assert_eq!(subscription.accept(&layered(9, false, 1), &to(1)), Verdict::Unwanted);
+}

@@ -11,12 +11,15 @@ use crate::sfu::egress::allocate::Request;
 use crate::sfu::egress::bandwidth::Purpose;
 use crate::sfu::egress::pacer::{Admit, Frame};
 use crate::sfu::egress::sender::{Outgoing, Unsent};
-use crate::sfu::forward::ladder::{Ladder, Selection};
+use crate::sfu::forward::ladder::{Ladder, Rung, Selection};
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::{Bitrate, MediaKind};
 
 /// What an RTP packet is longer than its payload, about: header, extensions, seal.
 const OVERHEAD: usize = 50;
+/// While more than this part of what flows does not fit, an encoding is left at once, without a picture until the next one's
+/// key frame: what goes on would fill the queue on the way, and that key frame would come even later.
+const FLOODED_PERCENT: u64 = 70;
 /// The most padding that leaves at once, in packets.
 const MOST_AT_ONCE: usize = 32;
 
@@ -44,10 +47,14 @@ impl Session {
             link.pacer.spent(now, bytes);
             return false;
         }
+        let stream = stream(index);
+        if numbers.sequence == slot.subscription.entered() {
+            // What waits of the encoding that it leaves would only delay the key frame.
+            served.given_up += link.pacer.remove(stream).len() as u64;
+        }
         if link.pacer.admit(now, bytes) == Admit::Now {
             return false;
         }
-        let stream = u32::try_from(index).unwrap_or(u32::MAX);
         let frame = Frame { stream, timestamp: numbers.timestamp, rank: slot.rank() };
         let waiting = Waiting { slot: index, track: media.track, packet: media.packet.clone(), numbers };
         let given_up = link.pacer.push(now, frame, bytes, waiting);
@@ -164,15 +171,19 @@ impl Session {
             });
         }
         if requests.is_empty() {
-            link.allotted = None;
+            link.dealt_out(now, None);
             return link.estimator.want(Bitrate(0));
         }
         let is_voice = |slot: &&Slot| slot.kind == MediaKind::Audio && slot.is_open && slot.track.is_some();
         let voices = self.slots.iter().filter(is_voice).count() as u64;
-        let mut given = Vec::new();
-        link.allocator.allocate(now, link.budget(now, voices), &requests, &mut given);
+        let (mut given, budget) = (Vec::new(), link.budget(now, voices));
+        link.allocator.allocate(now, budget, &requests, &mut given);
         let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;
         link.estimator.want(Bitrate(wanted));
+        let flows = requests.iter().filter_map(|request| {
+            Some(flowing(request.ladder, self.slots.get(request.slot)?.subscription.current()?))
+        });
+        let is_flooded = flows.sum::<u64>() / 100 * FLOODED_PERCENT > budget.0;
         let mut allotted = 0;
         for (request, (index, selection)) in requests.iter().zip(given) {
             // A viewer who came for one stream gets it, however it looks.
@@ -185,9 +196,12 @@ impl Session {
             if let Some(event) = slot.show(index, request.ladder, selection) {
                 events.push(event);
             }
+            let is_left = slot.step_down(request.ladder, rung, is_flooded, events);
+            if is_left || selection.is_none() {
+                link.pacer.remove(stream(index));
+            }
         }
-        link.allotted = Some(Bitrate(allotted));
-        link.set_pace(now);
+        link.dealt_out(now, Some(Bitrate(allotted)));
     }
 }
 
@@ -204,4 +218,42 @@ impl Slot {
         let track = self.track.filter(|_| paused != was_paused)?;
         Some(SessionEvent::Throttled { slot: index, track, paused })
     }
+}
+
+impl Slot {
+    /// Makes room for the key frame of the smaller encoding that is selected now, and asks for it. Returns whether nothing is
+    /// forwarded until then.
+    fn step_down(
+        &mut self,
+        ladder: &Ladder,
+        selected: Option<&Rung>,
+        is_flooded: bool,
+        events: &mut Vec<SessionEvent>,
+    ) -> bool {
+        let Some((track, rung)) = self.track.zip(selected) else { return false };
+        let Some(current) = self.subscription.current() else { return false };
+        if current.encoding == rung.selection.encoding || flowing(ladder, current) <= rung.bitrate.0 {
+            return false;
+        }
+        events.push(SessionEvent::Awaits(track, rung.selection.encoding));
+        if is_flooded {
+            return self.subscription.leave();
+        }
+        self.subscription.ease();
+        false
+    }
+}
+
+/// What it costs to forward this, in bits per second: as much as is known of it.
+fn flowing(ladder: &Ladder, current: Selection) -> u64 {
+    let holds = |rung: &&Rung| {
+        let Selection { encoding, spatial, temporal } = rung.selection;
+        encoding == current.encoding && spatial <= current.spatial && temporal <= current.temporal
+    };
+    ladder.rungs.iter().filter(holds).map(|rung| rung.bitrate.0).max().unwrap_or_default()
+}
+
+/// The pacer's number of a slot.
+fn stream(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

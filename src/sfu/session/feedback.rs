@@ -124,7 +124,16 @@ impl Session {
         let sent = slot.subscription.sent(number)?;
         let (track, packet) = turn.histories.get(sent.source, sent.sequence)?;
         let numbers = sent.numbers(packet)?;
-        if slot.lost_until >= Some(numbers.sequence) || !may_resend {
+        // While it waits for a key frame, and behind one, what was before it would only be in the way.
+        let is_past = slot.subscription.awaits_entry() || numbers.sequence < slot.subscription.entered();
+        if is_past || slot.lost_until >= Some(numbers.sequence) || !may_resend {
+            return None;
+        }
+        if slot.subscription.has_left(packet) && self.link.as_ref().is_some_and(|link| link.is_full()) {
+            // The picture that it is missing from cannot be shown, nor those after it. A key frame of what is left is smaller
+            // than what the link has no room for any more.
+            slot.subscription.rebind();
+            turn.events.push(SessionEvent::Awaits(track, packet.encoding));
             return None;
         }
         let csrc = self.agreement.is_some().then(|| track.csrc());

@@ -6,7 +6,7 @@ use crate::ids::TrackId;
 use crate::sfu::egress::Departed;
 use crate::sfu::egress::allocate::Allocator;
 use crate::sfu::egress::bandwidth::{Estimator, Probe, Purpose};
-use crate::sfu::egress::pacer::Pacer;
+use crate::sfu::egress::pacer::{FASTER, Pacer};
 use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::rewrite::Rewritten;
 use crate::units::Bitrate;
@@ -20,6 +20,15 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 pub(super) const VOICE: u64 = 50_000;
 /// The percents of the estimate that are given to tracks: it counts headers, seals and resends, they do not.
 pub(super) const PAYLOAD_PERCENT: u64 = 92;
+/// Of a link that carries less than this percents of what was dealt out, it is dealt out anew at once.
+const HASTE_PERCENT: u64 = 85;
+/// Packets that wait for longer on the way mean that more is sent than is carried.
+const FULL: Duration = Duration::from_millis(80);
+/// While a queue is as new as that, what arrives tells what the link carries. Later the estimate does: it knows by then whose
+/// queue it is.
+const NEW: Duration = Duration::from_millis(1_000);
+/// The percents of what arrives that are given out then: the rest is for the key frames that this takes, and for the queue.
+const FULL_PERCENT: u64 = 70;
 /// The estimator is asked again after so long, while it has something to try.
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(25);
 /// And after so long when it had nothing.
@@ -39,6 +48,14 @@ pub(super) struct Link {
     pub(super) ask_from: Instant,
     /// What the tracks were given together.
     pub(super) allotted: Option<Bitrate>,
+    /// What the link was taken to carry then.
+    allotted_of: Bitrate,
+    /// So much less fits that it is to be dealt out anew at once.
+    pub(super) is_short: bool,
+    /// Since when packets wait on the way for long.
+    queued: Option<Instant>,
+    /// What arrives of late, smoothed while they do: what is sent then comes in key frames.
+    arrives: Bitrate,
 }
 
 /// A packet that waits in the pacer, with the numbers that it was given.
@@ -80,16 +97,16 @@ impl Link {
             is_heard: false,
             ask_from: now,
             allotted: None,
+            allotted_of: START,
+            is_short: false,
+            queued: None,
+            arrives: Bitrate(0),
         }
     }
 
     /// What it carries. `None` while nothing is known of it.
     pub(super) fn estimate(&self) -> Option<Bitrate> {
         self.is_heard.then(|| self.estimator.estimate())
-    }
-
-    pub(super) fn allotted(&self) -> Option<Bitrate> {
-        self.allotted
     }
 
     /// How long packets wait on the way.
@@ -100,7 +117,8 @@ impl Link {
     /// What may be given to tracks that are not sound, with so many voices.
     pub(super) fn budget(&self, now: Instant, voices: u64) -> Bitrate {
         let waits = self.waits_to_hear(now);
-        let Some(estimate) = self.estimate().or_else(|| waits.then_some(START)) else {
+        let carries = self.is_heard.then(|| self.carries(now));
+        let Some(estimate) = carries.or_else(|| waits.then_some(START)) else {
             return Bitrate(u64::MAX);
         };
         Bitrate(estimate.0.saturating_sub(voices * VOICE) / 100 * PAYLOAD_PERCENT)
@@ -135,14 +153,14 @@ impl Link {
     pub(super) fn feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
         self.is_heard = true;
         self.estimator.feedback(now, feedback);
-        self.set_pace(now);
+        self.heard(now);
     }
 
     /// The client tells how much it takes (REMB).
     pub(super) fn remb(&mut self, now: Instant, limit: Bitrate) {
         self.is_heard = true;
         self.estimator.remb(now, limit);
-        self.set_pace(now);
+        self.heard(now);
     }
 
     /// The client tells how much it lost of a stream, 0 to 1.
@@ -150,10 +168,51 @@ impl Link {
         self.estimator.reported(now, lost);
     }
 
-    /// What was given out is never held up for good, whatever the estimate: too much shows on the way, not here.
-    pub(super) fn set_pace(&mut self, now: Instant) {
+    /// What arrives, while packets wait on the way for long and have not done so for long: then it is what the link carries.
+    /// The estimate may not know that yet; or it is far below, until the queue is gone, which is no reason to take pictures
+    /// off the screen.
+    fn arrives(&self, now: Instant) -> Option<Bitrate> {
+        let is_new = |since: &Instant| now.saturating_duration_since(*since) < NEW;
+        self.queued.filter(is_new).map(|_| self.arrives)
+    }
+
+    /// What can be given out now.
+    pub(super) fn carries(&self, now: Instant) -> Bitrate {
+        let part = self.arrives(now).map(|arrives| Bitrate(arrives.0 / 100 * FULL_PERCENT));
+        part.unwrap_or_else(|| self.estimator.estimate())
+    }
+
+    /// Whether packets wait for long on the way.
+    pub(super) fn is_full(&self) -> bool {
+        self.queued.is_some()
+    }
+
+    /// So much is dealt out anew.
+    pub(super) fn dealt_out(&mut self, now: Instant, allotted: Option<Bitrate>) {
+        self.allotted = allotted;
+        self.allotted_of = self.carries(now);
+        self.is_short = false;
+        self.set_pace(now);
+    }
+
+    /// Takes note of what the client told.
+    fn heard(&mut self, now: Instant) {
+        let state = self.estimator.state();
+        let is_full = state.queueing > FULL;
+        let before = if self.queued.is_some() { self.arrives } else { state.lately };
+        self.arrives = Bitrate(before.0.midpoint(state.lately.0));
+        self.queued = self.queued.filter(|_| is_full).or_else(|| is_full.then_some(now));
+        self.is_short = self.carries(now).0 < self.allotted_of.0 / 100 * HASTE_PERCENT;
+        self.set_pace(now);
+    }
+
+    /// What was given out is never held up for good, whatever the estimate: too much shows on the way, not here. A queue that
+    /// has begun to grow is not made longer: what leaves faster than it arrives there would get lost in the end.
+    fn set_pace(&mut self, now: Instant) {
         let given = self.allotted.unwrap_or(Bitrate(0));
-        self.pacer.rate(now, self.estimator.estimate().max(given));
+        let usual = self.estimator.estimate().max(given);
+        let rate = self.arrives(now).map_or(usual, |arrives| Bitrate(arrives.0 * 10 / FASTER));
+        self.pacer.rate(now, rate);
     }
 
     /// When something waits, or is to be tried.
@@ -166,14 +225,5 @@ impl Link {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_was_sent_nothing_yet_is_not_taken_for_one_who_tells_nothing() {
-        let now = Instant::now();
-        let link = Link::new(now);
-        // The first in a room waits for the second.
-        assert!(link.budget(now + Duration::from_secs(60), 0) <= START);
-    }
-}
+#[path = "link_tests.rs"]
+mod tests;

@@ -260,6 +260,12 @@ impl Session {
         self.deadline
     }
 
+    /// Whether what its link carries is to be dealt out at once.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.is_short)
+    }
+
     /// What the link asks for is not put off.
     fn hasten(&mut self) {
         if let Some(at) = self.link.as_ref().and_then(|link| link.deadline()) {
@@ -464,7 +470,7 @@ impl Session {
         let slots: Vec<_> = self.slots.iter().map(Slot::bound).collect();
         let link = self.link.as_ref().map_or_else(Link::default, |link| Link {
             estimate: link.estimate(),
-            allotted: link.allotted(),
+            allotted: link.allotted,
             queue: link.queue(),
         });
         let stats = self.stats.take(now, self.id, &published, &slots, link);

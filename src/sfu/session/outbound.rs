@@ -10,10 +10,12 @@ use super::turn::{Served, SessionEvent, Turn, TurnMedia, Want};
 use super::{Session, Slot};
 use crate::net::datagram::SendBatch;
 use crate::sfu::egress::bandwidth::Purpose;
+use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::{Outgoing, Sources, Unsent};
 use crate::sfu::egress::{Path, Stamp};
+use crate::sfu::forward::packet::Packet;
 use crate::sfu::forward::subscription::Verdict;
-use crate::units::{Format, MediaKind};
+use crate::units::{Codec, Format, MediaKind};
 
 impl Session {
     /// Sends what this session's slots get of a turn's media, of which [`Self::work`] tells the places and the slots. The
@@ -60,6 +62,7 @@ impl Session {
         if slot.subscription.follows(target) == Some(packet.encoding) && !slot.sender.plays(packet.format) {
             return self.cannot_play(stamp.now, index, media, served, events);
         }
+        slot.subscription.limit(most_spatial(packet, slot.sender.headers()));
         let begins = slot.kind == MediaKind::Video && takes_part && slot.subscription.awaits_entry();
         let numbers = match slot.subscription.accept(packet, target) {
             Verdict::Forward(numbers) => numbers,
@@ -167,5 +170,18 @@ impl Session {
     pub(super) fn sources_by_mid(&self) -> HashMap<Mid, Sources> {
         let open = self.slots.iter().filter(|slot| slot.is_open);
         open.map(|slot| (slot.sender.mid(), slot.sender.sources())).collect()
+    }
+}
+
+/// The highest spatial layer of a packet's stream that a receiver with such headers can decode. Receivers of AV1 take each
+/// layer's frame for a picture of its own, unless a dependency descriptor tells them what belongs together.
+fn most_spatial(packet: &Packet, headers: &HeaderTemplate) -> u8 {
+    if packet.format.codec == Codec::Av1
+        && packet.layer.top > 0
+        && headers.ids().dependency_descriptor.is_none()
+    {
+        0
+    } else {
+        u8::MAX
     }
 }

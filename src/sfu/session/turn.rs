@@ -123,6 +123,8 @@ pub enum SessionEvent {
     },
     /// The decoder behind a slot needs a key frame of this encoding; of the best one, if it has none.
     KeyframeWanted(TrackId, Option<EncodingIndex>),
+    /// A slot is to show this encoding, which takes a key frame of it.
+    Awaits(TrackId, EncodingIndex),
     /// So many more packets were asked of this publisher again.
     Nacks(u64),
     /// The client opened one of the two data channels.

@@ -393,6 +393,7 @@ impl Estimator {
         LinkState {
             estimate: self.estimate(),
             delivered: bitrate(self.delivered(39)),
+            lately: bitrate(self.delivered(8)),
             loss: self.losses.recent as f32,
             queueing: Duration::from_micros(u64::try_from(self.queue.waiting()).unwrap_or(0)),
             limit: self.limit,

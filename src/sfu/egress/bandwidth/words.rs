@@ -52,6 +52,8 @@ pub struct LinkState {
     pub estimate: Bitrate,
     /// What arrived of late.
     pub delivered: Bitrate,
+    /// The same over a fifth of a second: while a queue stands, what the link carries.
+    pub lately: Bitrate,
     /// The part of the packets that got lost of late, 0 to 1.
     pub loss: f32,
     /// How long packets wait somewhere on the way.
