@@ -6,7 +6,7 @@
 import { sectionEncodings } from './sluice-encodings.js';
 import { Sender } from './sluice-sender.js';
 import { Serial } from './sluice-error.js';
-import { keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
+import { askForLayers, keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
 
 /** @typedef {import('./sluice-local.js').LocalSource} LocalSource */
 
@@ -173,7 +173,9 @@ export class Media {
   /** @param {'audio' | 'video'} kind @param {number} count */
   #addSlots(kind, count) {
     for (let added = 0; added < count; added += 1) {
-      keepCodecs(this.pc.addTransceiver(kind, { direction: 'recvonly' }), 'receiver', kind);
+      const slot = this.pc.addTransceiver(kind, { direction: 'recvonly' });
+      keepCodecs(slot, 'receiver', kind);
+      if (kind === 'video') askForLayers(slot);
     }
   }
 

@@ -72,3 +72,19 @@ export function withStartBitrate(sdp, kbps) {
   });
   return lines.join('\r\n');
 }
+
+/**
+ * Lets a section that receives ask for dependency descriptors. By them a browser knows which layers of an AV1 picture belong
+ * together; without them it is sent the lowest only. Chromium has the extension and does not offer it by itself.
+ *
+ * @param {RTCRtpTransceiver} transceiver
+ */
+export function askForLayers(transceiver) {
+  // Newer than the types.
+  const section = /** @type {any} */ (transceiver);
+  const extensions = section.getHeaderExtensionsToNegotiate?.();
+  const descriptor = extensions?.find((/** @type {{uri: string}} */ { uri }) => uri.endsWith('#dependency-descriptor-rtp-header-extension'));
+  if (!descriptor) return;
+  descriptor.direction = 'sendrecv';
+  section.setHeaderExtensionsToNegotiate(extensions);
+}

@@ -7,6 +7,7 @@
  *     player.start();
  */
 import { ProblemError, Session } from './session.js';
+import { askForLayers } from './sluice-sdp.js';
 import { StatsReader } from './stats.js';
 
 /**
@@ -47,7 +48,9 @@ export class WhepClient extends Session {
   addMedia(pc) {
     const stream = new MediaStream();
     for (const kind of ['video', 'audio']) {
-      const { receiver } = pc.addTransceiver(kind, { direction: 'recvonly' });
+      const transceiver = pc.addTransceiver(kind, { direction: 'recvonly' });
+      if (kind === 'video') askForLayers(transceiver);
+      const { receiver } = transceiver;
       if ('jitterBufferTarget' in receiver) receiver.jitterBufferTarget = this.jitterBufferTarget;
     }
     pc.addEventListener('track', ({ track }) => {
