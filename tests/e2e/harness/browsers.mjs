@@ -2,10 +2,12 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import puppeteer from 'puppeteer-core';
 
+import { Child } from './child.mjs';
 import { SERVER_ADDRESS } from './namespaces.mjs';
 
 const probe = readFileSync(new URL('../page/probe.js', import.meta.url), 'utf8');
@@ -76,11 +78,39 @@ async function open(scope, kind, address, { scripts = [], denied, alone = false 
 export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);
 export const firefox = async (scope, address, more) => open(scope, FIREFOX, address ?? (await blankPage()), more);
 
+/// A script that starts a program in another network namespace.
+function inNamespace(folder, namespace, program) {
+  const script = join(folder, 'browser');
+  writeFileSync(script, `#!/bin/sh\nexec ip netns exec ${namespace} ${program} "$@"\n`, { mode: 0o755 });
+  return script;
+}
+
 /// Chromium in another network namespace. What drives it goes by a pipe, as its ports are out of reach from here.
 export function chromiumIn(scope, namespace, address, more) {
-  const script = join(scope.folder(), 'chromium');
-  writeFileSync(script, `#!/bin/sh\nexec ip netns exec ${namespace} ${CHROMIUM.executablePath} "$@"\n`, { mode: 0o755 });
-  return open(scope, { ...CHROMIUM, executablePath: script, pipe: true }, address, { ...more, alone: true });
+  const executablePath = inNamespace(scope.folder(), namespace, CHROMIUM.executablePath);
+  return open(scope, { ...CHROMIUM, executablePath, pipe: true }, address, { ...more, alone: true });
+}
+
+/// Firefox in another network namespace. It knows no pipe, but a socket in a folder can be reached from all namespaces: a
+/// relay on each side takes what comes to a port here to the same port there.
+export async function firefoxIn(scope, namespace, address, more) {
+  const folder = scope.folder();
+  const [path, port] = [join(folder, 'socket'), 9_400];
+  const there = `const net = require('node:net');
+    net.createServer((one) => {
+      const other = net.connect(${port}, '127.0.0.1');
+      for (const [from, to] of [[one, other], [other, one]]) from.pipe(to).on('error', () => from.destroy());
+    }).listen('${path}', () => console.log('{"listens":true}'));`;
+  const relay = new Child(scope, 'relay', 'ip', ['netns', 'exec', namespace, process.execPath, '-e', there]);
+  await relay.message('listens');
+  const here = createTcpServer((one) => {
+    const other = connect(path);
+    for (const [from, to] of [[one, other], [other, one]]) from.pipe(to).on('error', () => from.destroy());
+  });
+  await new Promise((resolve) => here.listen(port, '127.0.0.1', resolve));
+  scope.defer(() => here.close());
+  const executablePath = inNamespace(folder, namespace, FIREFOX.executablePath);
+  return open(scope, { ...FIREFOX, executablePath, debuggingPort: port }, address, { ...more, alone: true });
 }
 
 /// The end of a page's whole browser, without a word to anybody. Puppeteer makes it the leader of a process group.

@@ -162,12 +162,14 @@
     return exchange(connection, url);
   };
 
-  /// Publishes the fake camera and microphone to `url` in one codec ("VP8", "H264", "VP9", "AV1").
-  probe.publish = async (url, codec, token) => {
-    const media = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 }, audio: true });
+  /// Publishes the fake camera and microphone to `url` in one codec ("VP8", "H264", "VP9", "AV1"), with the layers of a
+  /// scalability mode if one is given, or in several encodings.
+  probe.publish = async (url, codec, token, { mode, sendEncodings = mode && [{ scalabilityMode: mode }], height = 360, fps } = {}) => {
+    const video = { width: (height * 16) / 9, height, ...(fps && { frameRate: fps }) };
+    const media = await navigator.mediaDevices.getUserMedia({ video, audio: true });
     const connection = new RTCPeerConnection();
     const [camera] = media.getVideoTracks();
-    const transceiver = connection.addTransceiver(camera, { direction: 'sendonly', streams: [media] });
+    const transceiver = connection.addTransceiver(camera, { direction: 'sendonly', streams: [media], ...(sendEncodings && { sendEncodings }) });
     connection.addTransceiver(media.getAudioTracks()[0], { direction: 'sendonly', streams: [media] });
     const { codecs } = RTCRtpSender.getCapabilities('video');
     transceiver.setCodecPreferences(codecs.filter((one) => one.mimeType === `video/${codec}` || /rtx/.test(one.mimeType)));
