@@ -52,13 +52,14 @@ impl Stream {
         joined
     }
 
-    /// Lets everybody connect, and everything that comes with a new subscription pass.
+    /// Lets everybody connect, and everything that comes with a new subscription pass: for 3 s the links of those who tell
+    /// nothing are paced.
     pub(crate) fn settled(&mut self) {
         self.world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
         for publisher in 0..self.publishers.len() {
             self.send(publisher, true, 1);
         }
-        self.world.run(Duration::from_millis(500));
+        self.world.run(Duration::from_millis(3_500));
         self.forget();
     }
 
