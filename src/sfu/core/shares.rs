@@ -7,9 +7,16 @@ use super::allotting::EVERY;
 use super::event::CoreEvent;
 use crate::ids::{SessionId, TrackId};
 use crate::sfu::forward::track::Track;
+use crate::sfu::session::stats::Link;
 use crate::units::MediaKind;
 
 impl Core {
+    /// What is known of the way to a session's client. `None` for a session that is gone.
+    #[must_use]
+    pub fn link_of(&self, id: SessionId) -> Option<Link> {
+        self.sessions.get(&id).map(|session| session.link())
+    }
+
     /// When [`Self::allot`] has something to do.
     pub(super) fn next_allotting(&self) -> Option<Instant> {
         let is_needed = !self.tracks.is_empty() || !self.relay.imports.is_empty();
@@ -23,6 +30,11 @@ impl Core {
             return short.into_iter().for_each(|id| self.allot_to(now, id));
         }
         self.allotting.at = Some(now);
+        for track in self.tracks.values_mut() {
+            if track.refresh(now) {
+                self.relay.tell_ladder(track);
+            }
+        }
         let all: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in all {
             self.allot_to(now, id);
@@ -46,11 +58,12 @@ impl Core {
             published.map(|track| (track.id, track.publisher)).collect();
         self.allotting.used.retain(|id, _| self.tracks.contains_key(id));
         for (id, publisher) in published {
-            let used = self.used_encodings(id);
-            if used == 0 {
+            // Of a track that nobody shows no encoding counts; one that is paused for all who show it may come back soon.
+            if self.tracks.get(&id).is_none_or(|track| track.receivers() == 0) {
                 self.allotting.used.remove(&id);
                 continue;
             }
+            let used = self.used_encodings(id);
             let Some(session) = self.sessions.get(&publisher) else { continue };
             let known = session.rids_of(id);
             if known.len() < 2 {

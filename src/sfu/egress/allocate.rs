@@ -124,7 +124,7 @@ impl Allocator {
         requests: &[Request<'_>],
         out: &mut Vec<(usize, Option<Selection>)>,
     ) {
-        self.prepare(now, requests);
+        self.prepare(now, budget.0, requests);
         let used = self.show(budget.0);
         self.raise(budget.0, used);
         out.clear();
@@ -133,7 +133,7 @@ impl Allocator {
             let (chosen, current) = item.map_or((None, None), |item| (item.chosen, item.current));
             let way = item.and_then(|item| self.ways.get(item.ways.start + chosen?));
             if let Some(past) = self.past.iter_mut().find(|past| past.slot == request.slot) {
-                past.learn(now, current, chosen);
+                past.learn(now, budget.0, current, chosen);
                 past.worth = way.map_or(0, |way| way.worth);
             }
             out.push((request.slot, way.map(|way| way.selection)));
@@ -152,7 +152,7 @@ impl Allocator {
         self.past.retain(|past| past.slot != slot);
     }
 
-    fn prepare(&mut self, now: Instant, requests: &[Request<'_>]) {
+    fn prepare(&mut self, now: Instant, budget: u64, requests: &[Request<'_>]) {
         self.past.retain(|past| requests.iter().any(|request| request.slot == past.slot));
         self.items.clear();
         self.ways.clear();
@@ -169,7 +169,7 @@ impl Allocator {
             let past = self.past.iter().find(|past| past.slot == request.slot);
             let worth = past.map_or(0, |past| past.worth);
             let current = request.current.map(|current| place(own, current, worth));
-            let is_held = past.is_some_and(|past| past.is_held(now));
+            let is_held = past.is_some_and(|past| past.is_held(now, budget));
             let most = if is_held { current.unwrap_or_default() } else { most };
             self.items.push(Item {
                 slot: request.slot,

@@ -41,6 +41,8 @@ pub(super) struct Encoding {
     pub(super) begun: u64,
     /// When the last packet came.
     last: Instant,
+    /// Whether it flowed when the track's ladder was made.
+    flowed: bool,
     /// What came since the last turn, and between that and the one before it.
     now: Measured,
     before: Option<Measured>,
@@ -123,6 +125,7 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             begun: 0,
             last: now,
+            flowed: true,
             now: Measured::new(now),
             before: None,
             picture: None,
@@ -182,6 +185,16 @@ impl Encoding {
     /// Whether it has sent anything of late.
     pub(super) fn flows(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last) <= FLOWS_FOR
+    }
+
+    /// Whether it has fallen silent since the last ladder was made.
+    pub(super) fn has_stopped(&self, now: Instant) -> bool {
+        self.flowed && !self.flows(now)
+    }
+
+    /// A ladder is made.
+    pub(super) fn laddered(&mut self, now: Instant) {
+        self.flowed = self.flows(now);
     }
 
     /// The picture's height in pixels; 0 while it is not known.
@@ -269,7 +282,8 @@ impl Encoding {
     fn measure(&self, now: Instant, is_lowest: bool, into: &mut Vec<Rung>) {
         let measured = self.before.map_or(self.now, |before| before.plus(&self.now));
         let time = now.saturating_duration_since(measured.since);
-        if time < SHORTEST {
+        // Nothing at all is what one costs that has just stopped, or pauses.
+        if time < SHORTEST || measured.bytes(LAYERS, LAYERS) == 0 {
             return;
         }
         let (top, fastest) = measured.highest();

@@ -199,7 +199,9 @@ impl Subscription {
                 return Verdict::Unwanted;
             }
             if !packet.entry {
-                return if has_picture { Verdict::AwaitsSwitch } else { Verdict::AwaitsEntry };
+                // Of an encoding that stopped there is a last picture, which is none.
+                let flows = self.following.is_some_and(|following| target.following(following) == following);
+                return if flows { Verdict::AwaitsSwitch } else { Verdict::AwaitsEntry };
             }
             self.begin(packet, follow);
             let verdict = self.forward(packet);

@@ -209,6 +209,16 @@ impl Track {
         Some(Received { target, has_new_ladder, format: self.tell(now, packet, &target) })
     }
 
+    /// Lets time pass. Returns whether the ladder was made anew: an encoding has fallen silent, though nothing may come of the
+    /// others either, as their publisher was told that nobody uses them.
+    pub fn refresh(&mut self, now: Instant) -> bool {
+        let has_stopped = self.encodings.iter().any(|encoding| encoding.has_stopped(now));
+        if has_stopped {
+            self.arrange(now);
+        }
+        has_stopped
+    }
+
     /// The source of the best encoding; `None` before the first packet.
     #[must_use]
     pub fn chosen(&self) -> Option<SourceId> {
@@ -258,19 +268,20 @@ impl Track {
         });
         let states: Vec<_> =
             self.encodings.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
+        self.encodings.iter_mut().for_each(|encoding| encoding.laddered(now));
         self.target = Some(Target::of(&states, chosen));
         let mut rungs = Vec::new();
         for encoding in self.encodings.iter_mut().filter(|encoding| encoding.can_be_had(now)) {
             encoding.rungs(now, rungs.is_empty(), &mut rungs);
         }
-        // What costs as much as a better picture is no way at all.
+        // What costs as much as a better picture is no way at all. Of some it is not known.
         let mut cheapest = None;
         for at in (0..rungs.len()).rev() {
-            let bitrate = rungs.get(at).map(|rung| rung.bitrate);
+            let bitrate = rungs.get(at).map(|rung| rung.bitrate).filter(|bitrate| bitrate.0 > 0);
             if cheapest.is_some() && bitrate >= cheapest {
                 rungs.remove(at);
             } else {
-                cheapest = bitrate;
+                cheapest = bitrate.or(cheapest);
             }
         }
         self.ladder = Ladder { rungs };

@@ -226,3 +226,42 @@ fn an_encoding_that_did_not_wake_is_not_offered_again_at_once() {
     simulcast(&mut track, start, 400..500, &three[..2]);
     assert_eq!(track.ladder().rungs.len(), 2, "nobody had a reason to believe that it can be had");
 }
+
+/// The encodings on a ladder, the worst first.
+fn encodings(track: &Track) -> Vec<u8> {
+    track.ladder().rungs.iter().map(|rung| rung.selection.encoding.0).collect()
+}
+
+#[test]
+fn an_encoding_that_pauses_for_a_moment_is_not_to_be_had_for_nothing() {
+    let start = Instant::now();
+    let mut track = track();
+    for step in (0..4_400).step_by(10) {
+        let now = start + Duration::from_millis(step);
+        receive(&mut track, now, packet(0, step, 100, false));
+        if step < 3_000 {
+            receive(&mut track, now, packet(1, step, 900, false));
+        }
+    }
+    assert_eq!(encodings(&track), [0, 1], "nothing is cheaper than nothing: the small one would have to go");
+    assert!(track.ladder().rungs.iter().all(|rung| rung.bitrate.0 > 0));
+}
+
+/// The publisher was told that one encoding is enough, and then that one stops: nothing comes at all, and nobody would ever
+/// hear of the other one.
+#[test]
+fn an_encoding_that_stops_is_missed_though_nothing_comes_of_the_others() {
+    let start = Instant::now();
+    let mut track = track();
+    for step in (0..3_000).step_by(10) {
+        let now = start + Duration::from_millis(step);
+        receive(&mut track, now, packet(0, step, 100, false));
+        receive(&mut track, now, packet(1, step, 900, false));
+    }
+    let at = |millis| start + Duration::from_millis(millis);
+    track.use_only(at(3_000), 1);
+    assert!(!track.refresh(at(4_000)));
+    assert_eq!(encodings(&track), [0, 1]);
+    assert!(track.refresh(at(4_600)) && !track.refresh(at(4_800)));
+    assert_eq!(encodings(&track), [1]);
+}

@@ -49,7 +49,7 @@ pub(super) struct Link {
     /// What the tracks were given together.
     pub(super) allotted: Option<Bitrate>,
     /// What the link was taken to carry then.
-    allotted_of: Bitrate,
+    pub(super) allotted_of: Bitrate,
     /// So much less fits that it is to be dealt out anew at once.
     pub(super) is_short: bool,
     /// Since when packets wait on the way for long.

@@ -455,6 +455,17 @@ impl Session {
         }
     }
 
+    /// What is known of the way to the client.
+    #[must_use]
+    pub fn link(&self) -> Link {
+        self.link.as_ref().map_or_else(Link::default, |link| Link {
+            estimate: link.estimate(),
+            allotted: link.allotted,
+            allotted_of: link.allotted_of,
+            queue: link.queue(),
+        })
+    }
+
     /// Tells how the media flows, after str0m has told its part of it.
     fn tell_stats(&mut self, now: Instant, turn: &mut Turn<'_>) {
         if !self.stats.is_due() {
@@ -468,12 +479,7 @@ impl Session {
         };
         let published: Vec<_> = self.published.iter().map(published).collect();
         let slots: Vec<_> = self.slots.iter().map(Slot::bound).collect();
-        let link = self.link.as_ref().map_or_else(Link::default, |link| Link {
-            estimate: link.estimate(),
-            allotted: link.allotted,
-            queue: link.queue(),
-        });
-        let stats = self.stats.take(now, self.id, &published, &slots, link);
+        let stats = self.stats.take(now, self.id, &published, &slots, self.link());
         if self.progress == Progress::Connected {
             turn.events.push(SessionEvent::Stats(Box::new(stats)));
         }

@@ -110,11 +110,16 @@ pub(super) struct Picture {
 }
 
 /// What bandwidth estimation and allocation know of the way to the client.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Link {
-    pub(super) estimate: Option<Bitrate>,
-    pub(super) allotted: Option<Bitrate>,
-    pub(super) queue: Duration,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Link {
+    /// What it can carry. `None` while there is no estimate.
+    pub estimate: Option<Bitrate>,
+    /// How much of that was given to tracks. `None` while nothing is given out.
+    pub allotted: Option<Bitrate>,
+    /// What it was taken to carry when that was given. More than the estimate only while a queue on the way is new.
+    pub allotted_of: Bitrate,
+    /// How long media waits on the way.
+    pub queue: Duration,
 }
 
 /// What was sent in an interval, for [`LinkStats`].
@@ -136,7 +141,7 @@ impl Sum {
 
     fn link(&self, time: Duration, known: Link) -> LinkStats {
         let lost = if self.packets == 0 { 0.0 } else { (self.lost / self.packets as f64) as f32 };
-        let Link { estimate, allotted, queue } = known;
+        let Link { estimate, allotted, queue, .. } = known;
         LinkStats { estimate, allotted, sent: Bitrate::over(self.bytes, time), lost, queue }
     }
 }

@@ -4,8 +4,14 @@ use std::time::{Duration, Instant};
 
 /// How long a slot that went down does not go up again, to begin with.
 const FIRST_HOLD: Duration = Duration::from_millis(1_500);
-/// What an upgrade that failed again and again makes of it.
-const LONGEST_HOLD: Duration = Duration::from_secs(12);
+/// The same for one that shows nothing: who waits for a picture is not to wait for two seconds.
+const PAUSED_HOLD: Duration = Duration::from_millis(800);
+/// What an upgrade that failed again and again makes of it, whatever the link is said to carry by then.
+const LONG_HOLD: Duration = Duration::from_secs(12);
+/// And what it makes of it while the link is said to carry no more than when it failed.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+/// From this part of what it was, in percent, a budget counts as more.
+const MORE: u64 = 125;
 /// An upgrade that is taken back within this time has failed.
 const PROOF: Duration = Duration::from_secs(8);
 
@@ -16,6 +22,8 @@ pub(super) struct Past {
     /// What was chosen last was worth this.
     pub(super) worth: u64,
     raised: Option<Instant>,
+    /// The budget of the last upgrade.
+    raised_with: u64,
     lowered: Option<Instant>,
     /// Whether the budget was too small for it when it was last looked at.
     pub(super) is_paused: bool,
@@ -24,28 +32,38 @@ pub(super) struct Past {
 
 impl Past {
     pub(super) fn new(slot: usize) -> Self {
-        Self { slot, worth: 0, raised: None, lowered: None, is_paused: false, hold: FIRST_HOLD }
+        Self {
+            slot,
+            worth: 0,
+            raised: None,
+            raised_with: 0,
+            lowered: None,
+            is_paused: false,
+            hold: FIRST_HOLD,
+        }
     }
 
-    /// Whether it went down a moment ago.
-    pub(super) fn is_held(&self, now: Instant) -> bool {
-        self.lowered.is_some_and(|lowered| now.saturating_duration_since(lowered) < self.hold)
+    /// Whether it went down a moment ago, too recently to be raised with such a budget.
+    pub(super) fn is_held(&self, now: Instant, budget: u64) -> bool {
+        let is_more = budget > self.raised_with.saturating_mul(MORE) / 100;
+        let hold = if is_more { self.hold.min(LONG_HOLD) } else { self.hold };
+        self.lowered.is_some_and(|lowered| now.saturating_duration_since(lowered) < hold)
     }
 
-    /// Takes note of what was decided: numbers of ways, the higher the better.
-    pub(super) fn learn(&mut self, now: Instant, before: Option<usize>, after: Option<usize>) {
+    /// Takes note of what was decided with a budget: numbers of ways, the higher the better.
+    pub(super) fn learn(&mut self, now: Instant, budget: u64, before: Option<usize>, after: Option<usize>) {
         let is_proven = self.raised.is_some_and(|raised| now.saturating_duration_since(raised) >= PROOF);
         if is_proven {
             (self.raised, self.hold) = (None, FIRST_HOLD);
         }
         self.is_paused = after.is_none();
         if after > before {
-            self.raised = Some(now);
+            (self.raised, self.raised_with) = (Some(now), budget);
         } else if after < before {
             let has_failed = self.raised.take().is_some();
             let hold = if has_failed { self.hold * 2 } else { self.hold };
             // What is paused has nothing to lose.
-            self.hold = if after.is_none() { FIRST_HOLD } else { hold.min(LONGEST_HOLD) };
+            self.hold = if after.is_none() { PAUSED_HOLD } else { hold.min(LONGEST_HOLD) };
             self.lowered = Some(now);
         }
     }
