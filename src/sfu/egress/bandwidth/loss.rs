@@ -45,11 +45,12 @@ impl Losses {
         self.total = self.total.saturating_add(lost).saturating_add(arrived).saturating_sub(late);
     }
 
-    /// Judges, when there is enough to be judged.
-    pub(super) fn update(&mut self, now: i64, rate: f64, delivered: f64, rtt: i64) {
+    /// Judges, when there is enough to be judged. What gets lost while a queue stands did not fit it: that is no loss of
+    /// the link's own. Returns whether too much was sent.
+    pub(super) fn update(&mut self, now: i64, rate: f64, delivered: f64, rtt: i64, is_queued: bool) -> bool {
         let passed = now - self.since;
         if passed < SPAN.0.max(rtt + 200_000) || (self.total < SAMPLE && passed < SPAN.1) || self.total == 0 {
-            return;
+            return false;
         }
         let loss = f64::from(self.lost) / f64::from(self.total.max(10));
         (self.lost, self.total, self.since) = (0, 0, now);
@@ -58,14 +59,16 @@ impl Losses {
             self.inherent += 0.3 * (loss - self.inherent);
         }
         if let Some(before) = self.tried.take()
+            && !is_queued
             && loss > before * (1.0 - HELPED)
         {
             self.inherent = self.inherent.max(loss.min(before));
             self.bound = None;
-            return;
+            return false;
         }
         let excess = loss - self.inherent;
-        if excess > TOO_MUCH.max(self.inherent * 0.7) {
+        let is_too_much = excess > TOO_MUCH.max(self.inherent * 0.7);
+        if is_too_much {
             let step = (rate * (1.0 - 0.5 * excess)).min(rate.min(delivered * 1.05));
             self.bound = Some(self.bound.map_or(step, |bound| bound.min(step)));
             self.tried = Some(loss);
@@ -74,6 +77,7 @@ impl Losses {
             // Twice what is sent is no bound any more.
             self.bound = grown.filter(|bound| *bound < 2.0 * rate.max(delivered));
         }
+        is_too_much
     }
 }
 
@@ -83,7 +87,7 @@ mod tests {
 
     fn second(losses: &mut Losses, second: i64, lost: u32) {
         losses.count(lost, 100 - lost, 0);
-        losses.update(second * 1_000_000, 1e6, 1e6 * f64::from(100 - lost) / 100.0, 50_000);
+        losses.update(second * 1_000_000, 1e6, 1e6 * f64::from(100 - lost) / 100.0, 50_000, false);
     }
 
     #[test]
@@ -101,6 +105,16 @@ mod tests {
         (1..10).for_each(|n| second(&mut losses, n, 15));
         assert_eq!(losses.bound, None);
         assert!((losses.inherent - 0.15).abs() < 0.01);
+    }
+
+    #[test]
+    fn loss_that_stays_beside_a_queue_is_not() {
+        let mut losses = Losses::new(0);
+        for second in 1..10 {
+            losses.count(30, 70, 0);
+            assert!(losses.update(second * 1_000_000, 1e6, 7e5, 50_000, true), "too much is sent");
+        }
+        assert!(losses.bound.is_some_and(|bound| bound <= 735_000.0) && losses.inherent < 0.01);
     }
 
     #[test]

@@ -55,6 +55,8 @@ const NO_QUEUE: i64 = 6_000;
 const USUAL_JITTER: i64 = 10_000;
 /// A standing queue longer than this is drained, us.
 const STANDING: i64 = 30_000;
+/// A queue that stands for so long is not that of a key frame, us.
+const STANDS: i64 = 1_000_000;
 /// On a link that loses this part of the packets whatever is sent, a loss does not mean that the queue is full.
 const KNOWN_LOSS: f64 = 0.02;
 /// However long others fill a queue, it is not filled further than this, us.
@@ -88,6 +90,8 @@ pub struct Estimator {
     /// When the newest one that arrived was sent, and when it arrived.
     newest: Option<(i64, i64)>,
     is_draining: bool,
+    /// Since when a queue stands.
+    standing: Option<i64>,
     estimate: f64,
     limit: Limit,
 }
@@ -119,6 +123,7 @@ impl Estimator {
             highest: None,
             newest: None,
             is_draining: false,
+            standing: None,
             estimate: rate,
             limit: Limit::Application,
         }
@@ -269,8 +274,17 @@ impl Estimator {
         } else {
             self.aimd.increase(now, delivered, self.rtt);
         }
+        self.standing = self.standing.filter(|_| waiting > standing).or((waiting > standing).then_some(now));
+        let stands = self.standing.is_some_and(|since| now - since > STANDS);
+        if stands && is_limited && !self.rivals.are_here() {
+            // However little is sent, no more arrives: that is what the link carries.
+            self.aimd.rate = self.aimd.rate.min(delivered.max(LEAST));
+        }
+        // A full queue does not grow any more: then losses alone tell of it.
+        let is_queued = waiting > standing;
+        let overflows = self.losses.update(now, self.aimd.rate, delivered, self.rtt, is_queued);
+        self.is_draining |= overflows && is_queued;
         self.is_draining &= waiting > standing - STANDING / 2;
-        self.losses.update(now, self.aimd.rate, delivered, self.rtt);
         if let Some(highest) = self.highest
             && let Some(shown) =
                 self.prober.judge(now, highest, self.losses.inherent, noise, self.aimd.doubtful(now))
