@@ -182,6 +182,11 @@ impl<T: Clone> Link<T> {
         self.random.part() < if self.is_bad { loss.bad } else { loss.good }
     }
 
+    /// When the next packet arrives. `None` while none is on its way.
+    pub fn next(&self) -> Option<Instant> {
+        self.flying.first_key_value().map(|((at, _), _)| self.began + *at)
+    }
+
     /// The next packet that arrived by now, and when.
     pub fn receive(&mut self, now: Instant) -> Option<(Instant, T)> {
         let first = self.flying.first_entry().filter(|entry| self.began + entry.key().0 <= now)?;
