@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::encoder::Told;
 use crate::peer::VIDEO_SLOTS;
-use crate::play::Play;
+use crate::play::{LOOK, Play};
 
-/// Nobody is without a picture for longer, while nothing stands in the way of one.
-const LONGEST: Duration = Duration::from_secs(2);
+/// Nobody is without a picture for longer, while nothing stands in the way of one: hardly ever, and never.
+const LONGEST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(4));
 /// What is kept free for each voice, bit/s, and how much of a link is given to pictures, in percent.
 const VOICE: u64 = 50_000;
 const PAYLOAD_PERCENT: u64 = 92;
@@ -29,9 +29,9 @@ const KNOWN_AFTER: Duration = Duration::from_secs(3);
 /// A link that got slower, or was tried too hard, has a queue. So long after what is known of it is no more than it
 /// carries, the queue is gone.
 const SLOWER_AFTER: Duration = Duration::from_secs(1);
-/// What is known of a link is never for longer more than it carries, by so much, in percent, while packets wait for so long
-/// for it.
-const CROWDED_FOR: Duration = Duration::from_secs(5);
+/// What is known of a link is hardly ever for longer, and never, more than it carries, by so much, in percent, while packets
+/// wait for so long for it.
+const CROWDED_FOR: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(10));
 const CROWDED_PERCENT: u64 = 125;
 const CROWDED_FROM: Duration = Duration::from_millis(50);
 /// A publisher on whose own link wishes wait for longer cannot be blamed for key frames that do not come.
@@ -243,12 +243,13 @@ impl Play {
             return Ok(());
         }
         person.crowded_at = Some(now);
-        let since = *person.crowded_since.get_or_insert(now);
-        if now - since > CROWDED_FOR {
+        let crowded = now - *person.crowded_since.get_or_insert(now);
+        if crowded > CROWDED_FOR.1 {
             return Err(format!(
                 "the link of {seat} carries {rate} bit/s, not {known:?}; packets wait {wait:?}"
             ));
         }
+        self.tally.late += usize::from(crowded > CROWDED_FOR.0 && crowded <= CROWDED_FOR.0 + LOOK);
         Ok(())
     }
 
@@ -324,7 +325,8 @@ impl Play {
         let shown = view.shown.filter(|(_, shown)| is_wanted(&shown.told)).map(|(at, _)| at);
         let without = now - shown.map_or(since, |at| at.max(since));
         self.tally.clear += Duration::from_millis(100);
-        if without > LONGEST {
+        self.tally.late += usize::from(without > LONGEST.0 && without <= LONGEST.0 + LOOK);
+        if without > LONGEST.1 {
             return Err(format!(
                 "view {index} of {seat}, which shows {:?}, had no picture for {without:?}; {carries}",
                 view.wants

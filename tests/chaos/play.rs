@@ -16,7 +16,7 @@ use crate::people::{Person, Seat};
 use crate::world::World;
 
 /// How often it is looked whether all is well.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 /// A packet of sound.
 const SOUND: Duration = Duration::from_millis(200);
 /// What the control plane waits before it tells that an encoding is not needed: `src/room/encodings.rs` has the same.
@@ -63,6 +63,8 @@ pub(crate) struct Tally {
     pub(crate) told_off: u64,
     pub(crate) clear: Duration,
     pub(crate) padding: u64,
+    /// What took longer than it should, and not so long that the play ends.
+    pub(crate) late: usize,
     /// How often a picture changed within a minute of a calm play.
     pub(crate) most_switches: usize,
     /// How often each picture did in its whole calm time.
