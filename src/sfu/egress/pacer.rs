@@ -84,6 +84,9 @@ impl<T> Pacer<T> {
     }
 
     fn settle(&mut self, now: Instant) {
+        if now == self.at {
+            return;
+        }
         let passed = now.saturating_duration_since(self.at);
         let micros = u64::try_from(passed.as_micros()).unwrap_or(u64::MAX);
         let carried = self.rate.0.saturating_mul(FASTER).saturating_mul(micros) / 80_000_000;

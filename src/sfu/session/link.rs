@@ -111,7 +111,7 @@ impl Link {
 
     /// How long packets wait on the way.
     pub(super) fn queue(&self) -> Duration {
-        self.estimator.state().queueing
+        self.estimator.queueing()
     }
 
     /// What may be given to tracks that are not sound, with so many voices.
@@ -197,10 +197,10 @@ impl Link {
 
     /// Takes note of what the client told.
     fn heard(&mut self, now: Instant) {
-        let state = self.estimator.state();
-        let is_full = state.queueing > FULL;
-        let before = if self.queued.is_some() { self.arrives } else { state.lately };
-        self.arrives = Bitrate(before.0.midpoint(state.lately.0));
+        let (queueing, lately) = (self.estimator.queueing(), self.estimator.lately());
+        let is_full = queueing > FULL;
+        let before = if self.queued.is_some() { self.arrives } else { lately };
+        self.arrives = Bitrate(before.0.midpoint(lately.0));
         self.queued = self.queued.filter(|_| is_full).or_else(|| is_full.then_some(now));
         self.is_short = self.carries(now).0 < self.allotted_of.0 / 100 * HASTE_PERCENT;
         self.set_pace(now);

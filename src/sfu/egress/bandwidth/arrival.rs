@@ -98,55 +98,73 @@ impl Groups {
 /// How long one slot of a [`Meter`] lasts, us.
 const SLOT: i64 = 25_000;
 /// How many there are: 1 s.
-const SLOTS: usize = 40;
+const SLOTS: i64 = 40;
 
 /// How much flows, over windows of at most 1 s.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Meter {
-    slots: [u64; SLOTS],
+    /// How many bytes came before each slot began. Only differences count, so that wrapping does no harm.
+    before: Slots,
+    total: u32,
     /// The number of the newest slot since the beginning of the clock.
     newest: i64,
     began: Option<i64>,
 }
 
-impl Default for Meter {
+/// A number for each of the latest slots.
+#[derive(Debug)]
+struct Slots([u32; SLOTS as usize]);
+
+impl Default for Slots {
     fn default() -> Self {
-        Self { slots: [0; SLOTS], newest: 0, began: None }
+        Self([0; SLOTS as usize])
+    }
+}
+
+impl Slots {
+    fn place(slot: i64) -> usize {
+        usize::try_from(slot.rem_euclid(SLOTS)).unwrap_or(0)
+    }
+
+    fn get(&self, slot: i64) -> u32 {
+        self.0.get(Self::place(slot)).copied().unwrap_or(0)
+    }
+
+    fn change(&mut self, slot: i64, change: impl FnOnce(u32) -> u32) {
+        if let Some(number) = self.0.get_mut(Self::place(slot)) {
+            *number = change(*number);
+        }
     }
 }
 
 impl Meter {
-    fn place(slot: i64) -> usize {
-        usize::try_from(slot.rem_euclid(40)).unwrap_or(0)
-    }
-
     /// Counts bytes at a time. What is older than the window is left out.
     pub(super) fn add(&mut self, at: i64, bytes: u32) {
         let slot = at.div_euclid(SLOT);
-        if self.began.is_none() || slot - self.newest > 40 {
+        if self.began.is_none() || slot - self.newest > SLOTS {
             *self = Self { newest: slot, began: Some(slot), ..Self::default() };
         }
         while self.newest < slot {
             self.newest += 1;
-            if let Some(old) = self.slots.get_mut(Self::place(self.newest)) {
-                *old = 0;
-            }
+            self.before.change(self.newest, |_| self.total);
         }
-        if self.newest - slot < 40
-            && let Some(place) = self.slots.get_mut(Self::place(slot))
-        {
-            *place += u64::from(bytes);
+        if self.newest - slot < SLOTS {
+            self.total = self.total.wrapping_add(bytes);
+            // Those that come late, which hardly any do, were there before all later slots.
+            for later in slot + 1..=self.newest {
+                self.before.change(later, |before| before.wrapping_add(bytes));
+            }
         }
     }
 
     /// The rate over the last full slots, bits per second. Nothing before there are three.
     pub(super) fn rate(&self, slots: i64) -> Option<f64> {
-        let known = (self.newest - self.began?).min(slots).min(39);
+        let known = (self.newest - self.began?).min(slots).min(SLOTS - 1);
         if known < 3 {
             return None;
         }
-        let bytes: u64 = (1..=known).filter_map(|back| self.slots.get(Self::place(self.newest - back))).sum();
-        Some(bytes as f64 * 8.0 * 1e6 / (known * SLOT) as f64)
+        let bytes = self.before.get(self.newest).wrapping_sub(self.before.get(self.newest - known));
+        Some(f64::from(bytes) * 8.0 * 1e6 / (known * SLOT) as f64)
     }
 
     pub(super) fn clear(&mut self) {
@@ -190,5 +208,18 @@ mod tests {
         assert!((meter.rate(20).unwrap() - 1e6).abs() < 1e5, "{:?}", meter.rate(20));
         meter.add(10_000_000, 1_250);
         assert_eq!(meter.rate(20), None);
+    }
+
+    #[test]
+    fn what_comes_late_counts_where_it_belongs() {
+        let (mut in_order, mut shuffled) = (Meter::default(), Meter::default());
+        (0..400).for_each(|n| in_order.add(n * 5_000, 1_000));
+        for n in (0..400).step_by(8) {
+            shuffled.add((n + 7) * 5_000, 1_000);
+            (n..n + 7).for_each(|n| shuffled.add(n * 5_000, 1_000));
+        }
+        for slots in [3, 8, 20, 39] {
+            assert_eq!(in_order.rate(slots), shuffled.rate(slots));
+        }
     }
 }

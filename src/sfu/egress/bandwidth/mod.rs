@@ -66,6 +66,8 @@ const LONGEST_RIVALRY: i64 = 400_000;
 #[derive(Debug)]
 pub struct Estimator {
     began: Instant,
+    /// A moment, and how long it is after the beginning, us: many packets share one.
+    moment: (Instant, i64),
     history: History,
     clock: Clock,
     groups: Groups,
@@ -103,6 +105,7 @@ impl Estimator {
         let rate = (start.0 as f64).clamp(LEAST, MOST);
         Self {
             began: now,
+            moment: (now, 0),
             history: History::default(),
             clock: Clock::default(),
             groups: Groups::default(),
@@ -129,8 +132,12 @@ impl Estimator {
         }
     }
 
-    fn micros(&self, now: Instant) -> i64 {
-        i64::try_from(now.saturating_duration_since(self.began).as_micros()).unwrap_or(i64::MAX)
+    fn micros(&mut self, now: Instant) -> i64 {
+        if self.moment.0 != now {
+            let passed = now.saturating_duration_since(self.began).as_micros();
+            self.moment = (now, i64::try_from(passed).unwrap_or(i64::MAX));
+        }
+        self.moment.1
     }
 
     /// A packet with this transport-wide number left; `bytes` of UDP payload.
@@ -401,15 +408,27 @@ impl Estimator {
         size_of::<Self>() + self.history.heap() + self.trendline.heap()
     }
 
+    /// What arrived over the last fifth of a second: while a queue stands, what the link carries.
+    #[must_use]
+    pub fn lately(&self) -> Bitrate {
+        bitrate(self.delivered(8))
+    }
+
+    /// How long packets wait somewhere on the way.
+    #[must_use]
+    pub fn queueing(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.queue.waiting()).unwrap_or(0))
+    }
+
     /// What is known, for statistics.
     #[must_use]
     pub fn state(&self) -> LinkState {
         LinkState {
             estimate: self.estimate(),
             delivered: bitrate(self.delivered(39)),
-            lately: bitrate(self.delivered(8)),
+            lately: self.lately(),
             loss: self.losses.recent as f32,
-            queueing: Duration::from_micros(u64::try_from(self.queue.waiting()).unwrap_or(0)),
+            queueing: self.queueing(),
             limit: self.limit,
         }
     }

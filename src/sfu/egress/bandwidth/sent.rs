@@ -13,6 +13,8 @@ const KEPT: i64 = 3_000_000;
 const SETTLED: i64 = 1_000_000;
 /// The largest step in the numbers that is taken for numbers used elsewhere. After a larger one all begins anew.
 const LARGEST_GAP: u16 = 256;
+/// One in so many packets has what is too old forgotten.
+const TIDIED: u16 = 16;
 /// The fewest packets for which room stays.
 const ROOM: usize = 64;
 
@@ -68,20 +70,19 @@ impl History {
     /// Notes down a packet that is sent now.
     pub(super) fn push(&mut self, now: i64, number: u16, sent: Sent) {
         let gap = number.wrapping_sub(self.next());
-        if self.packets.is_empty() || gap > LARGEST_GAP || self.is_outdated(now) {
+        let idle = self.packets.back().map_or(i64::MAX, |newest| newest.age(now));
+        // Even the newest may be too old, which also keeps ages far from what 32 bits hold.
+        if gap > LARGEST_GAP || !(0..=KEPT).contains(&idle) {
             self.packets.clear();
             (self.first, self.settled) = (number, 0);
-        } else {
+        } else if gap > 0 {
             let hole = Sent { bytes: 0, fate: Fate::Lost, ..sent };
             (0..gap).for_each(|_| self.packets.push_back(hole));
         }
         self.packets.push_back(sent);
-        self.forget(now);
-    }
-
-    /// Whether even the newest is too old, which also keeps ages far from what 32 bits hold.
-    fn is_outdated(&self, now: i64) -> bool {
-        self.packets.back().is_some_and(|newest| newest.age(now) > KEPT || newest.age(now) < 0)
+        if number.is_multiple_of(TIDIED) || gap > 0 || self.packets.len() > MOST {
+            self.forget(now);
+        }
     }
 
     fn forget(&mut self, now: i64) {
@@ -183,6 +184,7 @@ mod tests {
         assert!(history.get_mut(0).is_some(), "nobody told of anything: it is kept for 3 s");
         history.settle(290);
         push(&mut history, 3_000_000, 300);
+        (301..=304).for_each(|n| push(&mut history, 3_000_000, n));
         assert!(history.get_mut(199).is_none() && history.get_mut(200).is_some());
         assert_eq!(history.untold(295).count(), 5);
     }

@@ -94,15 +94,20 @@ impl Trendline {
         self.usage
     }
 
-    /// Least squares.
+    /// Least squares, counted from the first point so that the sums stay small.
     fn slope(&self) -> Option<f64> {
+        let first = self.points.front()?;
+        let (mut x, mut y, mut xx, mut xy) = (0.0, 0.0, 0.0, 0.0);
+        for point in &self.points {
+            let (right, up) = (point.0 - first.0, point.1 - first.1);
+            x += right;
+            y += up;
+            xx += right * right;
+            xy += right * up;
+        }
         let count = self.points.len() as f64;
-        let (x, y) = self.points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0, y + point.1));
-        let (x, y) = (x / count, y / count);
-        let (up, down) = self.points.iter().fold((0.0, 0.0), |(up, down), point| {
-            (up + (point.0 - x) * (point.1 - y), down + (point.0 - x) * (point.0 - x))
-        });
-        (down > 0.0).then(|| up / down)
+        let spread = count * xx - x * x;
+        (spread > 0.0).then(|| (count * xy - x * y) / spread)
     }
 
     fn detect(&mut self, slope: f64, step: Step) {
