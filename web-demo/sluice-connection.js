@@ -15,7 +15,7 @@ import { SluiceError } from './sluice-error.js';
  */
 
 /** When the network may have changed, a server that is there answers within this time, in milliseconds. */
-const QUICK_PONG_MS = 1_000;
+const QUICK_PONG_MS = 600;
 /** Close code of a participant that does not come back (RFC 6455 section 7.4.1). */
 const GOODBYE = 1000;
 
@@ -119,6 +119,8 @@ export class Connection {
       this.#connect(step.resume, step.renew);
     } else if (step.do === 'restart') {
       this.#restart();
+    } else if (step.do === 'ping') {
+      this.#socket?.ping(QUICK_PONG_MS);
     } else if (step.do === 'close') {
       this.#close();
     } else {
@@ -220,6 +222,7 @@ export class Connection {
     /** @type {Media} */
     const media = new Media(this.#options, {
       state: (state) => this.media === media && this.#tell({ type: 'media', state }),
+      flow: (isSilent) => this.media === media && this.#tell({ type: isSilent ? 'silent' : 'flows' }),
       data: (message, reliable) => this.media === media && this.#listener.data(message, reliable),
     });
     return media;

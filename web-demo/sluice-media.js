@@ -7,6 +7,7 @@ import { sectionEncodings } from './sluice-encodings.js';
 import { Sender } from './sluice-sender.js';
 import { Serial } from './sluice-error.js';
 import { askForLayers, keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
+import { LOOK_EVERY_MS, Silence } from './sluice-silence.js';
 
 /** @typedef {import('./sluice-local.js').LocalSource} LocalSource */
 
@@ -28,6 +29,7 @@ import { askForLayers, keepCodecs, midsOf, withStartBitrate, withStereo } from '
 /**
  * @typedef {object} MediaListener
  * @property {(state: 'connecting' | 'connected' | 'disconnected' | 'broken') => void} state
+ * @property {(isSilent: boolean) => void} flow What came steadily has stopped, or goes on.
  * @property {(message: string | ArrayBuffer, reliable: boolean) => void} data
  */
 
@@ -51,12 +53,16 @@ export class Media {
   /** @type {string} */
   #offer = '';
   #closed = false;
+  #silence = new Silence();
+  /** @type {ReturnType<typeof setInterval>} */
+  #looking;
 
   /** @param {MediaOptions} options @param {MediaListener} listener */
   constructor(options, listener) {
     this.#listener = listener;
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.pc.addEventListener('connectionstatechange', () => this.#check());
+    this.#looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.senders = /** @type {Record<LocalSource, Sender>} */ ({});
     for (const [name, kind] of Object.entries(SECTIONS)) {
       const source = /** @type {LocalSource} */ (name);
@@ -140,6 +146,7 @@ export class Media {
 
   close() {
     this.#closed = true;
+    clearInterval(this.#looking);
     this.pc.close();
   }
 
@@ -185,6 +192,16 @@ export class Media {
     channel.binaryType = 'arraybuffer';
     channel.addEventListener('message', ({ data }) => !this.#closed && this.#listener.data(data, label === 'reliable'));
     return channel;
+  }
+
+  /** Looks whether anything comes. */
+  #look() {
+    let newest = null;
+    for (const { receiver } of this.slots) {
+      for (const { timestamp } of receiver.getSynchronizationSources()) newest = Math.max(newest ?? timestamp, timestamp);
+    }
+    const isSilent = this.#silence.look(newest, performance.now());
+    if (isSilent !== null) this.#listener.flow(isSilent);
   }
 
   #check() {

@@ -28,9 +28,11 @@ const BUSY_ATTEMPTS = 4;
 
 /**
  * What happened. `closed`: the socket closed, or an attempt ended without an answer. `nudge`: the network came back, or
- * the page became visible.
+ * the page became visible. `silent`: what came steadily has stopped, which is no fault if nobody sends any more. `flows`: it
+ * goes on.
  *
  * @typedef {{type: 'start'} | {type: 'leave'} | {type: 'closed'} | {type: 'nudge'} | {type: 'tick'} | {type: 'media_error'}
+ *   | {type: 'silent'} | {type: 'flows'}
  *   | {type: 'welcome', renewed: boolean}
  *   | {type: 'refused', code: string, message?: string}
  *   | {type: 'bye', code: string, message?: string, retryMs?: number}
@@ -39,9 +41,10 @@ const BUSY_ATTEMPTS = 4;
 
 /**
  * What to do. `connect`: open a socket and join, `resume` with the token, `renew` with a new peer connection. `restart`:
- * find another path for the peer connection that there is. `close`: let go of socket and peer connection.
+ * find another path for the peer connection that there is. `ping`: see whether the server can be reached. `close`: let go
+ * of socket and peer connection.
  *
- * @typedef {{do: 'connect', resume: boolean, renew: boolean} | {do: 'restart'} | {do: 'close'}
+ * @typedef {{do: 'connect', resume: boolean, renew: boolean} | {do: 'restart'} | {do: 'ping'} | {do: 'close'}
  *   | {do: 'show', state: RoomState, code?: string, message?: string}} Step
  */
 
@@ -52,6 +55,7 @@ export class Reconnection {
   #phase = 'rest';
   /** @type {'none' | 'connecting' | 'connected' | 'disconnected' | 'broken'} */
   #media = 'none';
+  #isSilent = false;
   #wasJoined = false;
   #resumable = false;
   #attempts = 0;
@@ -96,7 +100,7 @@ export class Reconnection {
       case 'welcome':
         return this.#welcomed(happening.renewed, now);
       case 'closed':
-        return this.#wasJoined ? this.#retry(now) : this.#finish('failed', 'unreachable');
+        return this.#wasJoined ? this.#lost(now) : this.#finish('failed', 'unreachable');
       case 'refused':
         return this.#refused(happening, now);
       case 'bye':
@@ -105,6 +109,12 @@ export class Reconnection {
         return this.#mediaIs(happening.state, now);
       case 'media_error':
         return this.#mediaIs('broken', now);
+      case 'silent':
+        this.#isSilent = true;
+        return this.#phase === 'welcomed' ? [{ do: 'ping' }] : [];
+      case 'flows':
+        this.#isSilent = false;
+        return [];
       case 'nudge':
         return this.#phase === 'waiting' ? this.#connect() : [];
       default:
@@ -116,8 +126,7 @@ export class Reconnection {
     if (this.#phase !== 'rest') return [];
     this.state = 'idle';
     this.#media = 'none';
-    this.#wasJoined = false;
-    this.#resumable = false;
+    this.#isSilent = this.#wasJoined = this.#resumable = false;
     this.#attempts = 0;
     this.#brokenAt = this.#wholeAt = this.#retryAt = this.#mediaBy = null;
     return [...this.#show('joining'), ...this.#connect()];
@@ -135,7 +144,7 @@ export class Reconnection {
     return [{ do: 'connect', resume: this.#resumable, renew }];
   }
 
-  /** @param {boolean} renewed @param {number} now */
+  /** @param {boolean} renewed @param {number} now @returns {Step[]} */
   #welcomed(renewed, now) {
     this.#phase = 'welcomed';
     this.#resumable = true;
@@ -146,7 +155,17 @@ export class Reconnection {
     if (this.#media === 'broken') return this.#connect();
     // What took the socket away took the media's path as well.
     if (this.#media === 'disconnected') return this.#restart(now);
-    return this.#settle(now);
+    if (!this.#isSilent || renewed) return this.#settle(now);
+    this.#isSilent = false;
+    return [{ do: 'restart' }, ...this.#settle(now)];
+  }
+
+  /** The socket is gone. If the media went with it, the way to the server is another now: that cannot wait. @param {number} now @returns {Step[]} */
+  #lost(now) {
+    this.#breaks(now);
+    if (!this.#isSilent || this.#attempts > 0) return this.#retry(now);
+    this.#attempts += 1;
+    return this.#connect();
   }
 
   /** @param {number} now */

@@ -78,6 +78,7 @@ const ASSETS: &[Asset] = &assets![
     "sluice-reconnect.js" JS,
     "sluice-sdp.js" JS,
     "sluice-sender.js" JS,
+    "sluice-silence.js" JS,
     "sluice-socket.js" JS,
     "sluice-stage.js" JS,
     "sluice-stats.js" JS,

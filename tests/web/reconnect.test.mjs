@@ -181,3 +181,19 @@ test('a full room is waited for by somebody who was in it', () => {
   assert.deepEqual(room.pass(600).take(), ['connect resume']);
   assert.deepEqual(room.is('refused', { code: 'room_key' }).take(), ['close', 'failed room_key']);
 });
+
+test('media that falls silent is no fault while the server answers', () => {
+  const room = new Room().joined().is('silent');
+  assert.deepEqual(room.take(), ['ping']);
+  assert.deepEqual(room.pass(60_000).is('flows').take(), []);
+});
+
+test('media that falls silent with the socket takes another path at once', () => {
+  const room = new Room().joined().is('silent').is('closed');
+  assert.deepEqual(room.take(), ['ping', 'connect resume']);
+  assert.deepEqual(room.is('welcome', { renewed: false }).take(), ['restart']);
+  room.is('closed');
+  assert.deepEqual(room.take(), [], 'the next one waits, as it does without');
+  const twice = new Room().joined().is('silent').is('closed').is('closed');
+  assert.deepEqual(twice.take(), ['ping', 'connect resume'], 'a server that is not there is not asked again at once');
+});

@@ -6,7 +6,12 @@
 
   member.load = async (server) => {
     member.server = server;
-    member.sdk = await import(`${server}/assets/sluice.js`);
+    // Chromium aborts what it loads when its network has just changed, and does not import again what it could not: each
+    // attempt has an address of its own.
+    for (let attempt = 0; !member.sdk; attempt += 1) {
+      const url = `${server}/assets/sluice.js${attempt > 0 ? `?${attempt}` : ''}`;
+      member.sdk = await import(url).catch(() => new Promise((resolve) => setTimeout(resolve, 200)));
+    }
   };
 
   /// Joins `room` as `name`. `options` are those of the module's Room, and `picture`, `hertz` (0 for a silent microphone,

@@ -18,6 +18,7 @@ async function call(scope, browser) {
   for (const [name, page] of Object.entries(pages)) await join(page, 'roaming', name, { watches: true });
   await showsAll(pages.Ada, ['Bob']);
   await showsAll(pages.Bob, ['Ada']);
+  for (const page of Object.values(pages)) await until('a call that goes on', async () => (await frames(page)) > 40, 20);
   return pages;
 }
 
@@ -45,8 +46,10 @@ async function isMoving(pages, wanted) {
   return after.every((count, index) => count > before[index] === wanted);
 }
 
-/// Browsers take some seconds to notice.
+/// That media goes nowhere while the server can be reached is for the browser to notice.
 const NOTICED_AND_MENDED = 12;
+/// The rest is for Chromium to see its new address, and for two cores that are busy.
+const MOVED = 6;
 
 e2e('another path is found when the one that media takes is blocked', async (scope) => {
   const pages = await call(scope, chromium);
@@ -62,6 +65,6 @@ for (const browser of [chromium, firefox]) {
   e2e(`a call goes on from another address in ${browser.name}`, async (scope) => {
     const pages = await call(scope, browser);
     const seconds = await secondsWithout(pages, () => changeAddress(scope));
-    assert.ok(seconds < NOTICED_AND_MENDED, `it took ${seconds} s`);
+    assert.ok(seconds < MOVED, `it took ${seconds} s`);
   }, { seconds: 90 });
 }
