@@ -22,6 +22,8 @@ const BURST_TIME: u64 = 40;
 const LONGEST: u64 = 1_000;
 /// At least so many bytes may wait, so that a slow link gets whole key frames.
 const SMALLEST: u64 = 60_000;
+/// Of a single frame so many times as much may wait: one that never ends does not fill the memory.
+const ENDLESS: u64 = 4;
 /// Whether a packet may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admit {
@@ -121,12 +123,17 @@ impl<T> Pacer<T> {
     }
 
     /// A packet has to wait. Returns what is given up because too much waits or waits for too long: all that waits of the
-    /// least important stream, as later frames are worth nothing without the earlier ones. A single frame is never given up.
+    /// least important stream, as later frames are worth nothing without the earlier ones. A single frame is not given up, as
+    /// long as it ends.
     pub fn push(&mut self, now: Instant, frame: Frame, bytes: usize, item: T) -> Vec<T> {
         self.video.push_back(Waiting { since: now, frame, bytes, item });
         self.waiting += bytes as u64;
         let mut dropped = Vec::new();
-        while self.waiting > self.bytes_in(LONGEST).max(SMALLEST) && self.give_up(&mut dropped) {}
+        let most = self.bytes_in(LONGEST).max(SMALLEST);
+        while self.waiting > most && self.give_up(&mut dropped) {}
+        if self.waiting > ENDLESS * most {
+            self.take_out(frame.stream, &mut dropped);
+        }
         while self.is_late(now) && self.give_up(&mut dropped) {}
         dropped
     }
@@ -248,6 +255,16 @@ mod tests {
         let mut alone = Pacer::new(now, Bitrate(50_000));
         while alone.admit(now, 1_000) == Admit::Now {}
         assert!((0..200).all(|n| alone.push(now, video(1, 7), 1_000, n).is_empty()), "a large key frame");
+    }
+
+    #[test]
+    fn a_frame_without_end_is_given_up() {
+        let now = Instant::now();
+        let mut pacer = Pacer::new(now, MEGABIT);
+        while pacer.admit(now, 1_000) == Admit::Now {}
+        let dropped: usize = (0..2_000).map(|n| pacer.push(now, video(0, 1), 1_000, n).len()).sum();
+        assert_eq!(dropped, 3 * 501, "500,000 bytes may wait");
+        assert!(pacer.waiting <= 500_000);
     }
 
     #[test]
