@@ -121,6 +121,26 @@ pub static METRICS: &[Metric] = &[
         "Padding sent to see what links of subscribers carry.",
         |sum| sum.core.padding_bytes,
     ),
+    gauge("sluice_links", "Links of subscribers that are estimated, at this moment.", |now| {
+        now.core.links.estimated
+    }),
+    gauge("sluice_links_estimate_bits_per_second", "What these links can carry, together.", |now| {
+        now.core.links.estimate
+    }),
+    gauge("sluice_links_allotted_bits_per_second", "What of that is given to video, together.", |now| {
+        now.core.links.allotted
+    }),
+    gauge(
+        "sluice_links_waiting_bytes",
+        "Media that waits to be sent no faster than links carry it.",
+        |now| now.core.links.waiting_bytes,
+    ),
+    gauge("sluice_paused_slots", "Video that is not sent to who shows it, as the link is too slow.", |now| {
+        now.core.links.paused_slots
+    }),
+    counter("sluice_probes_sent_total", "Attempts to send faster, to see what a link carries.", |sum| {
+        sum.core.probes
+    }),
     counter("sluice_nacks_received_total", "Packets that subscribers asked for again (NACK).", |sum| {
         sum.core.nacks_in
     }),

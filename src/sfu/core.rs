@@ -18,7 +18,7 @@ use self::allotting::Allotting;
 pub use self::event::CoreEvent;
 use self::levels::Levels;
 use self::relay::{Note, Relay};
-use super::counters::Counters;
+use super::counters::{Counters, Links};
 use super::forward::histories::Histories;
 use super::forward::packet::Packet;
 use super::forward::track::Track;
@@ -106,7 +106,9 @@ impl Core {
         let own: u64 = self.tracks.values().map(|track| track.subscribers.len() as u64).sum();
         let subscriptions = own + self.relay.subscriptions();
         let (sessions, tracks) = (self.sessions.len() as u64, self.tracks.len() as u64);
-        Counters { sessions, tracks, subscriptions, ..self.counters.clone() }
+        let mut links = Links::default();
+        self.sessions.values().for_each(|session| session.count_link(&mut links));
+        Counters { sessions, tracks, subscriptions, links, ..self.counters.clone() }
     }
 
     /// For what is counted outside of sessions.

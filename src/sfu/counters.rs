@@ -27,6 +27,8 @@ pub struct Counters {
     pub unsent: u64,
     /// Packets of frames that were given up for a subscriber whose link is too slow for them.
     pub given_up: u64,
+    /// Probes that were begun.
+    pub probes: u64,
     /// Bytes of padding that were sent to see what links carry.
     pub padding_bytes: u64,
     /// Packets that were sent again, of those that were asked for.
@@ -79,6 +81,23 @@ pub struct Counters {
     pub tracks: u64,
     /// Bound slots at this moment.
     pub subscriptions: u64,
+    /// The links of subscribers at this moment.
+    pub links: Links,
+}
+
+/// What is known of the links of subscribers, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Links {
+    /// Those of which there is an estimate.
+    pub estimated: u64,
+    /// What these can carry, bit/s.
+    pub estimate: u64,
+    /// What of that was given to tracks, bit/s.
+    pub allotted: u64,
+    /// Bytes that wait in pacers.
+    pub waiting_bytes: u64,
+    /// Slots that are bound to a track for which there is no room.
+    pub paused_slots: u64,
 }
 
 impl Counters {

@@ -115,6 +115,12 @@ impl<T> Pacer<T> {
         self.waiting == 0
     }
 
+    /// How many bytes wait.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.waiting
+    }
+
     /// Something left that did not ask: sound, a probe, what is sent again.
     pub fn spent(&mut self, now: Instant, bytes: usize) {
         self.settle(now);

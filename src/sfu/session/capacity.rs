@@ -87,7 +87,7 @@ impl Session {
                 turn.counters.unsent += 1;
             }
         }
-        self.begin_probe(now);
+        self.begin_probe(now, turn);
         self.send_probe(now, turn);
     }
 
@@ -104,7 +104,7 @@ impl Session {
         Ok(())
     }
 
-    fn begin_probe(&mut self, now: Instant) {
+    fn begin_probe(&mut self, now: Instant, turn: &mut Turn<'_>) {
         let Some(link) = self.link.as_mut().filter(|link| link.is_heard && link.probing.is_none()) else {
             return;
         };
@@ -114,6 +114,7 @@ impl Session {
         }
         let probe = link.estimator.poll_probe(now);
         link.ask_from = now + if probe.is_some() { ASK_EVERY } else { ASK_AGAIN };
+        turn.counters.probes += u64::from(probe.is_some());
         link.probing = probe.map(|probe| Probing { probe, begun: now, bytes: 0 });
     }
 

@@ -32,6 +32,7 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
+use crate::sfu::counters::Links;
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
@@ -464,6 +465,18 @@ impl Session {
             allotted_of: link.allotted_of,
             queue: link.queue(),
         })
+    }
+
+    /// Adds the way to the client to the sum of all.
+    pub fn count_link(&self, links: &mut Links) {
+        let Some(link) = &self.link else { return };
+        links.waiting_bytes += link.pacer.waiting();
+        links.paused_slots += self.slots.iter().filter(|slot| slot.subscription.is_paused()).count() as u64;
+        if let Some(estimate) = link.estimate() {
+            links.estimated += 1;
+            links.estimate += estimate.0;
+            links.allotted += link.allotted.map_or(0, |allotted| allotted.0);
+        }
     }
 
     /// Tells how the media flows, after str0m has told its part of it.
