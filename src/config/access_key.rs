@@ -10,6 +10,12 @@ pub type StreamKey = AccessKey<8>;
 /// The secret that lets somebody join a room and take part.
 pub type RoomKey = AccessKey<8>;
 
+/// The password of a TURN user.
+pub type TurnPassword = AccessKey<8>;
+
+/// The secret that TURN credentials are made with. Whoever knows it can make any number, so it is longer than a password.
+pub type TurnSecret = AccessKey<16>;
+
 /// The secret that opens the admin API: its bearer token. It opens everything, so it is longer than the others.
 pub type AdminKey = AccessKey<16>;
 
@@ -38,6 +44,12 @@ impl<const MIN: usize> AccessKey<MIN> {
             return Err(AccessKeyError(MIN));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The secret itself, for what computes with it. Never to be logged or sent.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 
     /// Whether `presented` (the bearer token of a request) is this key.

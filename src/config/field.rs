@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::access_key::AccessKey;
-use super::types::{LogFilter, LogFormat, PublicUrl};
+use super::types::{LogFilter, LogFormat, PublicUrl, Realm};
 use crate::ids::RoomName;
 
 /// A value as a source wrote it.
@@ -90,7 +90,19 @@ pub(super) fn keys<'a, const MIN: usize>(
     place: &'a mut BTreeMap<String, AccessKey<MIN>>,
     what: &'static str,
 ) -> Box<dyn Field + 'a> {
-    Box::new(Keys { place, what })
+    Box::new(Keys { place, what, secret: "key", any: true })
+}
+
+/// A table of passwords by user.
+pub(super) fn passwords<const MIN: usize>(
+    place: &mut BTreeMap<String, AccessKey<MIN>>,
+) -> Box<dyn Field + '_> {
+    Box::new(Keys { place, what: "user", secret: "password", any: false })
+}
+
+/// A key with a list of at most `max` secrets.
+pub(super) fn secrets<const MIN: usize>(place: &mut Vec<AccessKey<MIN>>, max: usize) -> Box<dyn Field + '_> {
+    Box::new(Secrets(place, max))
 }
 
 /// A key that may be left empty.
@@ -202,17 +214,49 @@ impl<const MIN: usize> Field for Secret<'_, MIN> {
     }
 }
 
+struct Secrets<'a, const MIN: usize>(&'a mut Vec<AccessKey<MIN>>, usize);
+
+impl<const MIN: usize> Field for Secrets<'_, MIN> {
+    fn takes(&self) -> String {
+        let max = self.1;
+        format!(
+            "a list of at most {max}, each item a text of at least {MIN} visible ASCII characters, without spaces or commas"
+        )
+    }
+
+    fn set(&mut self, _entry: Option<&str>, value: Value<'_>) -> Result<(), Refusal> {
+        let read = |item: &Value<'_>| {
+            let text = item.scalar(Form::Text)?;
+            AccessKey::new(&text).ok().filter(|_| !text.contains(','))
+        };
+        let read: Option<Vec<_>> = value.items().iter().map(read).collect();
+        let refusal = || Refusal { takes: self.takes(), found: None };
+        *self.0 = read.filter(|read| read.len() <= self.1).ok_or_else(refusal)?;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        let items: Vec<&str> = self.0.iter().map(|_| "\"***\"").collect();
+        format!("[{}]", items.join(", "))
+    }
+}
+
 struct Keys<'a, const MIN: usize> {
     place: &'a mut BTreeMap<String, AccessKey<MIN>>,
     what: &'static str,
+    /// What an entry holds, as in "key".
+    secret: &'static str,
+    /// Whether `*` stands for all that have no entry.
+    any: bool,
 }
 
 impl<const MIN: usize> Field for Keys<'_, MIN> {
     fn takes(&self) -> String {
-        let what = self.what;
+        let Self { what, secret, .. } = self;
+        let any = if self.any { format!(" or \"*\" for any {what},") } else { String::new() };
         format!(
-            "a table with an entry for each {what}: its name, or \"*\" for any {what}, and its key of at least \
-             {MIN} visible ASCII characters"
+            "a table with an entry for each {what}: its name,{any} and its {secret} of at least {MIN} visible ASCII \
+             characters"
         )
     }
 
@@ -221,15 +265,16 @@ impl<const MIN: usize> Field for Keys<'_, MIN> {
         let Some(name) = entry else {
             return Err(refuse(self.takes()));
         };
-        if name != "*" && name.parse::<RoomName>().is_err() {
-            let names = format!("{} names of 1 to 128 letters, digits and - _ . ~, or \"*\"", self.what);
+        if !(self.any && name == "*") && name.parse::<RoomName>().is_err() {
+            let any = if self.any { ", or \"*\"" } else { "" };
+            let names = format!("{} names of 1 to 128 letters, digits and - _ . ~{any}", self.what);
             return Err(refuse(names));
         }
         let Some(text) = value.verbatim() else {
             return Err(refuse("a text in quotes; names with dots are quoted too".to_owned()));
         };
         let key = AccessKey::new(text).map_err(|_| {
-            refuse(format!("a key of at least {MIN} visible ASCII characters, without spaces"))
+            refuse(format!("a {} of at least {MIN} visible ASCII characters, without spaces", self.secret))
         })?;
         self.place.insert(name.to_owned(), key);
         Ok(())
@@ -360,6 +405,19 @@ impl Scalar for PathBuf {
 impl Scalar for PublicUrl {
     const FORM: Form = Form::Text;
     const TAKES: &'static str = "an absolute http or https URL without user name, query and fragment, like \"https://live.example.org\"";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+impl Scalar for Realm {
+    const FORM: Form = Form::Text;
+    const TAKES: &'static str = "1 to 64 visible ASCII characters, without spaces";
 
     fn read(text: &str) -> Option<Self> {
         Self::parse(text)

@@ -4,7 +4,7 @@
 use strsim::damerau_levenshtein;
 
 use super::Config;
-use super::field::{Field, Refusal, Value, keys, list, number, one, optional, secret};
+use super::field::{Field, Refusal, Value, keys, list, number, one, optional, passwords, secret, secrets};
 
 /// A section of the file.
 pub struct Section {
@@ -32,6 +32,10 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "metrics", doc: "What Prometheus scrapes." },
     Section { name: "admin", doc: "The API for operators: a list of its addresses stands at /admin/." },
     Section { name: "media", doc: "The UDP side: ICE, DTLS, SRTP and STUN on one port." },
+    Section {
+        name: "turn",
+        doc: "The relay for clients whose network lets no UDP through, or only to a few ports.",
+    },
     Section {
         name: "auth",
         doc: "Who may publish and join. Watching is open to everybody who reaches the server.",
@@ -106,6 +110,50 @@ pub static KEYS: &[Key] = &[
         "The send buffer of each UDP socket.\n\
          Linux caps it at net.core.wmem_max; the server warns when that happens.",
         |c| number(&mut c.media.send_buffer.0, BUFFER.0..=BUFFER.1, "bytes"),
+    ),
+    Key::new(
+        "turn.enabled",
+        "Relay for clients that cannot reach the media port otherwise. Nothing but this server is reached\n\
+         through it, and it opens no ports.",
+        |c| one(&mut c.turn.enabled),
+    ),
+    Key::new(
+        "turn.realm",
+        "What clients are told their name and password are for. Changing it makes passwords known to\n\
+         clients as hashes worthless.",
+        |c| one(&mut c.turn.realm),
+    ),
+    Key::new(
+        "turn.secrets",
+        "What credentials that say themselves until when they are good are made with: the name is the time in\n\
+         seconds since 1970, a colon and the user, the password base64 of HMAC-SHA1 of the name. The first\n\
+         makes new ones; those behind it are still good, so that a secret can be replaced without anybody noticing.\n\
+         Empty: one that nobody knows, and only this server's own clients get credentials.",
+        |c| secrets(&mut c.turn.secrets, 4),
+    ),
+    Key::table(
+        "turn.users",
+        "Users with passwords of their own, for instance for other programs.\n\
+         For instance: users = { gateway = \"a-long-random-text\" }",
+        |c| passwords(&mut c.turn.users),
+    ),
+    Key::new("turn.allocations", "Relayed clients at one time, of the whole server.", |c| {
+        number(&mut c.turn.allocations, 1..=8_000, "allocations")
+    }),
+    Key::new(
+        "turn.per_user",
+        "Relayed clients of one user at one time. A client needs one for each way it tries: UDP, TCP and TLS.",
+        |c| number(&mut c.turn.per_user, 1..=8_000, "allocations"),
+    ),
+    Key::new(
+        "turn.per_address",
+        "Relayed clients of one client address at one time; a company behind a NAT is one address.",
+        |c| number(&mut c.turn.per_address, 1..=8_000, "allocations"),
+    ),
+    Key::new(
+        "turn.bandwidth",
+        "What one relayed client may send, and what it may receive. More is dropped. 0: no limit.",
+        |c| number(&mut c.turn.bandwidth, 0..=1_000_000, "kbit/s"),
     ),
     Key::new(
         "auth.open",
@@ -276,6 +324,7 @@ mod tests {
             ("auth.streamkeys", Some("auth.stream_keys")),
             ("auth.room_key.live", Some("auth.room_keys")),
             ("admin.keys", Some("admin.key")),
+            ("turn.secret", Some("turn.secrets")),
             ("workers.count", Some("worker.count")),
             ("bananas.colour", None),
         ] {

@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use access_key::{AccessKey, AccessKeyError, AdminKey, RoomKey, StreamKey};
+pub use access_key::{AccessKey, AccessKeyError, AdminKey, RoomKey, StreamKey, TurnPassword, TurnSecret};
 pub use error::{Error, Origin, Problem};
 pub use load::{Loaded, load};
-pub use types::{LogFilter, LogFormat, PublicUrl};
+pub use types::{LogFilter, LogFormat, PublicUrl, Realm};
 
 use crate::units::ByteSize;
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// `[media]`
     pub media: MediaConfig,
+    /// `[turn]`
+    pub turn: TurnConfig,
     /// `[auth]`
     pub auth: AuthConfig,
     /// `[worker]`
@@ -95,6 +97,29 @@ pub struct MediaConfig {
     /// `media.send_buffer`: the send buffer of each UDP socket, 64 KiB to 512 MiB. Default 4 MiB. The kernel
     /// may cap it (`net.core.wmem_max` on Linux).
     pub send_buffer: ByteSize,
+}
+
+/// `[turn]`: the relay for clients that cannot reach the media port otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnConfig {
+    /// `turn.enabled`: whether there is a relay. Default true.
+    pub enabled: bool,
+    /// `turn.realm`: what credentials are for. Default `sluice`.
+    pub realm: Realm,
+    /// `turn.secrets`: what time-limited credentials are made with, at most 4; the first makes new ones. Default: empty,
+    /// a random one.
+    pub secrets: Vec<TurnSecret>,
+    /// `turn.users`: the password of each user by its name. Default: empty.
+    pub users: BTreeMap<String, TurnPassword>,
+    /// `turn.allocations`: relayed clients at one time, 1 to 8000. Default 2000.
+    pub allocations: u32,
+    /// `turn.per_user`: relayed clients of one user at one time, 1 to 8000. Default 32.
+    pub per_user: u32,
+    /// `turn.per_address`: relayed clients of one client address at one time, 1 to 8000. Default 256.
+    pub per_address: u32,
+    /// `turn.bandwidth`: what one relayed client may send and may receive in kbit/s, up to 1000000; 0: no limit.
+    /// Default 50000.
+    pub bandwidth: u32,
 }
 
 /// `[auth]`: who may publish, and who may join rooms.
@@ -201,6 +226,21 @@ impl Default for MediaConfig {
             // About a quarter of a second of 250 Mbit/s: what arrives while the media thread is held up.
             receive_buffer: ByteSize(8 << 20),
             send_buffer: ByteSize(4 << 20),
+        }
+    }
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            realm: Realm::default(),
+            secrets: Vec::new(),
+            users: BTreeMap::new(),
+            allocations: 2000,
+            per_user: 32,
+            per_address: 256,
+            bandwidth: 50_000,
         }
     }
 }

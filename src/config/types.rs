@@ -47,6 +47,32 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
+/// The realm of TURN's credentials: 1 to 64 visible ASCII characters. It stands in every challenge, and challenges are
+/// to be short; RFC 8489 (section 14.9) would allow 127.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Realm(String);
+
+impl Realm {
+    /// Takes `text` as a realm; `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"');
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The realm as clients are told it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Realm {
+    fn default() -> Self {
+        Self("sluice".to_owned())
+    }
+}
+
 /// What is logged: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), then exceptions as
 /// `target=level`, comma separated. Anything [`EnvFilter`] understands, except a target without a level.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -99,6 +99,14 @@ fn every_key_is_read_the_same_from_every_source() {
         ("media.loopback", "true", "true"),
         ("media.receive_buffer", "1_048_576", "1_048_576"),
         ("media.send_buffer", "0x10_0000", "1048576"),
+        ("turn.enabled", "false", "false"),
+        ("turn.realm", "\"example.org\"", "example.org"),
+        ("turn.secrets", "[\"1234567890123456\", \"6543210987654321\"]", "1234567890123456,6543210987654321"),
+        ("turn.users.a", "\"12345678\"", "12345678"),
+        ("turn.allocations", "8000", "8000"),
+        ("turn.per_user", "1", "1"),
+        ("turn.per_address", "8000", "8_000"),
+        ("turn.bandwidth", "0", "0"),
         ("auth.open", "true", "true"),
         ("auth.stream_keys.a", "\"12345678\"", "12345678"),
         ("auth.room_keys.a", "\"12345678\"", "12345678"),
@@ -187,8 +195,7 @@ fn unknown_keys_are_named_with_their_place_and_the_nearest_key() {
 
 #[test]
 fn unknown_sections_are_named() {
-    let sections =
-        "the sections are `http`, `metrics`, `admin`, `media`, `auth`, `worker`, `limits`, `log` and `tls`";
+    let sections = "the sections are `http`, `metrics`, `admin`, `media`, `turn`, `auth`, `worker`, `limits`, `log` and `tls`";
     refused(
         file("[medai]\nannounce = []\n[bananas]\n"),
         &[
@@ -464,6 +471,27 @@ fn room_keys_and_the_admin_key_are_told_what_they_must_be() {
 }
 
 #[test]
+fn turn_secrets_and_passwords_are_told_what_they_must_be() {
+    refused(
+        file(
+            "turn.secrets = [\"1234567890123456\", \"short\"]\nturn.users = { \"*\" = \"12345678\", ann = \"short\" }",
+        ),
+        &[
+            "sluice.toml:1: `turn.secrets` takes a list of at most 4, each item a text of at least 16 visible ASCII \
+             characters, without spaces or commas",
+            "sluice.toml:2: `turn.users.*` takes user names of 1 to 128 letters, digits and - _ . ~",
+            "sluice.toml:2: `turn.users.ann` takes a password of at least 8 visible ASCII characters, without spaces",
+        ],
+    );
+    for refused in ["", "with a space", "quoted\\\"", &"a".repeat(65)] {
+        assert!(file(&format!("turn.realm = \"{refused}\"")).is_err(), "{refused}");
+    }
+    let five = ["\"1234567890123456\""; 5].join(", ");
+    assert!(file(&format!("turn.secrets = [{five}]")).is_err());
+    assert!(file("turn.secrets = [\"12345678,90123456\"]").is_err(), "the environment could not say it");
+}
+
+#[test]
 fn no_error_shows_a_key() {
     let texts = [
         "auth.stream_keys = \"K\"",
@@ -476,6 +504,11 @@ fn no_error_shows_a_key() {
         "[auth.stream_keys]\nlive = \"K\"\nlive = \"K\"",
         "auth.room_keys = \"K\"",
         "auth.room_keys.team = \"K K\"",
+        "turn.secrets = \"K K\"",
+        "turn.secrets = [\"K K\"]",
+        "turn.secrets = { a = \"K\" }",
+        "turn.users = \"K\"",
+        "turn.users.ann = \"K K\"",
         "admin.key = [\"K\"]",
         "admin.key = \"K K\"",
         "admin.kye = \"K\"",
@@ -490,6 +523,8 @@ fn no_error_shows_a_key() {
         "auth.stream_keys.live:K",
         "auth.stream_keys.live=K K",
         "auth.room_keys.team=K K",
+        "turn.secrets=K K",
+        "turn.users.ann=K K",
         "admin.key=K K",
         "admin.key:K",
     ];
@@ -505,6 +540,8 @@ fn neither_debug_nor_the_listing_shows_a_key() {
     for (path, shown) in [
         ("auth.stream_keys.live", "stream_keys = { live = \"***\" }"),
         ("auth.room_keys.team", "room_keys = { team = \"***\" }"),
+        ("turn.secrets", "secrets = [\"***\"]"),
+        ("turn.users.ann", "users = { ann = \"***\" }"),
         ("admin.key", "key = \"***\""),
     ] {
         let from_file = file(&format!("{path} = \"{secret}\"")).unwrap();
