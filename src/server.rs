@@ -11,7 +11,7 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{AdminKey, AuthConfig, Config};
+use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
 use crate::log;
 use crate::metrics::exporter::Exporter;
 use crate::net::tls::{Credentials, TlsError};
@@ -22,12 +22,17 @@ use crate::sfu::session::negotiate::Endpoint;
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
+use crate::signal::ice_servers::IceServers;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::open::Open;
 use crate::signal::peer::Peer;
+use crate::turn::credentials::Credential;
+use crate::units::Bitrate;
 use crate::wire::ntp::{Epoch, NtpTime};
+use crate::worker;
 use crate::worker::pool::{Pool, WorkerConfig};
+use crate::worker::random::random;
 
 /// How long sessions get to say goodbye, and open requests to finish. Together below the 2 s that people wait
 /// after Ctrl-C.
@@ -96,8 +101,13 @@ impl Server {
             Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
-        let pool = Pool::start(worker_config(config), events).await.map_err(StartError::Media)?;
+        let secrets = turn_secrets(&config.turn);
+        let pool = Pool::start(worker_config(config, &secrets), events).await.map_err(StartError::Media)?;
         let candidates = pool.announced().to_vec();
+        let ice_servers = match secrets.into_iter().next().filter(|_| config.turn.enabled) {
+            Some(secret) => IceServers::new(&candidates, secret),
+            None => IceServers::default(),
+        };
         let control = Arc::new(Control::new(pool, limits(config)));
         tokio::spawn(control.clone().run(event_queue));
         let app = App {
@@ -105,6 +115,7 @@ impl Server {
             endpoint: Endpoint { identity, candidates, epoch: epoch() },
             auth: config.auth.clone(),
             public_url: config.http.public_url.clone(),
+            ice_servers,
             mint: Mint::default(),
             answering: Answering::default(),
             websockets: Open::default(),
@@ -246,7 +257,7 @@ fn limits(config: &Config) -> Limits {
     Limits { sessions: count(config.limits.sessions), participants: count(config.limits.participants) }
 }
 
-fn worker_config(config: &Config) -> WorkerConfig {
+fn worker_config(config: &Config, secrets: &[String]) -> WorkerConfig {
     WorkerConfig {
         count: workers(config.worker.count),
         udp: UdpConfig {
@@ -257,7 +268,32 @@ fn worker_config(config: &Config) -> WorkerConfig {
         },
         announce: config.media.announce.clone(),
         loopback: config.media.loopback,
+        turn: config.turn.enabled.then(|| turn_config(&config.turn, secrets)),
     }
+}
+
+/// What TURN credentials are made with. Where nothing is configured, only this process knows it.
+fn turn_secrets(config: &TurnConfig) -> Vec<String> {
+    if config.secrets.is_empty() {
+        let secret: [u8; 32] = random();
+        return vec![secret.iter().map(|byte| format!("{byte:02x}")).collect()];
+    }
+    config.secrets.iter().map(|secret| secret.reveal().to_owned()).collect()
+}
+
+fn turn_config(config: &TurnConfig, secrets: &[String]) -> worker::turn::TurnConfig {
+    let user = |(name, password): (&String, &TurnPassword)| Credential {
+        username: name.clone(),
+        password: password.reveal().to_owned(),
+    };
+    let users = config.users.iter().map(user).collect();
+    let bandwidth = (config.bandwidth > 0).then(|| Bitrate(u64::from(config.bandwidth) * 1_000));
+    let mut made = worker::turn::TurnConfig::new(config.realm.as_str().to_owned(), users, secrets.to_vec());
+    made.allocations = config.allocations;
+    made.per_user = config.per_user;
+    made.per_address = config.per_address;
+    made.bandwidth = bandwidth;
+    made
 }
 
 /// How many media threads a count in the configuration means: 0 is one for each CPU.

@@ -114,6 +114,12 @@ impl SendBatch {
         self.bytes() >= FULL
     }
 
+    /// Takes out the datagrams that `takes` says, which has made use of them then. The others keep their order.
+    pub fn divert(&mut self, mut takes: impl FnMut(Outgoing<'_>) -> bool) {
+        let arena = &self.arena;
+        self.entries.retain(|entry| !takes(entry.outgoing(arena)));
+    }
+
     /// Forgets the datagrams and keeps the memory.
     pub fn clear(&mut self) {
         self.arena.clear();
@@ -128,18 +134,18 @@ impl SendBatch {
 
     /// The datagrams in the order they were pushed.
     pub fn iter(&self) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.iter().map(|entry| self.outgoing(entry))
+        self.entries.iter().map(|entry| entry.outgoing(&self.arena))
     }
 
     /// The datagram at `index`.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Outgoing<'_>> {
-        self.entries.get(index).map(|entry| self.outgoing(entry))
+        self.entries.get(index).map(|entry| entry.outgoing(&self.arena))
     }
 
     /// The datagrams of `range`; none when there are not so many.
     pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = Outgoing<'_>> {
-        self.entries.get(range).unwrap_or(&[]).iter().map(|entry| self.outgoing(entry))
+        self.entries.get(range).unwrap_or(&[]).iter().map(|entry| entry.outgoing(&self.arena))
     }
 
     /// The payloads of the datagrams `first..first + count` as one piece of memory; empty when there are not
@@ -150,12 +156,14 @@ impl SendBatch {
         let (Some(start), Some(end)) = (self.entries.get(first), self.entries.get(last)) else { return &[] };
         self.arena.get(start.start..end.end).unwrap_or(&[])
     }
+}
 
-    fn outgoing(&self, entry: &Entry) -> Outgoing<'_> {
+impl Entry {
+    fn outgoing<'a>(&self, arena: &'a [u8]) -> Outgoing<'a> {
         Outgoing {
-            local: entry.local,
-            destination: entry.destination,
-            payload: self.arena.get(entry.start..entry.end).unwrap_or(&[]),
+            local: self.local,
+            destination: self.destination,
+            payload: arena.get(self.start..self.end).unwrap_or(&[]),
         }
     }
 }

@@ -98,14 +98,22 @@ pub enum DropReason {
     UnknownUfrag,
     /// Media, DTLS or a STUN response from an address that no session has proved to be its own.
     UnknownSource,
-    /// TURN while no TURN server runs.
+    /// TURN while no TURN server runs, or through a relay.
     Turn,
+    /// From an address that only TURN clients have, in this process; nobody on the network has it.
+    Forged,
 }
 
 impl DropReason {
     /// All reasons, for counters.
-    pub const ALL: [Self; 5] =
-        [Self::Garbage, Self::Truncated, Self::UnknownUfrag, Self::UnknownSource, Self::Turn];
+    pub const ALL: [Self; 6] = [
+        Self::Garbage,
+        Self::Truncated,
+        Self::UnknownUfrag,
+        Self::UnknownSource,
+        Self::Turn,
+        Self::Forged,
+    ];
 
     /// The name in metrics.
     #[must_use]
@@ -116,6 +124,7 @@ impl DropReason {
             Self::UnknownUfrag => "unknown_ufrag",
             Self::UnknownSource => "unknown_source",
             Self::Turn => "turn",
+            Self::Forged => "forged",
         }
     }
 }

@@ -204,19 +204,21 @@ enum Stop {
 }
 
 /// The number of datagrams from the start of `range` that can leave as one message: one destination, one
-/// source, one size (the last may be shorter), within the limits of the kernel.
+/// source, one size (the last may be shorter), one behind the other in memory, within the limits of the kernel.
 fn run_length(batch: &SendBatch, range: Range<usize>) -> usize {
     let Some(head) = batch.get(range.start) else { return 0 };
     let size = head.payload.len();
     let most = MAX_RUN_BYTES.checked_div(size).map_or(1, |fit| fit.clamp(1, MAX_SEGMENTS));
-    let mut count = 1;
+    let (mut count, mut end) = (1, head.payload.as_ptr_range().end);
     for next in batch.range(range.start + 1..range.end).take(most - 1) {
         let length = next.payload.len();
         let joins = next.destination == head.destination && next.local == head.local;
+        // Where something was taken out, there is a gap.
+        let joins = joins && next.payload.as_ptr() == end;
         if !joins || length == 0 || length > size {
             break;
         }
-        count += 1;
+        (count, end) = (count + 1, next.payload.as_ptr_range().end);
         if length < size {
             break;
         }
@@ -399,6 +401,13 @@ mod tests {
         assert_eq!(runs(&batch(&[(1, 65_001), (1, 65_001)])), [1, 1], "too long to join");
         let within = batch(&[(1, 100); 5]);
         assert_eq!(run_length(&within, 1..3), 2, "no further than asked for");
+    }
+
+    #[test]
+    fn a_run_ends_where_something_was_taken_out() {
+        let mut batch = batch(&[(1, 100), (2, 100), (1, 100), (1, 100)]);
+        batch.divert(|outgoing| outgoing.destination.port() == 2);
+        assert_eq!(runs(&batch), [1, 2]);
     }
 
     #[test]

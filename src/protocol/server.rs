@@ -40,6 +40,8 @@ pub enum ServerMessage {
     Want(Want),
     /// How well connections do.
     Quality(Quality),
+    /// ICE servers with newer credentials, for the next time that the client gathers candidates.
+    IceServers(IceServers),
     /// A message of another participant.
     Msg(Msg),
     /// A request was not carried out, or something is to be known that went wrong.
@@ -112,6 +114,22 @@ pub struct Slot {
 pub struct IceServer {
     /// Its addresses.
     pub urls: Vec<String>,
+    /// The name to use there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub username: Option<String>,
+    /// The password to use there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, ts(optional))]
+    pub credential: Option<String>,
+}
+
+/// ICE servers with credentials that are good for longer than those told before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema, ts_rs::TS))]
+pub struct IceServers {
+    /// All of them, in place of those told before.
+    pub list: Vec<IceServer>,
 }
 
 /// What the server takes.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::answering::Answering;
+use super::ice_servers::IceServers;
 use super::mint::Mint;
 use super::open::Open;
 use crate::config::{AuthConfig, PublicUrl};
@@ -21,6 +22,8 @@ pub struct App {
     pub auth: AuthConfig,
     /// The address under which clients know this server, where it is not the one they ask.
     pub public_url: Option<PublicUrl>,
+    /// What clients are told of the relay.
+    pub ice_servers: IceServers,
     /// New identities.
     pub mint: Mint,
     /// Offers that are being answered.

@@ -115,6 +115,7 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
             headers.insert(name, value);
         }
     }
+    app.ice_servers.link(&resource.session.to_string(), headers);
     response
 }
 

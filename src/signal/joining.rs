@@ -73,7 +73,7 @@ pub(super) async fn join(app: &Arc<App>, request: Request, is_local: bool) -> Re
         None => None,
     };
     let (session, answer, media) = taken_apart(answered);
-    let welcome = Box::new(welcome(&room, &identity, answer));
+    let welcome = Box::new(welcome(app, &room, &identity, answer));
     let entry = Entry { participant: identity.participant, name, meta, media, tracks, request: re, welcome };
     let seat = Seat { room: room.clone(), participant: identity.participant, socket: app.mint.socket() };
     let (outbox, texts) = Outbox::new(seat.clone());
@@ -121,7 +121,7 @@ fn taken_apart(answered: Option<Answered>) -> (Option<Session>, Option<String>, 
 }
 
 /// What the room does not know of a welcome; it adds the rest.
-fn welcome(room: &RoomName, identity: &Identity, sdp: Option<String>) -> Welcome {
+fn welcome(app: &App, room: &RoomName, identity: &Identity, sdp: Option<String>) -> Welcome {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let ms = |time: std::time::Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     Welcome {
@@ -135,9 +135,7 @@ fn welcome(room: &RoomName, identity: &Identity, sdp: Option<String>) -> Welcome
         tracks: Vec::new(),
         slots: Vec::new(),
         peers: Vec::new(),
-        // The media port answers STUN too, but must not be named here: Chromium takes whatever comes from the address
-        // of a STUN server for its replies, and then hears no connectivity check from the media port.
-        ice_servers: Vec::new(),
+        ice_servers: app.ice_servers.of(&identity.participant.to_string()),
         limits: Limits {
             message_bytes: count(MAX_MESSAGE),
             messages_per_second: MESSAGES_PER_SECOND,

@@ -11,6 +11,7 @@ mod whep;
 mod resource;
 pub mod open;
 mod rate;
+pub mod ice_servers;
 mod joining;
 mod websocket;
 mod pages;

@@ -13,11 +13,12 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::app::App;
 use super::error::Problem;
+use super::ice_servers::RENEWED_EVERY;
 use super::joining::{self, Refused};
 use super::peer::Peer;
 use super::rate::Rate;
 use crate::protocol::client::{ClientMessage, Request};
-use crate::protocol::server::{Bye, ByeCode, Error, ErrorCode, Reply, ServerMessage};
+use crate::protocol::server::{Bye, ByeCode, Error, ErrorCode, IceServers, Reply, ServerMessage};
 use crate::protocol::{JOIN_WITHIN, MAX_MESSAGE, PING_EVERY};
 use crate::room::event::Event;
 use crate::room::outbox::{Seat, Texts};
@@ -184,11 +185,14 @@ impl Client {
         let mut pings = interval(PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
+        let mut renewals = interval(RENEWED_EVERY);
+        renewals.reset();
         let end = loop {
             let step = tokio::select! {
                 received = self.socket.recv() => self.received(received),
                 text = self.texts.next() => self.write(text).await,
                 _ = pings.tick() => self.ping().await,
+                _ = renewals.tick() => self.renew_ice_servers(),
             };
             if let ControlFlow::Break(end) = step {
                 break end;
@@ -277,6 +281,16 @@ impl Client {
     fn complain(&self, re: Option<u32>, code: ErrorCode, message: &str) {
         let error = Error::new(code, message);
         self.app.control.say(&self.seat, &Reply { re, message: ServerMessage::Error(error) });
+    }
+
+    /// Tells newer credentials of the relay, where there is one.
+    fn renew_ice_servers(&self) -> ControlFlow<End> {
+        let list = self.app.ice_servers.of(&self.seat.participant.to_string());
+        if !list.is_empty() {
+            let message = ServerMessage::IceServers(IceServers { list });
+            self.app.control.say(&self.seat, &Reply { re: None, message });
+        }
+        ControlFlow::Continue(())
     }
 
     async fn write(&mut self, text: Option<Arc<str>>) -> ControlFlow<End> {

@@ -1,6 +1,7 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
 use super::placement::Load;
+use super::turn::TurnCounters;
 use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
 use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
@@ -83,6 +84,8 @@ pub struct Snapshot {
     pub turn_time: Histogram,
     /// What was sent to other workers.
     pub relay: RelayCounters,
+    /// What TURN did.
+    pub turn: TurnCounters,
     /// How busy the worker is.
     pub load: Load,
 }
@@ -98,6 +101,10 @@ pub struct RelayCounters {
     pub datagrams: u64,
     /// Those of them that found the other's queue full.
     pub datagrams_dropped: u64,
+    /// Datagrams for TURN clients of another worker, handed over.
+    pub to_clients: u64,
+    /// Those of them that found the other's queue full.
+    pub to_clients_dropped: u64,
 }
 
 /// Counters of a worker's sockets. Bytes are UDP payload.

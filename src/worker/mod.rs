@@ -6,6 +6,7 @@ pub mod message;
 pub mod placement;
 pub mod pool;
 pub mod random;
+pub mod turn;
 mod neighbour;
 mod ring;
 
@@ -13,15 +14,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use self::message::{Command, Event, Snapshot};
+use self::message::{Command, Event, Snapshot, UdpCounters};
 use self::neighbour::{Handed, Neighbours};
 use self::placement::Load;
 use self::random::random;
-use crate::net::datagram::SendBatch;
+use self::turn::Turn;
+use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::{DropReason, IceCredentials, Route};
 use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::sfu::Core;
 use crate::sfu::relay::Relayed;
+use crate::turn::allocation::{FiveTuple, Transport};
 use crate::turn::binding;
 
 /// How often the counters are copied out.
@@ -39,6 +42,8 @@ pub(crate) struct Worker {
     core: Core,
     port: UdpPort,
     neighbours: Neighbours,
+    /// Where there is a TURN server.
+    turn: Option<Turn>,
     commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::UnboundedSender<Event>,
     snapshots: watch::Sender<Snapshot>,
@@ -69,6 +74,7 @@ impl Worker {
         core: Core,
         port: UdpPort,
         neighbours: Neighbours,
+        turn: Option<Turn>,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::UnboundedSender<Event>,
         snapshots: watch::Sender<Snapshot>,
@@ -77,6 +83,7 @@ impl Worker {
             core,
             port,
             neighbours,
+            turn,
             commands,
             events,
             snapshots,
@@ -97,6 +104,9 @@ impl Worker {
         loop {
             let wake = self.wait().await;
             let now = Instant::now();
+            if let Some(turn) = &mut self.turn {
+                turn.begin(now);
+            }
             let goes_on = self.obey(now, wake);
             self.hear(now);
             self.receive(now);
@@ -176,11 +186,21 @@ impl Worker {
         if self.relayed.is_empty() {
             inbox.packets.take(&mut self.relayed);
         }
+        if let Some(turn) = &mut self.turn {
+            inbox.to_clients.take(&mut self.handed);
+            for handed in self.handed.drain(..) {
+                let Datagram { source: peer, local: relayed, payload } = handed.datagram();
+                turn.wrap(relayed, peer, payload);
+            }
+        }
         inbox.datagrams.take(&mut self.handed);
         let count = self.relayed.len().min(DATAGRAMS_PER_TURN);
         self.core.relayed(self.relayed.drain(..count));
         for handed in self.handed.drain(..) {
             let (arrival, datagram) = (handed.arrival, handed.datagram());
+            if let Some(turn) = self.turn.as_mut().filter(|turn| turn.is_relayed(datagram.source)) {
+                turn.heard_relayed();
+            }
             match self.core.demux().route(&datagram) {
                 Route::Session(id) => self.core.receive_from(now, arrival, id, &datagram, &mut self.batch),
                 Route::Drop(reason) => self.core.counters_mut().drop(reason),
@@ -194,51 +214,68 @@ impl Worker {
     }
 
     fn receive(&mut self, now: Instant) {
-        self.unread = false;
+        // Out of the worker meanwhile, as what is in it is lent to what handles it.
+        let mut received = std::mem::take(&mut self.received);
+        self.unread = self.read(now, &mut received);
+        self.received = received;
+    }
+
+    /// Takes what came from the network. Returns whether there is more.
+    fn read(&mut self, now: Instant, received: &mut ReceiveBatch) -> bool {
         for _ in 0..DATAGRAMS_PER_TURN {
-            if self.received.is_empty() && self.port.receive(now, &mut self.received) == 0 {
-                return;
+            if received.is_empty() && self.port.receive(now, received) == 0 {
+                return false;
             }
-            let Some(datagram) = self.received.take() else { return };
+            let Some(datagram) = received.take() else { return false };
             self.snapshot.udp.packets_in += 1;
             self.snapshot.udp.bytes_in += datagram.payload.len() as u64;
-            match self.core.demux().route(&datagram) {
-                Route::Session(id) => self.core.receive(now, id, &datagram, &mut self.batch),
-                Route::Binding => {
-                    self.stun_reply.clear();
-                    match binding::answer(datagram.payload, datagram.source, &mut self.stun_reply) {
-                        Ok(()) => {
-                            self.core.counters_mut().stun_bindings += 1;
-                            self.batch.push(datagram.local, datagram.source, &self.stun_reply);
-                        }
-                        Err(_) => self.core.counters_mut().drop(DropReason::Garbage),
-                    }
-                }
-                Route::Elsewhere(worker) => {
-                    if !self.neighbours.hand_over(worker, &datagram) {
-                        self.core.counters_mut().drop(DropReason::UnknownUfrag);
-                    }
-                }
-                Route::Turn => self.core.counters_mut().drop(DropReason::Turn),
-                Route::Drop(reason) => self.core.counters_mut().drop(reason),
+            // Nobody on the network has a relayed address: who bears one would speak in the name of its client.
+            if self.turn.as_ref().is_some_and(|turn| turn.is_relayed(datagram.source)) {
+                self.core.counters_mut().drop(DropReason::Forged);
+            } else {
+                self.take(now, &datagram);
             }
             if self.batch.is_full() {
                 self.flush();
             }
         }
-        self.unread = true;
+        true
+    }
+
+    /// Takes a datagram of the network, or one from a relayed address.
+    fn take(&mut self, now: Instant, datagram: &Datagram<'_>) {
+        match self.core.demux().route(datagram) {
+            Route::Session(id) => self.core.receive(now, id, datagram, &mut self.batch),
+            Route::Binding => {
+                self.stun_reply.clear();
+                match binding::answer(datagram.payload, datagram.source, &mut self.stun_reply) {
+                    Ok(()) => {
+                        self.core.counters_mut().stun_bindings += 1;
+                        self.batch.push(datagram.local, datagram.source, &self.stun_reply);
+                    }
+                    Err(_) => self.core.counters_mut().drop(DropReason::Garbage),
+                }
+            }
+            Route::Elsewhere(worker) => {
+                if !self.neighbours.hand_over(worker, datagram) {
+                    self.core.counters_mut().drop(DropReason::UnknownUfrag);
+                }
+            }
+            Route::Turn => {
+                let (client, server) = (datagram.source, datagram.local);
+                let client = FiveTuple { transport: Transport::Udp, client, server };
+                self.client_says(now, &client, datagram.payload);
+            }
+            Route::Drop(reason) => self.core.counters_mut().drop(reason),
+        }
     }
 
     fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
+        if let Some(turn) = &mut self.turn {
+            turn.divert(&mut self.batch, &mut self.neighbours);
+            send(&mut self.port, turn.wrapped(), &mut self.snapshot.udp);
         }
-        let sent = self.port.send(&mut self.batch);
-        let udp = &mut self.snapshot.udp;
-        udp.packets_out += sent.packets;
-        udp.bytes_out += sent.bytes;
-        udp.unsent += sent.causes;
-        udp.send_calls += sent.syscalls;
+        send(&mut self.port, &mut self.batch, &mut self.snapshot.udp);
     }
 
     fn report(&mut self, began: Instant) {
@@ -255,6 +292,7 @@ impl Worker {
             self.snapshot_at = now;
             self.snapshot.core = self.core.counters();
             self.snapshot.relay = self.neighbours.counters;
+            self.snapshot.turn = self.turn.as_ref().map(Turn::counters).unwrap_or_default();
             self.measure(since);
             self.snapshots.send_replace(self.snapshot.clone());
         }
@@ -267,6 +305,18 @@ impl Worker {
         let busy = if before.number == 0 { 0.0 } else { (before.busy + 2.0 * share.min(1.0)) / 3.0 };
         self.snapshot.load = Load { busy, sessions: self.snapshot.core.sessions, number: before.number + 1 };
     }
+}
+
+/// Sends what is in a batch, and counts it.
+fn send(port: &mut UdpPort, batch: &mut SendBatch, udp: &mut UdpCounters) {
+    if batch.is_empty() {
+        return;
+    }
+    let sent = port.send(batch);
+    udp.packets_out += sent.packets;
+    udp.bytes_out += sent.bytes;
+    udp.unsent += sent.causes;
+    udp.send_calls += sent.syscalls;
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ impl Handed {
 pub(super) struct Inbox {
     pub(super) packets: Ring<Relayed>,
     pub(super) datagrams: Ring<Handed>,
+    /// What is for relayed addresses that this worker lends.
+    pub(super) to_clients: Ring<Handed>,
     woken: Arc<Notify>,
 }
 
@@ -52,6 +54,7 @@ impl Inbox {
         Self {
             packets: Ring::new(packets, woken.clone()),
             datagrams: Ring::new(datagrams, woken.clone()),
+            to_clients: Ring::new(datagrams, woken.clone()),
             woken,
         }
     }
@@ -75,12 +78,24 @@ pub(super) struct Neighbours {
     own: WorkerId,
     all: Arc<[Neighbour]>,
     handed: BTreeMap<WorkerId, Vec<Handed>>,
+    to_clients: BTreeMap<WorkerId, Vec<Handed>>,
     pub(super) counters: RelayCounters,
 }
 
 impl Neighbours {
     pub(super) fn new(own: WorkerId, all: Arc<[Neighbour]>) -> Self {
-        Self { own, all, handed: BTreeMap::new(), counters: RelayCounters::default() }
+        Self { own, all, handed: BTreeMap::new(), to_clients: BTreeMap::new(), counters: RelayCounters::default() }
+    }
+
+    /// Who this worker is.
+    #[cfg(test)]
+    pub(super) fn own(&self) -> WorkerId {
+        self.own
+    }
+
+    /// How many workers there are.
+    pub(super) fn count(&self) -> u8 {
+        u8::try_from(self.all.len()).unwrap_or(u8::MAX).max(1)
     }
 
     /// What came for this worker. `None` when it was not told of itself, as it is alone.
@@ -98,16 +113,33 @@ impl Neighbours {
 
     /// Hands a datagram over. It leaves with [`Self::pass_on`]. Returns whether there is such a worker.
     pub(super) fn hand_over(&mut self, to: WorkerId, datagram: &Datagram<'_>) -> bool {
-        if to == self.own || usize::from(to.0) >= self.all.len() {
-            return false;
+        let is_there = self.has(to);
+        if is_there {
+            let handed = self.handed(datagram);
+            self.handed.entry(to).or_default().push(handed);
         }
-        self.handed.entry(to).or_default().push(Handed {
-            arrival: self.own,
-            source: datagram.source,
-            local: datagram.local,
-            payload: datagram.payload.into(),
-        });
-        true
+        is_there
+    }
+
+    /// Hands a datagram to the worker that lends the relayed address which is its `local`. It leaves with
+    /// [`Self::pass_on`].
+    pub(super) fn hand_to_lender(&mut self, to: WorkerId, datagram: &Datagram<'_>) {
+        if self.has(to) {
+            let handed = self.handed(datagram);
+            self.to_clients.entry(to).or_default().push(handed);
+        } else {
+            self.counters.to_clients += 1;
+            self.counters.to_clients_dropped += 1;
+        }
+    }
+
+    fn has(&self, other: WorkerId) -> bool {
+        other != self.own && usize::from(other.0) < self.all.len()
+    }
+
+    fn handed(&self, datagram: &Datagram<'_>) -> Handed {
+        let Datagram { source, local, payload } = *datagram;
+        Handed { arrival: self.own, source, local, payload: payload.into() }
     }
 
     /// Sends everything that is for others. A worker that is gone takes nothing, and has nobody who would miss it.
@@ -129,6 +161,11 @@ impl Neighbours {
             let Some(neighbour) = self.all.get(usize::from(to.0)) else { continue };
             self.counters.datagrams += datagrams.len() as u64;
             self.counters.datagrams_dropped += neighbour.inbox.datagrams.put(datagrams);
+        }
+        for (to, datagrams) in self.to_clients.iter_mut().filter(|(_, datagrams)| !datagrams.is_empty()) {
+            let Some(neighbour) = self.all.get(usize::from(to.0)) else { continue };
+            self.counters.to_clients += datagrams.len() as u64;
+            self.counters.to_clients_dropped += neighbour.inbox.to_clients.put(datagrams);
         }
     }
 }

@@ -12,6 +12,7 @@ use super::Worker;
 use super::message::{Command, Event, Snapshot};
 use super::neighbour::{Inbox, Neighbour, Neighbours};
 use super::placement::Load;
+use super::turn::{Turn, TurnConfig};
 use crate::ids::WorkerId;
 use crate::net::addresses::{self, AddressMap};
 use crate::net::udp::{Sharing, UdpConfig, UdpPort};
@@ -28,6 +29,8 @@ pub struct WorkerConfig {
     pub announce: Vec<IpAddr>,
     /// Whether to announce loopback addresses too.
     pub loopback: bool,
+    /// What the TURN server is made with, where there is one.
+    pub turn: Option<TurnConfig>,
 }
 
 /// The media threads of this process.
@@ -164,14 +167,18 @@ async fn spawn(
         };
         runtime.block_on(async {
             match open(&config) {
-                Ok((port, map)) => {
+                Ok((port, map, media)) => {
                     if id == WorkerId(0) {
                         port.warn_of_small_buffers(&config.udp);
                     }
                     let addresses = (map.announced().to_vec(), port.local_addrs());
                     let neighbours = Neighbours::new(id, all);
+                    let turn = config.turn.as_ref();
+                    let turn =
+                        turn.map(|turn| Turn::new(turn, id, neighbours.count(), map.announced(), media));
                     let core = Core::on(id, map);
-                    let worker = Worker::new(core, port, neighbours, command_queue, events, snapshot_slot);
+                    let worker =
+                        Worker::new(core, port, neighbours, turn, command_queue, events, snapshot_slot);
                     if ready.send(Ok(addresses)).is_ok() {
                         worker.run().await;
                     }
@@ -185,7 +192,8 @@ async fn spawn(
     Ok((Handle { id, announced, commands, snapshots }, listening))
 }
 
-fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap)> {
+/// The sockets, what is announced, and all addresses at which media may come.
+fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap, Vec<SocketAddr>)> {
     let port = UdpPort::bind(&config.udp)?;
     let interfaces = addresses::interfaces()?;
     let announced = addresses::announced(&port.local_addrs(), &config.announce, config.loopback, &interfaces);
@@ -195,5 +203,7 @@ fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap)> {
             "no address of this machine can be announced to clients; set media.announce",
         ));
     }
-    Ok((port, AddressMap::new(announced, &interfaces)))
+    let own = addresses::announced(&port.local_addrs(), &[], true, &interfaces);
+    let media = announced.iter().chain(&own).copied().collect();
+    Ok((port, AddressMap::new(announced, &interfaces), media))
 }

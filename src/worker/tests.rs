@@ -7,7 +7,7 @@ use crate::net::addresses::AddressMap;
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::wire::stun::{self, Method, TransactionId, Writer};
 
-fn port() -> UdpPort {
+pub(super) fn port() -> UdpPort {
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     UdpPort::bind(&UdpConfig {
         listen,
@@ -18,25 +18,29 @@ fn port() -> UdpPort {
     .unwrap()
 }
 
-fn address(port: &UdpPort) -> SocketAddr {
+pub(super) fn address(port: &UdpPort) -> SocketAddr {
     port.local_addrs()[0]
 }
 
+/// The ends of a worker's queues that must stay open.
+pub(super) type Ends = (mpsc::UnboundedSender<Command>, watch::Receiver<Snapshot>);
+
 /// A worker without sessions, which answers STUN, and the ends of its queues that must stay open.
-fn worker() -> (Worker, (mpsc::UnboundedSender<Command>, watch::Receiver<Snapshot>)) {
-    let port = port();
+fn worker() -> (Worker, Ends) {
+    worker_of(port(), Neighbours::new(WorkerId(0), Arc::new([])), None)
+}
+
+pub(super) fn worker_of(port: UdpPort, neighbours: Neighbours, turn: Option<Turn>) -> (Worker, Ends) {
     let map = AddressMap::new(port.local_addrs(), &[]);
     let (commands, command_queue) = mpsc::unbounded_channel();
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let events = mpsc::unbounded_channel().0;
-    let neighbours = Neighbours::new(WorkerId(0), Arc::new([]));
-    (
-        Worker::new(Core::new(map), port, neighbours, command_queue, events, snapshot_slot),
-        (commands, snapshots),
-    )
+    let core = Core::on(neighbours.own(), map);
+    let worker = Worker::new(core, port, neighbours, turn, command_queue, events, snapshot_slot);
+    (worker, (commands, snapshots))
 }
 
-fn binding_request() -> Vec<u8> {
+pub(super) fn binding_request() -> Vec<u8> {
     let mut out = Vec::new();
     Writer::new(&mut out, stun::Class::Request, Method::BINDING, TransactionId([1; 12])).fingerprint();
     out

@@ -1,0 +1,100 @@
+//! The relay as clients are told of it: addresses and credentials, in `Link` headers (RFC 9725 section 4.6) and in the room
+//! protocol.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use crate::protocol::server::IceServer;
+use crate::turn::credentials::Credential;
+
+/// How long credentials are good.
+const GOOD_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How often participants of rooms get new ones: long before the old ones are over, as clients' clocks are not asked.
+pub(super) const RENEWED_EVERY: Duration = Duration::from_secs(12 * 3600);
+
+/// The ICE servers of this process. By default there are none.
+#[derive(Clone, Default)]
+pub struct IceServers {
+    urls: Vec<String>,
+    /// What credentials are made with.
+    secret: String,
+}
+
+impl IceServers {
+    /// The relay at the announced addresses of the media port, one of each family: clients warn when there are many.
+    #[must_use]
+    pub fn new(announced: &[SocketAddr], secret: String) -> Self {
+        let first = |is_v4: bool| announced.iter().find(move |address| address.is_ipv4() == is_v4);
+        let url = |address: &SocketAddr| format!("turn:{address}?transport=udp");
+        Self { urls: [first(true), first(false)].into_iter().flatten().map(url).collect(), secret }
+    }
+
+    /// The servers with new credentials of `user`, who is a participant or a session.
+    #[must_use]
+    pub fn of(&self, user: &str) -> Vec<IceServer> {
+        if self.urls.is_empty() {
+            return Vec::new();
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let Credential { username, password } =
+            Credential::until((now + GOOD_FOR).as_secs(), user, &self.secret);
+        vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
+    }
+
+    /// Adds a `Link` header for each address to an answer of WHIP or WHEP.
+    pub(super) fn link(&self, user: &str, headers: &mut HeaderMap) {
+        for IceServer { urls, username, credential } in self.of(user) {
+            let (username, credential) = (username.unwrap_or_default(), credential.unwrap_or_default());
+            for url in urls {
+                let text = format!(
+                    "<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; \
+                     credential-type=\"password\""
+                );
+                if let Ok(value) = HeaderValue::from_str(&text) {
+                    headers.append(header::LINK, value);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers() -> IceServers {
+        let announced = ["198.51.100.5:3478", "10.0.0.5:3478", "[2001:db8::5]:3478"];
+        IceServers::new(&announced.map(|address| address.parse().unwrap()), "a secret of the operator".into())
+    }
+
+    #[test]
+    fn each_family_has_one_url_and_all_share_a_credential_that_is_good_for_a_day() {
+        let [server] = <[_; 1]>::try_from(servers().of("p7")).unwrap();
+        assert_eq!(
+            server.urls,
+            ["turn:198.51.100.5:3478?transport=udp", "turn:[2001:db8::5]:3478?transport=udp"]
+        );
+        let username = server.username.unwrap();
+        let (expires, user) = username.split_once(':').unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        assert!((now + 86_000..=now + 86_401).contains(&expires.parse().unwrap()));
+        let wanted = Credential::until(expires.parse().unwrap(), user, "a secret of the operator");
+        assert_eq!((user, server.credential.unwrap()), ("p7", wanted.password));
+    }
+
+    #[test]
+    fn a_link_header_stands_for_each_address() {
+        let mut headers = HeaderMap::new();
+        servers().link("s9", &mut headers);
+        let links: Vec<_> = headers.get_all(header::LINK).iter().map(|link| link.to_str().unwrap()).collect();
+        assert_eq!(links.len(), 2);
+        assert!(links[0].starts_with("<turn:198.51.100.5:3478?transport=udp>; rel=\"ice-server\"; username=\""));
+        assert!(links[0].ends_with("\"; credential-type=\"password\""));
+        let mut none = HeaderMap::new();
+        IceServers::default().link("s9", &mut none);
+        assert!(none.is_empty(), "where there is no relay, nobody is told of one");
+    }
+}
