@@ -6,6 +6,7 @@
  * The server is ICE-lite, so the offer leaves without waiting for candidates: the browser's own connectivity checks
  * tell the server where it is.
  */
+import { iceServersOf, relaysOf } from './sluice-ice.js';
 
 /** How long the HTTP exchange may take, in milliseconds. */
 const POST_TIMEOUT_MS = 10_000;
@@ -102,7 +103,8 @@ export function parseRetryAfter(value) {
  * @param {string} url Endpoint.
  * @param {string} sdp Offer.
  * @param {string} [token] Bearer token.
- * @returns {Promise<{sdp: string, location: string | null}>} The answer, and the absolute URL of the session.
+ * @returns {Promise<{sdp: string, location: string | null, iceServers: RTCIceServer[]}>} The answer, the absolute URL of
+ *   the session, and the server's relays.
  * @throws {ProblemError | UnreachableError}
  */
 export async function postOffer(url, sdp, token) {
@@ -125,6 +127,7 @@ export async function postOffer(url, sdp, token) {
     sdp: await response.text(),
     // Against the URL of the response, not of the request: a 307 may have sent us elsewhere.
     location: location ? new URL(location, response.url).href : null,
+    iceServers: iceServersOf(response.headers.get('Link')),
   };
 }
 
@@ -145,7 +148,8 @@ export async function postOffer(url, sdp, token) {
 /**
  * @typedef {object} SessionOptions
  * @property {string} [token] Bearer token.
- * @property {RTCIceServer[]} [iceServers] STUN and TURN servers; none are needed to reach a server on a public address.
+ * @property {RTCIceServer[]} [iceServers] STUN and TURN servers beside the relays that the server names.
+ * @property {RTCIceTransportPolicy} [iceTransportPolicy] `relay` to connect through relays only.
  */
 
 /**
@@ -168,6 +172,7 @@ export class Session extends EventTarget {
     this.url = new URL(url, globalThis.location?.href).href;
     this.token = options.token ?? '';
     this.iceServers = options.iceServers ?? [];
+    this.iceTransportPolicy = options.iceTransportPolicy ?? 'all';
     /** @type {SessionState} */
     this.state = 'idle';
     /** @type {Error | null} Why the state is `waiting`, `reconnecting`, `ended` or `failed`. */
@@ -262,20 +267,27 @@ export class Session extends EventTarget {
     this.#drop();
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const pc = new RTCPeerConnection({ iceServers: this.iceServers, bundlePolicy: 'max-bundle' });
+    const { iceServers, iceTransportPolicy } = this;
+    /** @type {RTCConfiguration} */
+    const configuration = { iceServers, iceTransportPolicy, bundlePolicy: 'max-bundle' };
+    const pc = new RTCPeerConnection(configuration);
     this.pc = pc;
     pc.addEventListener('connectionstatechange', () => this.#check(pc, attempt.signal));
     try {
       await this.addMedia(pc);
       const offer = await pc.createOffer();
       const sdp = this.shapeOffer(offer.sdp);
-      await pc.setLocalDescription({ type: 'offer', sdp });
       const answer = await postOffer(this.url, sdp, this.token);
       if (attempt.signal.aborted) {
         this.#delete(answer.location);
         return;
       }
       this.location = answer.location;
+      // Only now are candidates gathered, as only now the relays are known; the server needs none of them.
+      const relays = relaysOf(answer.iceServers, iceTransportPolicy);
+      if (relays.length > 0) pc.setConfiguration({ ...configuration, iceServers: [...iceServers, ...relays] });
+      await pc.setLocalDescription({ type: 'offer', sdp });
+      if (attempt.signal.aborted) return;
       await pc.setRemoteDescription({ type: 'answer', sdp: this.shapeAnswer(answer.sdp) });
       if (attempt.signal.aborted) return;
       // Browsers differ in what connectionState becomes after a DTLS close from the other side; the transport tells.

@@ -4,6 +4,7 @@
  * all of them, so that nothing is negotiated again while tracks come and go.
  */
 import { sectionEncodings } from './sluice-encodings.js';
+import { relaysOf } from './sluice-ice.js';
 import { Sender } from './sluice-sender.js';
 import { Serial } from './sluice-error.js';
 import { askForLayers, keepCodecs, midsOf, withStartBitrate, withStereo } from './sluice-sdp.js';
@@ -24,6 +25,7 @@ import { LOOK_EVERY_MS, Silence } from './sluice-silence.js';
  * @typedef {object} MediaOptions
  * @property {{video: number, audio: number}} slots How many slots the first offer has.
  * @property {string} [codec] Name of the video codec to send, such as `vp8`; the browser's order where it is missing.
+ * @property {RTCIceTransportPolicy} [iceTransportPolicy] `relay` to connect through the server's relay only.
  */
 
 /**
@@ -56,11 +58,14 @@ export class Media {
   #silence = new Silence();
   /** @type {ReturnType<typeof setInterval>} */
   #looking;
+  /** @type {RTCConfiguration} */
+  #configuration;
 
   /** @param {MediaOptions} options @param {MediaListener} listener */
   constructor(options, listener) {
     this.#listener = listener;
-    this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.#configuration = { bundlePolicy: 'max-bundle', iceTransportPolicy: options.iceTransportPolicy ?? 'all' };
+    this.pc = new RTCPeerConnection(this.#configuration);
     this.pc.addEventListener('connectionstatechange', () => this.#check());
     this.#looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.senders = /** @type {Record<LocalSource, Sender>} */ ({});
@@ -92,14 +97,19 @@ export class Media {
    * @param {string} sdp @param {RTCIceServer[]} iceServers
    */
   async accept(sdp, iceServers) {
-    const relays = relaysOf(iceServers);
-    if (relays.length > 0) this.pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers: relays });
+    this.useIceServers(iceServers);
     await this.pc.setLocalDescription({ type: 'offer', sdp: this.#offer });
     await this.#answered(sdp);
     const dtls = this.pc.getTransceivers()[0]?.receiver.transport;
     // Browsers differ in what connectionState becomes after a DTLS close from the other side; the transport tells.
     dtls?.addEventListener('statechange', () => this.#check());
     this.#check();
+  }
+
+  /** For the next time that candidates are gathered. @param {RTCIceServer[]} iceServers */
+  useIceServers(iceServers) {
+    const relays = relaysOf(iceServers, this.#configuration.iceTransportPolicy ?? 'all');
+    if (!this.#closed && relays.length > 0) this.pc.setConfiguration({ ...this.#configuration, iceServers: relays });
   }
 
   /**
@@ -216,17 +226,6 @@ export class Media {
       this.#listener.state('connecting');
     }
   }
-}
-
-/**
- * Relays alone. STUN tells nothing that the server does not learn from connectivity checks; and Chromium takes whatever
- * comes from the address of a STUN server for an answer of it, which would be all of the media where that is one server.
- *
- * @param {RTCIceServer[]} iceServers
- */
-function relaysOf(iceServers) {
-  const relays = iceServers.map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => /^turns?:/.test(url)) }));
-  return relays.filter(({ urls }) => urls.length > 0);
 }
 
 /** @param {MediaStreamTrack} track @returns {'audio' | 'video'} */

@@ -38,6 +38,7 @@ export { Chat, LocalTrack, RemotePeer, RemoteTrack, RoomAudio, SluiceError };
  * @property {string} [name] What others see this participant called.
  * @property {string} [key] The room's key, where it has one.
  * @property {Record<string, unknown>} [meta] What the application wants others to know.
+ * @property {RTCIceTransportPolicy} [iceTransportPolicy] `relay` to connect through the server's relay only.
  * @property {{video?: number, audio?: number}} [slots] How many tracks can be received at once: 9 and 3.
  * @property {number} [maxSlots] Up to how many video slots are added when more is attached: 25.
  * @property {'vp8' | 'h264' | 'vp9' | 'av1'} [codec] What to send; the browser's order where it is missing.
@@ -142,8 +143,8 @@ export class Room extends EventTarget {
   async join(name) {
     if (!['idle', 'left', 'failed'].includes(this.state)) throw new SluiceError('order', 'The room is joined already.');
     this.name = name;
-    const { slots, codec } = this.#options;
-    const media = { slots: { video: slots?.video ?? 9, audio: slots?.audio ?? 3 }, codec };
+    const { slots, codec, iceTransportPolicy } = this.#options;
+    const media = { slots: { video: slots?.video ?? 9, audio: slots?.audio ?? 3 }, codec, iceTransportPolicy };
     this.#connection = new Connection(this.#endpoint(), media, {
       join: (media) => ({
         t: 'join',
@@ -323,6 +324,9 @@ export class Room extends EventTarget {
         break;
       case 'quality':
         for (const { peer, level } of message.peers) this.#quality(peer, level);
+        break;
+      case 'ice_servers':
+        this.#connection?.media?.useIceServers(message.list);
         break;
       case 'msg':
         this.#received(message, true);

@@ -10,6 +10,7 @@ use crate::net::demux::DropReason;
 use crate::room::directory::Census;
 use crate::sfu::counters::Histogram;
 use crate::sfu::session::EndReason;
+use crate::turn::counters::{Dropped, Refused};
 use crate::worker::message::Snapshot;
 
 /// A metric: what it is called, what it means and where its value comes from.
@@ -233,6 +234,46 @@ pub static METRICS: &[Metric] = &[
         "STUN Binding requests answered outside of sessions, for clients that ask for their own address.",
         |sum| sum.core.stun_bindings,
     ),
+    // The relay.
+    gauge("sluice_turn_allocations", "Clients of the TURN relay at this moment.", |now| now.turn.allocations),
+    counter("sluice_turn_allocations_total", "Allocations of the TURN relay that began.", |sum| {
+        sum.turn.server.allocated
+    }),
+    counter(
+        "sluice_turn_received_packets_total",
+        "Packets that TURN clients sent through the relay.",
+        |sum| sum.turn.server.outward.packets,
+    ),
+    counter(
+        "sluice_turn_received_bytes_total",
+        "Bytes in them, without what TURN puts around them.",
+        |sum| sum.turn.server.outward.bytes,
+    ),
+    counter("sluice_turn_sent_packets_total", "Packets sent to TURN clients through the relay.", |sum| {
+        sum.turn.server.inward.packets
+    }),
+    counter(
+        "sluice_turn_sent_bytes_total",
+        "Bytes in them, without what TURN puts around them.",
+        |sum| sum.turn.server.inward.bytes,
+    ),
+    Metric {
+        name: "sluice_turn_refused_requests_total",
+        help: "Requests of TURN clients that were refused, by error code.",
+        kind: MetricType::COUNTER,
+        labels: &["code"],
+        source: Source::WorkersBy(turn_refused),
+    },
+    counter(
+        "sluice_turn_wrong_passwords_total",
+        "TURN requests whose password was wrong.",
+        |sum| sum.turn.server.wrong_passwords,
+    ),
+    counter_by(
+        "sluice_turn_dropped_messages_total",
+        "Messages for and from TURN clients that were dropped, by reason.",
+        turn_dropped,
+    ),
     // The program.
     // Between workers.
     counter(
@@ -254,6 +295,16 @@ pub static METRICS: &[Metric] = &[
         "sluice_relay_handed_dropped_datagrams_total",
         "Those of them that were dropped, as the other worker's queue was full.",
         |sum| sum.relay.datagrams_dropped,
+    ),
+    counter(
+        "sluice_relay_turn_datagrams_total",
+        "Datagrams for TURN clients handed over to the worker that has their relayed address.",
+        |sum| sum.relay.to_clients,
+    ),
+    counter(
+        "sluice_relay_turn_dropped_datagrams_total",
+        "Those of them that were dropped, as the other worker's queue was full.",
+        |sum| sum.relay.to_clients_dropped,
     ),
     histogram(
         "sluice_worker_turn_duration_seconds",
@@ -349,6 +400,15 @@ fn data_unsent(sum: &Snapshot) -> Vec<(&'static str, u64)> {
 fn dropped(sum: &Snapshot) -> Vec<(&'static str, u64)> {
     let before_a_session = DropReason::ALL.iter().map(|reason| reason.name()).zip(sum.core.dropped);
     before_a_session.chain([("malformed", sum.core.malformed)]).collect()
+}
+
+fn turn_refused(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    Refused::ALL.iter().map(|reason| (reason.label(), sum.turn.server.refused(*reason))).collect()
+}
+
+fn turn_dropped(sum: &Snapshot) -> Vec<(&'static str, u64)> {
+    let server = Dropped::ALL.iter().map(|reason| (reason.name(), sum.turn.server.dropped(*reason)));
+    server.chain([("no_connection", sum.turn.undelivered)]).collect()
 }
 
 const fn counter(name: &'static str, help: &'static str, read: fn(&Snapshot) -> u64) -> Metric {

@@ -71,6 +71,7 @@ const ASSETS: &[Asset] = &assets![
     "sluice-devices.js" JS,
     "sluice-encodings.js" JS,
     "sluice-error.js" JS,
+    "sluice-ice.js" JS,
     "sluice-local.js" JS,
     "sluice-media.js" JS,
     "sluice-peers.js" JS,

@@ -134,6 +134,26 @@ impl Refused {
             Self::InsufficientCapacity => 508,
         }
     }
+
+    /// The error code as it stands in metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TryAlternate => "300",
+            Self::BadRequest => "400",
+            Self::Unauthenticated => "401",
+            Self::Forbidden => "403",
+            Self::UnknownAttribute => "420",
+            Self::AllocationMismatch => "437",
+            Self::StaleNonce => "438",
+            Self::AddressFamilyNotSupported => "440",
+            Self::WrongCredentials => "441",
+            Self::UnsupportedTransport => "442",
+            Self::PeerAddressFamilyMismatch => "443",
+            Self::QuotaReached => "486",
+            Self::InsufficientCapacity => "508",
+        }
+    }
 }
 
 /// How often each of `N` things happened.

@@ -1,0 +1,115 @@
+// The server's own relay: browsers that may use nothing else see and hear, by UDP.
+
+import assert from 'node:assert/strict';
+
+import { chromium, firefox } from '../harness/browsers.mjs';
+import { publishFfmpeg } from '../harness/peers.mjs';
+import { join, members, showsAll } from '../harness/rooms.mjs';
+import { Server } from '../harness/server.mjs';
+import { e2e } from '../harness/test.mjs';
+import { Viewer, assertGood } from '../harness/viewer.mjs';
+
+const SECONDS = 4;
+
+/// How the newest connection of a page reaches the server: the pair of candidates that carries its packets.
+const path = (page) =>
+  page.evaluate(async () => {
+    const report = [...(await probe.connections.at(-1).getStats()).values()];
+    const find = (id) => report.find((one) => one.id === id) ?? {};
+    const transport = report.find(({ type }) => type === 'transport');
+    const pair = transport?.selectedCandidatePairId
+      ? find(transport.selectedCandidatePairId)
+      : report.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
+    const { candidateType, relayProtocol } = find(pair?.localCandidateId);
+    return { candidateType, relayProtocol };
+  });
+
+async function assertRelayed(page) {
+  const { candidateType, relayProtocol } = await path(page);
+  assert.deepEqual([candidateType, relayProtocol], ['relay', 'udp']);
+}
+
+/// Plays a stream by the WHEP client of the server's pages, through its relay alone.
+async function watch(scope, open, server, stream) {
+  const page = await open(scope);
+  await page.evaluate(async (url, name) => {
+    const { WhepClient } = await import(`${url}/assets/whep.js`);
+    const player = new WhepClient(`${url}/whep/${name}`, { iceTransportPolicy: 'relay' });
+    player.addEventListener('stream', () => {
+      probe.video().srcObject = player.stream;
+      probe.video().play().catch(() => {});
+    });
+    player.start();
+  }, server.url, stream);
+  const viewer = new Viewer(page);
+  await viewer.plays();
+  await viewer.shows('red', 'blue');
+  await assertRelayed(page);
+  assertGood(await viewer.watch(SECONDS, open === firefox ? 5 : 1), { seconds: SECONDS });
+}
+
+/// Everything that relayed clients sent and were sent came through.
+async function assertCounted(server, allocations) {
+  assert.ok((await server.metric('sluice_turn_allocations')) >= allocations);
+  for (const name of ['received', 'sent']) assert.ok((await server.metric(`sluice_turn_${name}_packets_total`)) > 100, name);
+  assert.equal(await server.metric('sluice_udp_received_dropped_datagrams_total', { reason: 'forged' }), 0);
+}
+
+e2e('a WHEP player in Chromium and one in Firefox watch through the relay alone', async (scope) => {
+  const server = await Server.start(scope);
+  await publishFfmpeg(scope, server.whip('studio'));
+  await watch(scope, chromium, server, 'studio');
+  await watch(scope, firefox, server, 'studio');
+  await assertCounted(server, 1);
+}, { seconds: 120 });
+
+e2e('a room of Chromium and Firefox, through the relay alone, with several media threads', async (scope) => {
+  const server = await Server.start(scope, { 'worker.count': 3 });
+  const pages = {};
+  for (const [name, open] of [['Ada', chromium], ['Bob', firefox], ['Cyd', chromium]]) {
+    pages[name] = await members(scope, open, server);
+    await join(pages[name], 'behind', name, { fps: 10, watches: true, iceTransportPolicy: 'relay' });
+  }
+  for (const [name, page] of Object.entries(pages)) {
+    await showsAll(page, Object.keys(pages).filter((other) => other !== name));
+    await assertRelayed(page);
+  }
+  await assertCounted(server, 3);
+}, { seconds: 120 });
+
+e2e('who is told of the relay and can do without it does', async (scope) => {
+  const server = await Server.start(scope);
+  await publishFfmpeg(scope, server.whip('studio'));
+  for (const open of [chromium, firefox]) {
+    const page = await open(scope, `${server.url}/watch/studio`);
+    const viewer = new Viewer(page);
+    await viewer.plays();
+    assert.notEqual((await path(page)).candidateType, 'relay');
+  }
+});
+
+e2e('TRAP', async (scope) => {
+  const server = await Server.start(scope);
+  await publishFfmpeg(scope, server.whip('studio'));
+  for (const open of [chromium, firefox]) {
+    const page = await open(scope);
+    const link = await page.evaluate(async (url) => {
+      const { iceServersOf } = await import(`${url}/assets/sluice-ice.js`);
+      const pc = new RTCPeerConnection();
+      pc.addTransceiver('video', { direction: 'recvonly' });
+      const { sdp } = await pc.createOffer();
+      const reply = await fetch(`${url}/whep/studio`, { method: 'POST', headers: { 'Content-Type': 'application/sdp' }, body: sdp });
+      const iceServers = iceServersOf(reply.headers.get('Link'));
+      pc.setConfiguration({ iceServers });
+      const stream = new MediaStream();
+      pc.addEventListener('track', ({ track }) => stream.addTrack(track));
+      probe.video().srcObject = stream;
+      await pc.setLocalDescription({ type: 'offer', sdp });
+      await pc.setRemoteDescription({ type: 'answer', sdp: await reply.text() });
+      return iceServers;
+    }, server.url);
+    const viewer = new Viewer(page);
+    await viewer.plays().catch((error) => console.log(String(error)));
+    console.log('TRAP', JSON.stringify(link), JSON.stringify(await path(page)));
+  }
+});
