@@ -131,6 +131,13 @@ export async function postOffer(url, sdp, token) {
   };
 }
 
+/** @param {string} url @param {string} words @returns {string} */
+function withQuery(url, words) {
+  const parts = new URL(url);
+  parts.search += `${parts.search ? '&' : '?'}${words}`;
+  return parts.href;
+}
+
 /**
  * What a session is doing.
  *
@@ -173,6 +180,7 @@ export class Session extends EventTarget {
     this.token = options.token ?? '';
     this.iceServers = options.iceServers ?? [];
     this.iceTransportPolicy = options.iceTransportPolicy ?? 'all';
+    if (this.iceTransportPolicy === 'relay') this.url = withQuery(this.url, 'relay=udp');
     /** @type {SessionState} */
     this.state = 'idle';
     /** @type {Error | null} Why the state is `waiting`, `reconnecting`, `ended` or `failed`. */

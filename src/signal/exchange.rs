@@ -93,8 +93,14 @@ fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Ex
     Ok(Exchange { id: app.mint.resource(), resource, answered })
 }
 
-/// The 201 of RFC 9725 section 4.2.
-pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: String) -> Response {
+/// The 201 of RFC 9725 section 4.2. `query` is the request's.
+pub(super) fn created(
+    app: &App,
+    query: Option<&str>,
+    id: ResourceId,
+    resource: &Resource,
+    answer: String,
+) -> Response {
     let path = match resource.side {
         Side::Publish => "whip",
         Side::Watch => "whep",
@@ -115,7 +121,7 @@ pub(super) fn created(app: &App, id: ResourceId, resource: &Resource, answer: St
             headers.insert(name, value);
         }
     }
-    app.ice_servers.link(&resource.session.to_string(), headers);
+    app.ice_servers.link(query.unwrap_or_default(), &resource.session.to_string(), headers);
     response
 }
 

@@ -1,5 +1,9 @@
 //! The relay as clients are told of it: addresses and credentials, in `Link` headers (RFC 9725 section 4.6) and in the room
 //! protocol.
+//!
+//! The relay over UDP is on the media port, and Chromium, once it has a relay there, takes whatever comes from that port for
+//! the relay's: all of its media would go through it. Who reaches it reaches the media as well, so it is only for those who
+//! want nothing but a relay: WHIP and WHEP clients ask for it, and the room's client module leaves it out by itself.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,8 +48,11 @@ impl IceServers {
         vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
     }
 
-    /// Adds a `Link` header for each address to an answer of WHIP or WHEP.
-    pub(super) fn link(&self, user: &str, headers: &mut HeaderMap) {
+    /// Adds a `Link` header for each address to an answer of WHIP or WHEP whose request asks for the relay over UDP.
+    pub(super) fn link(&self, query: &str, user: &str, headers: &mut HeaderMap) {
+        if !query.split('&').any(|pair| pair == "relay=udp") {
+            return;
+        }
         for IceServer { urls, username, credential } in self.of(user) {
             let (username, credential) = (username.unwrap_or_default(), credential.unwrap_or_default());
             for url in urls {
@@ -88,13 +95,15 @@ mod tests {
     #[test]
     fn a_link_header_stands_for_each_address() {
         let mut headers = HeaderMap::new();
-        servers().link("s9", &mut headers);
+        servers().link("track=t1&relay=udp", "s9", &mut headers);
         let links: Vec<_> = headers.get_all(header::LINK).iter().map(|link| link.to_str().unwrap()).collect();
         assert_eq!(links.len(), 2);
         assert!(links[0].starts_with("<turn:198.51.100.5:3478?transport=udp>; rel=\"ice-server\"; username=\""));
         assert!(links[0].ends_with("\"; credential-type=\"password\""));
         let mut none = HeaderMap::new();
-        IceServers::default().link("s9", &mut none);
+        IceServers::default().link("relay=udp", "s9", &mut none);
         assert!(none.is_empty(), "where there is no relay, nobody is told of one");
+        servers().link("", "s9", &mut none);
+        assert!(none.is_empty(), "who does not ask would get all media through it");
     }
 }

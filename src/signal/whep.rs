@@ -37,7 +37,7 @@ pub(super) async fn post(
         return Err(JoinError::from(WatchError::NotLive).into());
     }
     let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
-    let response = exchange::created(&app, id, &resource, answered.answer);
+    let response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
     let session = resource.session;
     app.control.watch(id, resource, answered.session, answered.slots, target)?;
     tracing::info!(%session, stream = %room, "watch");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -17,6 +17,7 @@ use crate::room::resource::Side;
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Named(stream): Named<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -26,7 +27,7 @@ pub(super) async fn post(
     }
     exchange::check_sdp(&headers)?;
     let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, body).await?;
-    let response = exchange::created(&app, id, &resource, answered.answer);
+    let response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
     app.control.publish(id, resource, app.mint.participant(), answered.session, answered.tracks)?;
     Ok(response)

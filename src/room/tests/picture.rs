@@ -91,7 +91,8 @@ impl Picture {
             ServerMessage::Ok(_)
             | ServerMessage::Msg(_)
             | ServerMessage::Error(_)
-            | ServerMessage::Pong(_) => {}
+            | ServerMessage::Pong(_)
+            | ServerMessage::IceServers(_) => {}
         }
     }
 
