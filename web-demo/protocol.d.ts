@@ -193,6 +193,8 @@ export type ServerMessage =
   | { t: "want" } & Want
   /** How well connections do. */
   | { t: "quality" } & Quality
+  /** ICE servers with newer credentials, for the next time that the client gathers candidates. */
+  | { t: "ice_servers" } & IceServers
   /** A message of another participant. */
   | { t: "msg" } & Msg
   /** A request was not carried out, or something is to be known that went wrong. */
@@ -298,6 +300,10 @@ export type TrackInfo = {
 export type IceServer = {
   /** Its addresses. */
   urls: Array<string>;
+  /** The name to use there. */
+  username?: string;
+  /** The password to use there. */
+  credential?: string;
 };
 
 /** What the server takes. */
@@ -431,6 +437,12 @@ export type QualityLevel =
   | "fair"
   /** Nothing to be noticed. */
   | "good";
+
+/** ICE servers with credentials that are good for longer than those told before. */
+export type IceServers = {
+  /** All of them, in place of those told before. */
+  list: Array<IceServer>;
+};
 
 /** A message of another participant. */
 export type Msg = {

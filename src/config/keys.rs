@@ -142,12 +142,14 @@ pub static KEYS: &[Key] = &[
     }),
     Key::new(
         "turn.per_user",
-        "Relayed clients of one user at one time. A client needs one for each way it tries: UDP, TCP and TLS.",
+        "Relayed clients of one user at one time, on each media thread. A client needs one for each way it tries:\n\
+         UDP, TCP and TLS, by IPv4 and IPv6.",
         |c| number(&mut c.turn.per_user, 1..=8_000, "allocations"),
     ),
     Key::new(
         "turn.per_address",
-        "Relayed clients of one client address at one time; a company behind a NAT is one address.",
+        "Relayed clients of one client address at one time, on each media thread; a company behind a NAT is one\n\
+         address.",
         |c| number(&mut c.turn.per_address, 1..=8_000, "allocations"),
     ),
     Key::new(

@@ -252,11 +252,9 @@ pub static METRICS: &[Metric] = &[
     counter("sluice_turn_sent_packets_total", "Packets sent to TURN clients through the relay.", |sum| {
         sum.turn.server.inward.packets
     }),
-    counter(
-        "sluice_turn_sent_bytes_total",
-        "Bytes in them, without what TURN puts around them.",
-        |sum| sum.turn.server.inward.bytes,
-    ),
+    counter("sluice_turn_sent_bytes_total", "Bytes in them, without what TURN puts around them.", |sum| {
+        sum.turn.server.inward.bytes
+    }),
     Metric {
         name: "sluice_turn_refused_requests_total",
         help: "Requests of TURN clients that were refused, by error code.",
@@ -264,11 +262,9 @@ pub static METRICS: &[Metric] = &[
         labels: &["code"],
         source: Source::WorkersBy(turn_refused),
     },
-    counter(
-        "sluice_turn_wrong_passwords_total",
-        "TURN requests whose password was wrong.",
-        |sum| sum.turn.server.wrong_passwords,
-    ),
+    counter("sluice_turn_wrong_passwords_total", "TURN requests whose password was wrong.", |sum| {
+        sum.turn.server.wrong_passwords
+    }),
     counter_by(
         "sluice_turn_dropped_messages_total",
         "Messages for and from TURN clients that were dropped, by reason.",

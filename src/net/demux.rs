@@ -106,14 +106,8 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, for counters.
-    pub const ALL: [Self; 6] = [
-        Self::Garbage,
-        Self::Truncated,
-        Self::UnknownUfrag,
-        Self::UnknownSource,
-        Self::Turn,
-        Self::Forged,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Garbage, Self::Truncated, Self::UnknownUfrag, Self::UnknownSource, Self::Turn, Self::Forged];
 
     /// The name in metrics.
     #[must_use]

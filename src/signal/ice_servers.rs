@@ -98,7 +98,9 @@ mod tests {
         servers().link("track=t1&relay=udp", "s9", &mut headers);
         let links: Vec<_> = headers.get_all(header::LINK).iter().map(|link| link.to_str().unwrap()).collect();
         assert_eq!(links.len(), 2);
-        assert!(links[0].starts_with("<turn:198.51.100.5:3478?transport=udp>; rel=\"ice-server\"; username=\""));
+        assert!(
+            links[0].starts_with("<turn:198.51.100.5:3478?transport=udp>; rel=\"ice-server\"; username=\"")
+        );
         assert!(links[0].ends_with("\"; credential-type=\"password\""));
         let mut none = HeaderMap::new();
         IceServers::default().link("relay=udp", "s9", &mut none);

@@ -84,7 +84,13 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn new(own: WorkerId, all: Arc<[Neighbour]>) -> Self {
-        Self { own, all, handed: BTreeMap::new(), to_clients: BTreeMap::new(), counters: RelayCounters::default() }
+        Self {
+            own,
+            all,
+            handed: BTreeMap::new(),
+            to_clients: BTreeMap::new(),
+            counters: RelayCounters::default(),
+        }
     }
 
     /// Who this worker is.

@@ -255,7 +255,9 @@ impl Turn {
 
     /// Sends a datagram from `peer` to the client that has a relayed address of this worker.
     pub(super) fn wrap(&mut self, relayed: SocketAddr, peer: SocketAddr, data: &[u8]) {
-        let Some((client, envelope)) = self.server.to_client(self.now, relayed, peer, data.len()) else { return };
+        let Some((client, envelope)) = self.server.to_client(self.now, relayed, peer, data.len()) else {
+            return;
+        };
         let padding = [0; 3];
         let padding = padding.get(..envelope.padding()).unwrap_or(&padding);
         self.clients.deliver(&client, &[envelope.head(), data, padding]);
