@@ -1,7 +1,6 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
 use super::placement::Load;
-use super::turn::TurnCounters;
 use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
 use crate::net::report::SendDrops;
 use crate::sfu::CoreEvent;
@@ -10,6 +9,7 @@ use crate::sfu::egress::allocate::Wish;
 use crate::sfu::relay::{Note, TrackHome};
 use crate::sfu::session::Session;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
+use crate::turn;
 
 /// From the control plane or another worker to a worker. Never lost, and carried out in order; the worker takes them between
 /// batches.
@@ -105,6 +105,17 @@ pub struct RelayCounters {
     pub to_clients: u64,
     /// Those of them that found the other's queue full.
     pub to_clients_dropped: u64,
+}
+
+/// What TURN counted on a worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TurnCounters {
+    /// Allocations at this moment.
+    pub allocations: u64,
+    /// What the server counted.
+    pub server: turn::counters::Counters,
+    /// What could not be sent to a client, as it has no connection any more.
+    pub undelivered: u64,
 }
 
 /// Counters of a worker's sockets. Bytes are UDP payload.

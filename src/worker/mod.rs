@@ -270,6 +270,16 @@ impl Worker {
         }
     }
 
+    /// Takes a message of a TURN client: a datagram, or what was taken out of its stream.
+    fn client_says(&mut self, now: Instant, client: &FiveTuple, message: &[u8]) {
+        // A client behind a relayed address would be one behind itself.
+        let turn = self.turn.as_mut().filter(|turn| !turn.is_relayed(client.client));
+        let Some(turn) = turn else { return self.core.counters_mut().drop(DropReason::Turn) };
+        if let Some(datagram) = turn.client_says(client, message, &mut self.neighbours) {
+            self.take(now, &datagram);
+        }
+    }
+
     fn flush(&mut self) {
         if let Some(turn) = &mut self.turn {
             turn.divert(&mut self.batch, &mut self.neighbours);

@@ -1,7 +1,7 @@
 //! TURN on a media thread: the server of this worker, and the way of relayed packets between its clients and the media.
 //!
 //! ```text
-//! client -> client_says() -> Outcome::ToMedia -> take(), as a datagram from the relayed address -> the session
+//! client -> client_says() -> Worker::take(), as a datagram from the relayed address -> the session
 //! session -> SendBatch, to the relayed address -> divert() -> the worker that lends it -> wrap() -> deliver() -> client
 //! ```
 //!
@@ -14,14 +14,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::Worker;
+use super::message::TurnCounters;
 use super::neighbour::Neighbours;
 use super::random::random;
 use crate::ids::WorkerId;
 use crate::net::datagram::{Datagram, SendBatch};
-use crate::net::demux::DropReason;
 use crate::turn::allocation::{FiveTuple, Transport};
-use crate::turn::counters::Counters;
 use crate::turn::credentials::Credential;
 use crate::turn::relays::Relayed;
 use crate::turn::server::{Limits, Outcome, Server, Settings};
@@ -86,17 +84,6 @@ impl fmt::Debug for TurnConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TurnConfig").field("realm", &self.realm).finish_non_exhaustive()
     }
-}
-
-/// What TURN counted on a worker.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct TurnCounters {
-    /// Allocations at this moment.
-    pub allocations: u64,
-    /// What the server counted.
-    pub server: Counters,
-    /// What could not be sent to a client, as it has no connection any more.
-    pub undelivered: u64,
 }
 
 /// How the relayed addresses are shared by the workers.
@@ -228,6 +215,32 @@ impl Turn {
         self.watched_until = self.now + WATCHED_FOR;
     }
 
+    /// Takes a message of a client: a datagram, or what was taken out of its stream. Returns what it sends to the media, as a
+    /// datagram from its relayed address. Replies, and what is for other clients, are on their way.
+    pub(super) fn client_says<'d>(
+        &mut self,
+        client: &FiveTuple,
+        message: &'d [u8],
+        neighbours: &mut Neighbours,
+    ) -> Option<Datagram<'d>> {
+        match self.server.receive(self.now, client, message) {
+            Outcome::Nothing => None,
+            Outcome::Reply(reply) => {
+                self.clients.deliver(client, &[reply]);
+                None
+            }
+            Outcome::ToMedia { relayed, media, data } => {
+                self.heard_relayed();
+                // Datagrams are never empty, and no protocol of the media has empty ones.
+                (!data.is_empty()).then_some(Datagram { source: relayed, local: media, payload: data })
+            }
+            Outcome::ToRelayed { relayed, peer, data } => {
+                self.send(peer, relayed, data, neighbours);
+                None
+            }
+        }
+    }
+
     /// Takes what is for relayed addresses out of a batch.
     pub(super) fn divert(&mut self, batch: &mut SendBatch, neighbours: &mut Neighbours) {
         if self.watched_until <= self.now {
@@ -273,30 +286,6 @@ impl Turn {
             allocations: self.server.allocations() as u64,
             server: *self.server.counters(),
             undelivered: self.clients.undelivered,
-        }
-    }
-}
-
-impl Worker {
-    /// Takes a message of a TURN client: a datagram, or what was taken out of its stream.
-    pub(super) fn client_says(&mut self, now: Instant, client: &FiveTuple, message: &[u8]) {
-        let Some(turn) = &mut self.turn else { return self.core.counters_mut().drop(DropReason::Turn) };
-        // A client behind a relayed address would be one behind itself.
-        if turn.is_relayed(client.client) {
-            return self.core.counters_mut().drop(DropReason::Turn);
-        }
-        match turn.server.receive(now, client, message) {
-            Outcome::Nothing => {}
-            Outcome::Reply(reply) => turn.clients.deliver(client, &[reply]),
-            Outcome::ToMedia { relayed, media, data } => {
-                turn.heard_relayed();
-                if !data.is_empty() {
-                    self.take(now, &Datagram { source: relayed, local: media, payload: data });
-                }
-            }
-            Outcome::ToRelayed { relayed, peer, data } => {
-                turn.send(peer, relayed, data, &mut self.neighbours);
-            }
         }
     }
 }

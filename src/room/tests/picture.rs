@@ -64,21 +64,7 @@ impl Picture {
                 let once: BTreeSet<_> = self.speakers.iter().collect();
                 assert_eq!(once.len(), self.speakers.len(), "each speaker is named once");
             }
-            ServerMessage::Want(want) => {
-                for track in &want.tracks {
-                    let changed = if track.wanted {
-                        self.unwanted.remove(&track.mid)
-                    } else {
-                        self.unwanted.insert(track.mid.clone())
-                    };
-                    let rids = match track.rids.clone() {
-                        Some(rids) => self.rids.insert(track.mid.clone(), rids),
-                        None => self.rids.remove(&track.mid),
-                    };
-                    let changed = changed || rids != track.rids;
-                    assert!(changed, "what did not change is not told: {track:?}");
-                }
-            }
+            ServerMessage::Want(want) => self.want(want),
             ServerMessage::Quality(quality) => {
                 for peer in &quality.peers {
                     match peer.level {
@@ -93,6 +79,22 @@ impl Picture {
             | ServerMessage::Error(_)
             | ServerMessage::Pong(_)
             | ServerMessage::IceServers(_) => {}
+        }
+    }
+
+    fn want(&mut self, want: &Want) {
+        for track in &want.tracks {
+            let changed = if track.wanted {
+                self.unwanted.remove(&track.mid)
+            } else {
+                self.unwanted.insert(track.mid.clone())
+            };
+            let rids = match track.rids.clone() {
+                Some(rids) => self.rids.insert(track.mid.clone(), rids),
+                None => self.rids.remove(&track.mid),
+            };
+            let changed = changed || rids != track.rids;
+            assert!(changed, "what did not change is not told: {track:?}");
         }
     }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use md5::{Digest, Md5};
 use tokio::sync::mpsc;
 
+use super::super::Worker;
 use super::super::neighbour::{Inbox, Neighbour};
 use super::super::tests::{Ends, address, binding_request, port, worker_of};
 use super::*;
+use crate::net::demux::DropReason;
 use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::wire::stun::integrity::Integrity;
 use crate::wire::stun::{Class, Message, Method, TransactionId, Writer, attribute};
