@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::ids::{ParticipantId, TrackId};
 use crate::protocol::server::{
     Binding, Bye, ByeCode, Error, ErrorCode, Msg, OwnTrack, PauseReason, QualityLevel, Reply, ServerMessage,
-    Slot, SlotState, Welcome,
+    Slot, SlotState, Want, Welcome,
 };
 use crate::protocol::shared::{Peer, PeerState};
 

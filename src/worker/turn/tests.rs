@@ -82,7 +82,7 @@ impl Client {
     async fn relayed(world: &mut World, worker: usize) -> (Self, SocketAddr) {
         let mut client = Self { port: port(), worker, nonce: Vec::new() };
         let transport = (attribute::REQUESTED_TRANSPORT, vec![17, 0, 0, 0]);
-        let challenge = client.ask(world, Method::ALLOCATE, &[transport.clone()]).await;
+        let challenge = client.ask(world, Method::ALLOCATE, std::slice::from_ref(&transport)).await;
         client.nonce = Message::parse(&challenge).unwrap().attribute(attribute::NONCE).unwrap().to_vec();
         let granted = client.ask(world, Method::ALLOCATE, &[transport]).await;
         let message = Message::parse(&granted).unwrap();
