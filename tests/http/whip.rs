@@ -289,3 +289,15 @@ async fn wrong_methods_and_wrong_places() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_asks_for_the_relay_over_udp_is_told_of_it() {
+    let server = Running::start().await;
+    let reply = server.ask(&Request::sdp("/whip/demo?relay=udp", offer("publish/obs-h264"))).await;
+    let link = reply.header("link").expect("a Link header");
+    let (url, words) = link.split_once(">; rel=\"ice-server\"; username=\"").expect("an ICE server");
+    assert!(url.starts_with("<turn:127.0.0.1:") && url.ends_with("?transport=udp"), "{link}");
+    let (_, credential) = words.split_once(":s").expect("the time until when it is good, and a session");
+    assert!(credential.contains("\"; credential=\""), "{link}");
+    assert!(credential.ends_with("\"; credential-type=\"password\""), "{link}");
+}

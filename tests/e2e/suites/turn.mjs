@@ -85,11 +85,13 @@ e2e('a room of Chromium and Firefox, through the relay alone, with several media
 
 e2e('who is told of the relay and can do without it does', async (scope) => {
   const server = await Server.start(scope);
-  await publishAiortc(scope, server.whip('studio'), STREAM);
-  for (const open of [chromium, firefox]) {
-    const page = await open(scope, `${server.url}/watch/studio`);
-    const viewer = new Viewer(page);
-    await viewer.plays();
-    assert.notEqual((await path(page)).candidateType, 'relay');
+  const pages = {};
+  for (const [name, open] of [['Ada', chromium], ['Bob', firefox]]) {
+    pages[name] = await members(scope, open, server);
+    await join(pages[name], 'open', name, { fps: 10, watches: true });
   }
+  await showsAll(pages.Ada, ['Bob']);
+  await showsAll(pages.Bob, ['Ada']);
+  for (const page of Object.values(pages)) assert.notEqual((await path(page)).candidateType, 'relay');
+  assert.equal(await server.metric('sluice_turn_allocations_total'), 0);
 });
