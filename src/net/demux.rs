@@ -51,7 +51,8 @@ pub fn classify(payload: &[u8]) -> Class {
     match payload {
         [0..=3, ..] => Class::Stun,
         [20..=63, ..] => Class::Dtls,
-        [64..=79, ..] => Class::ChannelData,
+        // RFC 7983 gives it those up to 79; clients of RFC 5766 use the others, which nothing else claims.
+        [64..=127, ..] => Class::ChannelData,
         [128..=191, 192..=223, ..] => Class::Rtcp,
         [128..=191, _, ..] => Class::Rtp,
         _ => Class::Unknown,

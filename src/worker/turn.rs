@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,8 +25,12 @@ use crate::turn::relays::Relayed;
 use crate::turn::server::{Limits, Outcome, Server, Settings};
 use crate::units::Bitrate;
 
-/// The ports of relayed addresses. They are names, and none is opened. Systems choose none of them for programs that ask for
-/// any free port (Linux begins at 32768, others at 49152), so that a client on this machine is not taken for a relayed one.
+/// The addresses that relayed ones have: dummies, which by their registration nobody on any network has (RFC 7600 section
+/// 4.8, RFC 9780). So a datagram that bears one is forged, and nobody else's is taken for it.
+const DUMMIES: (Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(192, 0, 0, 8), Ipv6Addr::new(0x100, 0, 0, 1, 0, 0, 0, 8));
+
+/// The ports of relayed addresses. They are names, and none is opened.
 const PORTS: RangeInclusive<u16> = 16_384..=32_767;
 
 /// How long after the last relayed packet what is sent is still looked through for relayed addresses. Longer than a session
@@ -56,6 +60,7 @@ pub struct TurnConfig {
     /// What nonces are made with, and where their time begins: common to all workers, which so take each other's.
     key: [u8; 32],
     began: Instant,
+    dummies: (Ipv4Addr, Ipv6Addr),
 }
 
 impl TurnConfig {
@@ -65,7 +70,18 @@ impl TurnConfig {
         let (key, began) = (random(), Instant::now());
         let bandwidth = Some(Bitrate(50_000_000));
         let (allocations, per_user, per_address) = (2000, 32, 256);
-        Self { realm, users, secrets, allocations, per_user, per_address, bandwidth, key, began }
+        Self {
+            realm,
+            users,
+            secrets,
+            allocations,
+            per_user,
+            per_address,
+            bandwidth,
+            key,
+            began,
+            dummies: DUMMIES,
+        }
     }
 
     fn limits(&self, workers: u8) -> Limits {
@@ -95,19 +111,13 @@ struct Lending {
 }
 
 impl Lending {
-    /// `announced`: a relayed address has the first of each family, behind which nobody else can be.
-    fn new(announced: &[SocketAddr], workers: u8) -> Self {
+    /// There are relayed addresses of those families in which media is received.
+    fn new(dummies: (Ipv4Addr, Ipv6Addr), announced: &[SocketAddr], workers: u8) -> Self {
         let all = PORTS.end() - PORTS.start() + 1;
         let share = (all / u16::from(workers.max(1))) & !1;
         let last = PORTS.start() + (share * u16::from(workers.max(1)) - 1);
-        let v4 = announced.iter().find_map(|address| match address.ip() {
-            IpAddr::V4(ip) => Some(ip),
-            IpAddr::V6(_) => None,
-        });
-        let v6 = announced.iter().find_map(|address| match address.ip() {
-            IpAddr::V6(ip) => Some(ip),
-            IpAddr::V4(_) => None,
-        });
+        let v4 = announced.iter().any(SocketAddr::is_ipv4).then_some(dummies.0);
+        let v6 = announced.iter().any(SocketAddr::is_ipv6).then_some(dummies.1);
         Self { relayed: Relayed { v4, v6, ports: *PORTS.start()..=last }, share }
     }
 
@@ -170,7 +180,7 @@ impl Turn {
         media: Vec<SocketAddr>,
     ) -> Self {
         let now = Instant::now();
-        let lending = Lending::new(announced, workers);
+        let lending = Lending::new(config.dummies, announced, workers);
         let settings = Settings {
             realm: config.realm.clone(),
             users: config.users.clone(),
