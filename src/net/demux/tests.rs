@@ -44,7 +44,7 @@ fn classes_follow_rfc_7983() {
         let expected = match first {
             0..=3 => Class::Stun,
             20..=63 => Class::Dtls,
-            64..=79 => Class::ChannelData,
+            64..=127 => Class::ChannelData,
             128..=191 => Class::Rtp,
             _ => Class::Unknown,
         };
