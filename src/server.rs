@@ -11,9 +11,11 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
+use crate::config::{AdminKey, AuthConfig, Config, PublicUrl, TurnConfig, TurnPassword};
 use crate::log;
 use crate::metrics::exporter::Exporter;
+use crate::net::addresses::Announced;
+use crate::net::streams::port::{Carried, Streams};
 use crate::net::tls::{Credentials, TlsError};
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
@@ -87,9 +89,11 @@ impl Server {
             _ => None,
         };
         let tls = credentials.as_ref().map(Credentials::config);
-        let http = listen("http.listen", config.http.listen, tls.clone()).await?;
+        let (http, http_at) = bind("http.listen", config.http.listen).await?;
         let admin = match (config.admin.listen, &config.admin.key) {
-            (Some(address), Some(key)) => Some((listen("admin.listen", address, tls).await?, key.clone())),
+            (Some(address), Some(key)) => {
+                Some((listen("admin.listen", address, tls.clone()).await?, key.clone()))
+            }
             _ => None,
         };
         let operator = match config.metrics.listen {
@@ -102,10 +106,17 @@ impl Server {
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let secrets = turn_secrets(&config.turn);
-        let pool = Pool::start(worker_config(config, &secrets), events).await.map_err(StartError::Media)?;
-        let candidates = pool.announced().to_vec();
+        let pool_config = worker_config(config, http_at, &secrets);
+        let pool = Pool::start(pool_config, events).await.map_err(StartError::Media)?;
+        let tcp = if config.media.tcp { pool.announced_tcp().to_vec() } else { Vec::new() };
+        let candidates = Announced { udp: pool.announced().to_vec(), tcp };
+        let http = share(config, http, tls, &pool)?;
         let ice_servers = match secrets.into_iter().next().filter(|_| config.turn.enabled) {
-            Some(secret) => IceServers::new(&candidates, secret),
+            Some(secret) => {
+                let name = config.http.public_url.as_ref().and_then(PublicUrl::secure_host);
+                let relay = IceServers::new(&candidates.udp, secret).and_tcp(pool.announced_tcp());
+                if http.scheme() == "https" { relay.and_tls(pool.announced_tcp(), name) } else { relay }
+            }
             None => IceServers::default(),
         };
         let control = Arc::new(Control::new(pool, limits(config)));
@@ -156,7 +167,7 @@ impl Server {
             }
             None => String::new(),
         };
-        let media: Vec<_> = self.app.endpoint.candidates.iter().map(ToString::to_string).collect();
+        let media: Vec<_> = self.app.endpoint.candidates.udp.iter().map(ToString::to_string).collect();
         let access = access(&self.app.auth);
         let version = env!("CARGO_PKG_VERSION");
         let media = media.join(", ");
@@ -248,8 +259,35 @@ async fn listen(
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
 ) -> Result<Listener, StartError> {
-    let listening = TcpListener::bind(address).await.and_then(|socket| Listener::new(socket, tls));
-    listening.map_err(|error| StartError::Listen { what, address, error })
+    let (socket, _) = bind(what, address).await?;
+    Listener::new(socket, tls).map_err(|error| StartError::Listen { what, address, error })
+}
+
+/// A bound socket, and its address with the port that port 0 became.
+async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let bound = TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket)));
+    let (at, socket) = bound.map_err(|error| StartError::Listen { what, address, error })?;
+    Ok((socket, at))
+}
+
+/// The listener of the HTTP server, with media beside it where that is wanted.
+fn share(
+    config: &Config,
+    socket: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    pool: &Pool,
+) -> Result<Listener, StartError> {
+    let ice = config.media.tcp && !pool.announced_tcp().is_empty();
+    let carried = Carried { turn: config.turn.enabled, ice };
+    let listener = if carried == (Carried { turn: false, ice: false }) {
+        Listener::new(socket, tls)
+    } else {
+        let most = limits(config).sessions;
+        let streams = Streams::new(pool.choose(), pool.stream_counters(), carried, most);
+        Listener::shared(socket, tls, streams)
+    };
+    let (what, address) = ("http.listen", config.http.listen);
+    listener.map_err(|error| StartError::Listen { what, address, error })
 }
 
 fn limits(config: &Config) -> Limits {
@@ -257,7 +295,8 @@ fn limits(config: &Config) -> Limits {
     Limits { sessions: count(config.limits.sessions), participants: count(config.limits.participants) }
 }
 
-fn worker_config(config: &Config, secrets: &[String]) -> WorkerConfig {
+/// `http`: what the TCP port listens on.
+fn worker_config(config: &Config, http: SocketAddr, secrets: &[String]) -> WorkerConfig {
     WorkerConfig {
         count: workers(config.worker.count),
         udp: UdpConfig {
@@ -268,6 +307,7 @@ fn worker_config(config: &Config, secrets: &[String]) -> WorkerConfig {
         },
         announce: config.media.announce.clone(),
         loopback: config.media.loopback,
+        tcp: (config.media.tcp || config.turn.enabled).then_some(http),
         turn: config.turn.enabled.then(|| turn_config(&config.turn, secrets)),
     }
 }

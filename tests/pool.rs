@@ -33,7 +33,7 @@ async fn pool(count: u8) -> (Pool, mpsc::UnboundedReceiver<Event>) {
         send_buffer: 1 << 20,
         sharing: Sharing::Alone,
     };
-    let config = WorkerConfig { count, udp, announce: Vec::new(), loopback: true, turn: None };
+    let config = WorkerConfig { count, udp, announce: Vec::new(), loopback: true, tcp: None, turn: None };
     (Pool::start(config, events).await.expect("a port"), queue)
 }
 
@@ -188,7 +188,7 @@ async fn media_flows_whichever_worker_the_datagrams_reach() {
     let endpoint = Endpoint {
         epoch,
         identity: Identity::generate().expect("a certificate"),
-        candidates: pool.announced().to_vec(),
+        candidates: pool.announced().to_vec().into(),
     };
     let mut desk = Desk { endpoint, sessions: 0 };
     let (mut clients, mut track) = (Vec::new(), None);
@@ -241,7 +241,7 @@ async fn the_port_of_another_server_is_not_shared() {
         send_buffer: 1 << 16,
         sharing: Sharing::Alone,
     };
-    let config = WorkerConfig { count: 2, udp, announce: Vec::new(), loopback: true, turn: None };
+    let config = WorkerConfig { count: 2, udp, announce: Vec::new(), loopback: true, tcp: None, turn: None };
     let error = Pool::start(config, events).await.err().expect("it is taken");
     assert!(error.to_string().contains("another program has this port"), "{error}");
 }

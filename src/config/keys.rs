@@ -100,6 +100,12 @@ pub static KEYS: &[Key] = &[
         |c| one(&mut c.media.loopback),
     ),
     Key::new(
+        "media.tcp",
+        "Take media over TCP too, on the port of http.listen, for clients whose network lets no UDP through.\n\
+         Where http.listen is loopback, so behind a proxy on this machine, that is done only with media.loopback.",
+        |c| one(&mut c.media.tcp),
+    ),
+    Key::new(
         "media.receive_buffer",
         "The receive buffer of each UDP socket. It holds what arrives while the media thread is busy.\n\
          Linux caps it at net.core.rmem_max; the server warns when that happens.",

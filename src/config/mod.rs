@@ -91,6 +91,9 @@ pub struct MediaConfig {
     pub announce: Vec<IpAddr>,
     /// `media.loopback`: announce loopback addresses too. Default false: only when there are no others.
     pub loopback: bool,
+    /// `media.tcp`: take media over TCP too, on the port of [`HttpConfig::listen`], for clients whose network lets no UDP
+    /// through. Default true; a port on loopback does so only with [`Self::loopback`].
+    pub tcp: bool,
     /// `media.receive_buffer`: the receive buffer of each UDP socket, 64 KiB to 512 MiB. Default 8 MiB. The
     /// kernel may cap it (`net.core.rmem_max` on Linux).
     pub receive_buffer: ByteSize,
@@ -223,6 +226,7 @@ impl Default for MediaConfig {
             ],
             announce: Vec::new(),
             loopback: false,
+            tcp: true,
             // About a quarter of a second of 250 Mbit/s: what arrives while the media thread is held up.
             receive_buffer: ByteSize(8 << 20),
             send_buffer: ByteSize(4 << 20),

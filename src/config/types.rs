@@ -30,6 +30,18 @@ impl PublicUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The host of an `https` URL, an IPv6 address in brackets. `None` without TLS.
+    #[must_use]
+    pub fn secure_host(&self) -> Option<&str> {
+        let (scheme, rest) = self.0.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let end = match authority.find(']') {
+            Some(bracket) => bracket + 1,
+            None => authority.find(':').unwrap_or(authority.len()),
+        };
+        authority.get(..end).filter(|_| scheme.eq_ignore_ascii_case("https"))
+    }
 }
 
 /// Whether `text` is `host` or `host:port`, the host a name, an IPv4 address or an IPv6 address in brackets.
@@ -149,6 +161,15 @@ mod tests {
         ] {
             assert_eq!(PublicUrl::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_public_url_is_for_tls() {
+        let host = |text: &str| PublicUrl::parse(text).unwrap().secure_host().map(str::to_owned);
+        assert_eq!(host("https://live.example.org/sluice").as_deref(), Some("live.example.org"));
+        assert_eq!(host("HTTPS://live.example.org:8443").as_deref(), Some("live.example.org"));
+        assert_eq!(host("https://[2001:db8::1]:8443/a").as_deref(), Some("[2001:db8::1]"));
+        assert_eq!(host("http://live.example.org"), None);
     }
 
     #[test]

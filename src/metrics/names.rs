@@ -234,6 +234,39 @@ pub static METRICS: &[Metric] = &[
         "STUN Binding requests answered outside of sessions, for clients that ask for their own address.",
         |sum| sum.core.stun_bindings,
     ),
+    // Streams: media over TCP.
+    gauge("sluice_streams_open", "Connections that carry media over TCP at this moment.", |now| {
+        now.streams.open.get()
+    }),
+    Metric {
+        labels: &["carries"],
+        ..counter_by("sluice_stream_opened_total", "Connections that began to carry media over TCP.", |sum| {
+            vec![("ice", sum.streams.ice.get()), ("turn", sum.streams.turn.get())]
+        })
+    },
+    counter_by(
+        "sluice_stream_closed_total",
+        "Connections of the HTTP port that this server gave up before they had said what they are for, and connections with \
+         media that it closed, by reason.",
+        |sum| sum.streams.closed().to_vec(),
+    ),
+    counter("sluice_stream_received_frames_total", "Messages received over TCP.", |sum| {
+        sum.streams.frames_in.get()
+    }),
+    counter("sluice_stream_received_bytes_total", "Bytes received over TCP with media.", |sum| {
+        sum.streams.bytes_in.get()
+    }),
+    counter("sluice_stream_sent_frames_total", "Messages written to TCP.", |sum| {
+        sum.streams.frames_out.get()
+    }),
+    counter("sluice_stream_sent_bytes_total", "Bytes written to TCP with media.", |sum| {
+        sum.streams.bytes_out.get()
+    }),
+    counter_by(
+        "sluice_stream_unsent_frames_total",
+        "Messages not written to TCP, by reason: their reader was too slow, or is gone.",
+        |sum| sum.streams.unsent().to_vec(),
+    ),
     // The relay.
     gauge("sluice_turn_allocations", "Clients of the TURN relay at this moment.", |now| now.turn.allocations),
     counter("sluice_turn_allocations_total", "Allocations of the TURN relay that began.", |sum| {

@@ -6,6 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use if_addrs::IfOperStatus as Status;
 
+use super::streams::mark::StreamId;
+
 /// The addresses of this machine's network interfaces that are up, in the system's order, loopback included.
 ///
 /// # Errors
@@ -93,6 +95,21 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// What clients are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Announced {
+    /// The addresses of the media port, IPv4 first.
+    pub udp: Vec<SocketAddr>,
+    /// Where media is taken over TCP, IPv4 first. Empty where it is not.
+    pub tcp: Vec<SocketAddr>,
+}
+
+impl From<Vec<SocketAddr>> for Announced {
+    fn from(udp: Vec<SocketAddr>) -> Self {
+        Self { udp, tcp: Vec::new() }
+    }
+}
+
 /// Translates between the addresses of this machine and those announced to clients.
 ///
 /// An ICE agent answers a check only when it came to one of its candidates. Behind 1:1 NAT, or on an address
@@ -102,6 +119,8 @@ pub struct AddressMap {
     announced: Vec<SocketAddr>,
     /// For each announced address the one to send from.
     sources: Vec<IpAddr>,
+    /// The announced addresses of the TCP port.
+    tcp: Vec<SocketAddr>,
 }
 
 impl AddressMap {
@@ -127,7 +146,28 @@ impl AddressMap {
             }
         };
         let sources = announced.iter().map(source).collect();
-        Self { announced, sources }
+        Self { announced, sources, tcp: Vec::new() }
+    }
+
+    /// The map with the addresses at which clients are told to reach this server over TCP.
+    #[must_use]
+    pub fn with_tcp(self, announced: Vec<SocketAddr>) -> Self {
+        Self { tcp: announced, ..self }
+    }
+
+    /// The addresses announced for TCP, IPv4 first.
+    #[must_use]
+    pub fn announced_tcp(&self) -> &[SocketAddr] {
+        &self.tcp
+    }
+
+    /// How a stream is named as a local address, by the address that its client connected to. `None` where no address of
+    /// that family is announced for TCP: then no session can know it.
+    #[must_use]
+    pub fn stream(&self, id: StreamId, local: SocketAddr) -> Option<SocketAddr> {
+        let found = standing_for(&self.tcp, local)?;
+        let place = self.tcp.iter().position(|announced| *announced == found)?;
+        u16::try_from(place).ok().map(|place| id.address(place))
     }
 
     /// The announced addresses, IPv4 first.
@@ -137,15 +177,15 @@ impl AddressMap {
     }
 
     /// The announced address that stands for a real one: itself if it is announced, else the first of its
-    /// family with its port, else the first of its family, else itself.
+    /// family with its port, else the first of its family, else itself. For a stream it is the one that its client
+    /// connected to.
     #[must_use]
     pub fn to_announced(&self, local: SocketAddr) -> SocketAddr {
-        let family = || self.announced.iter().filter(|other| other.is_ipv4() == local.is_ipv4());
-        let found = family()
-            .find(|other| **other == local)
-            .or_else(|| family().find(|other| other.port() == local.port()))
-            .or_else(|| family().next());
-        found.copied().unwrap_or(local)
+        let found = match StreamId::named(local) {
+            None => standing_for(&self.announced, local),
+            Some(_) => self.tcp.get(usize::from(local.port())).copied(),
+        };
+        found.unwrap_or(local)
     }
 
     /// The real address to send from in the name of an announced one. Unspecified means that the system
@@ -158,9 +198,51 @@ impl AddressMap {
     }
 }
 
+/// The announced address by which clients know `local`. `None` if there is none of its family.
+fn standing_for(announced: &[SocketAddr], local: SocketAddr) -> Option<SocketAddr> {
+    let family = || announced.iter().filter(|other| other.is_ipv4() == local.is_ipv4());
+    let found = family()
+        .find(|other| **other == local)
+        .or_else(|| family().find(|other| other.port() == local.port()))
+        .or_else(|| family().next());
+    found.copied()
+}
+
+/// What a TCP socket on this address listens on: one on all IPv6 addresses takes IPv4 as well.
+#[must_use]
+pub fn families_of(listen: SocketAddr) -> Vec<SocketAddr> {
+    let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.port());
+    if listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) { vec![any, listen] } else { vec![listen] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A stream of IPv4 and one of IPv6, at a port that is announced for UDP as well, behind 1:1 NAT.
+    #[test]
+    fn a_stream_stands_for_the_address_that_its_client_was_told() {
+        let map = AddressMap::new(sockets("203.0.113.7:443 [2001:db8::7]:443"), &ips("10.0.0.4 2001:db8::7"))
+            .with_tcp(sockets("203.0.113.7:443 [2001:db8::7]:443"));
+        for (local, announced) in
+            [("10.0.0.4:443", "203.0.113.7:443"), ("[2001:db8::7]:443", "[2001:db8::7]:443")]
+        {
+            let stream = map.stream(StreamId(9), local.parse().unwrap()).unwrap();
+            assert_eq!(StreamId::named(stream), Some(StreamId(9)));
+            assert_eq!(map.to_announced(stream), announced.parse().unwrap());
+            assert_ne!(map.stream(StreamId(10), local.parse().unwrap()), Some(stream));
+        }
+        let only_v4 = AddressMap::new(Vec::new(), &[]).with_tcp(sockets("203.0.113.7:443"));
+        assert_eq!(only_v4.stream(StreamId(9), "[2001:db8::7]:443".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn all_ipv6_addresses_of_tcp_are_all_ipv4_addresses_too() {
+        let of = |text: &str| families_of(text.parse().unwrap());
+        assert_eq!(of("[::]:443"), sockets("0.0.0.0:443 [::]:443"));
+        assert_eq!(of("0.0.0.0:443"), sockets("0.0.0.0:443"));
+        assert_eq!(of("[::1]:443"), sockets("[::1]:443"));
+    }
 
     fn ips(text: &str) -> Vec<IpAddr> {
         text.split_whitespace().map(|ip| ip.parse().unwrap()).collect()

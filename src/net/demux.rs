@@ -124,6 +124,13 @@ impl DropReason {
     }
 }
 
+/// Whose a connectivity check is: the receiver's ufrag stands first in its user name (RFC 8445 section 7.2.2). `None` when it
+/// is none of ours.
+#[must_use]
+pub fn receiver(username: &[u8]) -> Option<Ufrag> {
+    username.split(|byte| *byte == b':').next().and_then(Ufrag::parse)
+}
+
 /// The table of ufrags and addresses of one worker; `K` names a session.
 ///
 /// A ufrag beats an address: Chromium sends ICE checks of several sessions, STUN and TURN from one socket, so
@@ -247,9 +254,7 @@ impl<K: Copy + Eq + Hash> Demux<K> {
             return self.route_address(datagram);
         }
         let Some(username) = message.username() else { return Route::Binding };
-        // In a check the receiver's ufrag stands first (RFC 8445 section 7.2.2).
-        let receiver = username.split(|byte| *byte == b':').next().and_then(Ufrag::parse);
-        let Some(ufrag) = receiver else { return Route::Drop(DropReason::UnknownUfrag) };
+        let Some(ufrag) = receiver(username) else { return Route::Drop(DropReason::UnknownUfrag) };
         match self.ufrags.get(&ufrag) {
             Some(session) => Route::Session(*session),
             None if ufrag.worker() != self.worker => Route::Elsewhere(ufrag.worker()),
@@ -263,6 +268,12 @@ impl<K: Copy + Eq + Hash> Demux<K> {
             Some(Owner::Elsewhere(worker)) => Route::Elsewhere(worker),
             None => Route::Drop(DropReason::UnknownSource),
         }
+    }
+
+    /// Whether somebody has proved this path to be its own.
+    #[must_use]
+    pub fn knows(&self, source: SocketAddr, local: SocketAddr) -> bool {
+        self.addresses.contains_key(&(source, local))
     }
 
     /// Makes `session` reachable by `ufrag`. A session may have several: after an ICE restart the old one is

@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`datagram`] has the plain values, [`udp`] the sockets, [`demux`] tells a datagram's
 //! session, [`ufrag`] is the name a session has in ICE, [`addresses`] decides what clients are told to
-//! connect to.
+//! connect to. [`tls`] and [`streams`] are what comes over TCP.
 #![cfg_attr(
     not(test),
     deny(
@@ -17,6 +17,7 @@
 pub mod addresses;
 pub mod datagram;
 pub mod demux;
+mod network;
 pub mod report;
 mod socket;
 pub mod throttle;
@@ -26,3 +27,4 @@ mod udp_linux;
 mod udp_portable;
 pub mod ufrag;
 pub mod tls;
+pub mod streams;

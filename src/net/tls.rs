@@ -5,6 +5,7 @@ mod files;
 mod handshakes;
 mod renewal;
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -25,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 pub use self::credentials::Credentials;
 pub use self::files::TlsError;
 use self::files::{provider, read_first};
-use self::handshakes::Handshakes;
+pub(in crate::net) use self::handshakes::Handshakes;
 use crate::net::throttle::Throttle;
 
 /// After an accept that failed for want of file descriptors: trying again at once would only burn a core.
@@ -121,7 +122,9 @@ impl TlsListener {
     pub fn new(listener: TcpListener, config: Arc<ServerConfig>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (finished, ready) = mpsc::channel(16);
-        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(config), finished));
+        let acceptor = TlsAcceptor::from(config);
+        let open = move |stream, peer| handshake(acceptor.accept(stream), peer, finished.clone());
+        let accepting = tokio::spawn(accept(listener, Handshakes::default(), open));
         Ok(Self { address, ready, accepting })
     }
 
@@ -147,12 +150,12 @@ impl Drop for TlsListener {
     }
 }
 
-async fn accept(
+/// Accepts connections for ever, and opens each in a task of its own, as many at a time as may be under way.
+pub(in crate::net) async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    acceptor: TlsAcceptor,
-    finished: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+    mut handshakes: Handshakes,
+    open: impl Fn(TcpStream, SocketAddr) -> F,
 ) {
-    let mut handshakes = Handshakes::default();
     let mut errors = Throttle::default();
     loop {
         let accepted = tokio::select! {
@@ -160,16 +163,13 @@ async fn accept(
             () = handshakes.ended() => continue,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let handshake = handshake(acceptor.accept(stream), peer, finished.clone());
-                handshakes.start(peer.ip(), handshake);
-            }
+            Ok((stream, peer)) => handshakes.start(peer.ip(), open(stream, peer)),
             Err(error) if is_about_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was over before it was accepted");
             }
             Err(error) => {
                 if let Some(times) = errors.count(Instant::now()) {
-                    tracing::warn!(%error, times, "cannot accept connections; the oldest TLS handshakes are given up");
+                    tracing::warn!(%error, times, "cannot accept connections; the oldest that say nothing are given up");
                 }
                 handshakes.halve();
                 tokio::time::sleep(PAUSE).await;

@@ -94,6 +94,12 @@ impl Core {
         }
     }
 
+    /// The addresses of this machine, and those that clients are told.
+    #[must_use]
+    pub fn addresses(&self) -> &AddressMap {
+        &self.addresses
+    }
+
     /// The table that tells whose a datagram is.
     #[must_use]
     pub fn demux(&self) -> &Demux<SessionId> {
@@ -540,7 +546,7 @@ mod tests {
             first_track: TrackId(64),
             seed: number,
         };
-        let candidates = vec![SocketAddr::from(([192, 0, 2, 1], 3478))];
+        let candidates = vec![SocketAddr::from(([192, 0, 2, 1], 3478))].into();
         let epoch = Epoch { instant: now, ntp: NtpTime::default() };
         let endpoint = Endpoint { identity: Identity::generate().unwrap(), candidates, epoch };
         answer(offer, Role::Watch, &new, &endpoint, now).unwrap().session

@@ -36,6 +36,24 @@ impl IceServers {
         Self { urls: [first(true), first(false)].into_iter().flatten().map(url).collect(), secret }
     }
 
+    /// The relay over TCP too, at the first of these addresses: one URL, as who gets one address gets it by this.
+    #[must_use]
+    pub fn and_tcp(mut self, announced: &[SocketAddr]) -> Self {
+        self.urls.extend(announced.first().map(|address| format!("turn:{address}?transport=tcp")));
+        self
+    }
+
+    /// The relay over TLS too, on the same port as TCP. `name` is what the certificate is for, where that is known: clients
+    /// that check it do not take an address for a name.
+    #[must_use]
+    pub fn and_tls(mut self, announced: &[SocketAddr], name: Option<&str>) -> Self {
+        self.urls.extend(announced.first().map(|address| match name {
+            Some(name) => format!("turns:{name}:{}?transport=tcp", address.port()),
+            None => format!("turns:{address}?transport=tcp"),
+        }));
+        self
+    }
+
     /// The servers with new credentials of `user`, who is a participant or a session.
     #[must_use]
     pub fn of(&self, user: &str) -> Vec<IceServer> {
@@ -48,14 +66,12 @@ impl IceServers {
         vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
     }
 
-    /// Adds a `Link` header for each address to an answer of WHIP or WHEP whose request asks for the relay over UDP.
+    /// Adds a `Link` header for each address to an answer of WHIP or WHEP: over UDP if the request asks for that.
     pub(super) fn link(&self, query: &str, user: &str, headers: &mut HeaderMap) {
-        if !query.split('&').any(|pair| pair == "relay=udp") {
-            return;
-        }
+        let with_udp = query.split('&').any(|pair| pair == "relay=udp");
         for IceServer { urls, username, credential } in self.of(user) {
             let (username, credential) = (username.unwrap_or_default(), credential.unwrap_or_default());
-            for url in urls {
+            for url in urls.into_iter().filter(|url| with_udp || !url.ends_with("=udp")) {
                 let text = format!(
                     "<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; \
                      credential-type=\"password\""
@@ -93,6 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn the_relay_is_told_over_tcp_and_tls_where_it_is_there() {
+        let tcp = ["198.51.100.5:443".parse().unwrap(), "[2001:db8::5]:443".parse().unwrap()];
+        let urls = |servers: IceServers| servers.of("p7").remove(0).urls.split_off(2);
+        assert_eq!(urls(servers().and_tcp(&tcp)), ["turn:198.51.100.5:443?transport=tcp"]);
+        let named = servers().and_tls(&tcp, Some("live.example.org"));
+        assert_eq!(urls(named), ["turns:live.example.org:443?transport=tcp"]);
+        assert_eq!(urls(servers().and_tls(&tcp, None)), ["turns:198.51.100.5:443?transport=tcp"]);
+        assert!(urls(servers().and_tcp(&[]).and_tls(&[], None)).is_empty());
+    }
+
+    #[test]
     fn a_link_header_stands_for_each_address() {
         let mut headers = HeaderMap::new();
         servers().link("track=t1&relay=udp", "s9", &mut headers);
@@ -105,7 +132,13 @@ mod tests {
         let mut none = HeaderMap::new();
         IceServers::default().link("relay=udp", "s9", &mut none);
         assert!(none.is_empty(), "where there is no relay, nobody is told of one");
-        servers().link("", "s9", &mut none);
-        assert!(none.is_empty(), "who does not ask would get all media through it");
+        let tcp = servers().and_tcp(&["198.51.100.5:443".parse().unwrap()]);
+        tcp.link("", "s9", &mut none);
+        assert_eq!(
+            none.len(),
+            1,
+            "who does not ask would get all media through the relay over UDP: {none:?}"
+        );
+        assert!(none[header::LINK].to_str().unwrap().starts_with("<turn:198.51.100.5:443?transport=tcp>"));
     }
 }

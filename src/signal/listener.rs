@@ -1,4 +1,4 @@
-//! The listening socket of the HTTP server, with or without TLS.
+//! The listening socket of the HTTP server, with or without TLS, with or without media beside it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
+use crate::net::streams::port::{Http, Port, Streams};
 use crate::net::tls::TlsListener;
 
 /// A listener for `axum::serve`.
@@ -21,6 +22,8 @@ pub enum Listener {
     Plain(TcpListener),
     /// HTTPS.
     Tls(TlsListener),
+    /// HTTP or HTTPS on the port that carries media too.
+    Shared(Port, &'static str),
 }
 
 /// A client that sends nothing for so long is cut off: an idle keep-alive, or one that stalls in a request.
@@ -36,6 +39,7 @@ enum Stream {
     Plain(TcpStream),
     /// Boxed, as it is ten times as large.
     Tls(Box<TlsStream<TcpStream>>),
+    Shared(Http),
 }
 
 impl Connection {
@@ -56,12 +60,22 @@ impl Listener {
         })
     }
 
+    /// A listener on a bound socket that hands on what is not HTTP.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn shared(socket: TcpListener, tls: Option<Arc<ServerConfig>>, streams: Streams) -> io::Result<Self> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self::Shared(Port::new(socket, tls, streams)?, scheme))
+    }
+
     /// How an address of this listener begins.
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         match self {
             Self::Plain(_) => "http",
             Self::Tls(_) => "https",
+            Self::Shared(_, scheme) => scheme,
         }
     }
 }
@@ -80,6 +94,10 @@ impl axum::serve::Listener for Listener {
                 let (stream, peer) = listener.accept().await;
                 (Connection::new(Stream::Tls(Box::new(stream))), peer)
             }
+            Self::Shared(port, _) => {
+                let (stream, peer) = port.accept().await;
+                (Connection::new(Stream::Shared(stream)), peer)
+            }
         }
     }
 
@@ -87,6 +105,7 @@ impl axum::serve::Listener for Listener {
         match self {
             Self::Plain(listener) => listener.local_addr(),
             Self::Tls(listener) => Ok(listener.local_addr()),
+            Self::Shared(port, _) => Ok(port.local_addr()),
         }
     }
 }
@@ -101,6 +120,8 @@ impl AsyncRead for Connection {
         let read = match stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_read(cx, buffer),
         };
         if read.is_ready() {
             idle.as_mut().reset(Instant::now() + IDLE);
@@ -116,6 +137,8 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -123,6 +146,8 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_flush(cx),
+            Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -130,6 +155,8 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -217,6 +217,12 @@ impl Server {
         }
     }
 
+    /// Whether this client has an allocation.
+    #[must_use]
+    pub fn has_allocation(&self, client: &FiveTuple) -> bool {
+        self.table.find(client).is_some()
+    }
+
     /// How many allocations there are.
     #[must_use]
     pub fn allocations(&self) -> usize {

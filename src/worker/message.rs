@@ -1,8 +1,11 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
+use std::sync::Arc;
+
 use super::placement::Load;
 use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
 use crate::net::report::SendDrops;
+use crate::net::streams::counters::StreamCounters;
 use crate::sfu::CoreEvent;
 use crate::sfu::counters::{Counters, Histogram};
 use crate::sfu::egress::allocate::Wish;
@@ -84,6 +87,8 @@ pub struct Snapshot {
     pub turn_time: Histogram,
     /// What was sent to other workers.
     pub relay: RelayCounters,
+    /// What happened to streams; of all workers together, as none of them has it alone.
+    pub streams: Arc<StreamCounters>,
     /// What TURN did.
     pub turn: TurnCounters,
     /// How busy the worker is.

@@ -9,6 +9,7 @@ pub mod random;
 pub mod turn;
 mod neighbour;
 mod ring;
+mod streams;
 
 use std::time::{Duration, Instant};
 
@@ -18,9 +19,13 @@ use self::message::{Command, Event, Snapshot, UdpCounters};
 use self::neighbour::{Handed, Neighbours};
 use self::placement::Load;
 use self::random::random;
+use self::streams::Streams;
 use self::turn::Turn;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::{DropReason, IceCredentials, Route};
+use crate::net::streams::mark::StreamId;
+use crate::net::streams::outgoing::StreamOut;
+use crate::net::streams::{Carries, Ends, StreamIn, What};
 use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::sfu::Core;
 use crate::sfu::relay::Relayed;
@@ -42,6 +47,7 @@ pub(crate) struct Worker {
     core: Core,
     port: UdpPort,
     neighbours: Neighbours,
+    streams: Streams,
     /// Where there is a TURN server.
     turn: Option<Turn>,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -60,10 +66,19 @@ pub(crate) struct Worker {
     stun_reply: Vec<u8>,
 }
 
+/// The ways by which something reaches a worker, beside its sockets.
+struct Ways {
+    neighbours: Neighbours,
+    streams: Streams,
+    /// Where there is a TURN server.
+    turn: Option<Turn>,
+}
+
 /// Why the loop woke up.
 enum Wake {
     Command(Command),
     Network,
+    Stream(StreamIn),
     Time,
     /// The control plane is gone.
     Orphaned,
@@ -73,16 +88,17 @@ impl Worker {
     fn new(
         core: Core,
         port: UdpPort,
-        neighbours: Neighbours,
-        turn: Option<Turn>,
+        ways: Ways,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::UnboundedSender<Event>,
         snapshots: watch::Sender<Snapshot>,
     ) -> Self {
+        let Ways { neighbours, streams, turn } = ways;
         Self {
             core,
             port,
             neighbours,
+            streams,
             turn,
             commands,
             events,
@@ -104,11 +120,18 @@ impl Worker {
         loop {
             let wake = self.wait().await;
             let now = Instant::now();
+            let (command, message) = match wake {
+                Wake::Command(command) => (Some(command), None),
+                Wake::Orphaned => (Some(Command::Stop), None),
+                Wake::Stream(message) => (None, Some(message)),
+                Wake::Network | Wake::Time => (None, None),
+            };
             if let Some(turn) = &mut self.turn {
                 turn.begin(now);
             }
-            let goes_on = self.obey(now, wake);
+            let goes_on = self.obey(now, command);
             self.hear(now);
+            self.hear_streams(now, message);
             self.receive(now);
             self.core.drive(now, &mut self.batch);
             // The others can begin with it while this worker serves its own.
@@ -139,17 +162,14 @@ impl Worker {
             // An error means that the runtime ends, and this loop with it.
             _ = self.port.readable() => Wake::Network,
             () = self.neighbours.filled() => Wake::Network,
+            message = self.streams.next() => Wake::Stream(message),
             () = tokio::time::sleep_until(deadline.into()) => Wake::Time,
         }
     }
 
     /// Carries out the commands that have come. Returns whether the worker goes on.
-    fn obey(&mut self, now: Instant, wake: Wake) -> bool {
-        let mut next = match wake {
-            Wake::Command(command) => Some(command),
-            Wake::Orphaned => Some(Command::Stop),
-            Wake::Network | Wake::Time => self.commands.try_recv().ok(),
-        };
+    fn obey(&mut self, now: Instant, first: Option<Command>) -> bool {
+        let mut next = first.or_else(|| self.commands.try_recv().ok());
         while let Some(command) = next {
             match command {
                 Command::Join(session) => self.core.join(now, *session),
@@ -280,11 +300,70 @@ impl Worker {
         }
     }
 
+    /// Takes what streams have to say, beginning with what woke the worker up.
+    fn hear_streams(&mut self, now: Instant, first: Option<StreamIn>) {
+        let mut next = first;
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let Some(StreamIn { id, what }) = next.take().or_else(|| self.streams.try_next()) else {
+                return;
+            };
+            match what {
+                What::Opened { carries: Carries::Ice, ends, out } => {
+                    self.streams.open(id, ends, out, self.core.addresses());
+                }
+                What::Opened { carries: Carries::Turn, ends, out } => self.turn_opened(id, ends, out),
+                What::Frame(frame) => self.frame(now, id, &frame),
+                What::Closed => self.stream_closed(id),
+            }
+            if self.batch.is_full() {
+                self.flush();
+            }
+        }
+        // If there is more, the queue wakes the loop again.
+    }
+
+    fn turn_opened(&mut self, id: StreamId, ends: Ends, out: StreamOut) {
+        // Where there is no server, its end is dropped, which closes it.
+        if let Some(turn) = &mut self.turn {
+            let client = streams::client(ends);
+            turn.opened(client, id, out);
+            self.streams.turn.insert(id, client);
+        }
+    }
+
+    fn stream_closed(&mut self, id: StreamId) {
+        if let (Some(client), Some(turn)) = (self.streams.close(id), &mut self.turn) {
+            turn.closed(&client, id);
+        }
+    }
+
+    /// A message of a stream is to sessions what a datagram is, and to the TURN server as well.
+    fn frame(&mut self, now: Instant, id: StreamId, frame: &[u8]) {
+        if let Some(client) = self.streams.turn.get(&id).copied() {
+            self.client_says(now, &client, frame);
+            if let Some(turn) = &self.turn {
+                turn.judge(&client);
+            }
+            return;
+        }
+        let Some(stream) = self.streams.ice(id) else { return };
+        let datagram = stream.datagram(frame);
+        match self.core.demux().route(&datagram) {
+            Route::Session(session) => self.core.receive(now, session, &datagram, &mut self.batch),
+            Route::Drop(reason) => self.core.counters_mut().drop(reason),
+            // A stream is of one session, on this worker.
+            Route::Elsewhere(_) => self.core.counters_mut().drop(DropReason::UnknownUfrag),
+            Route::Binding | Route::Turn => self.core.counters_mut().drop(DropReason::Garbage),
+        }
+        stream.out.admit(self.core.demux().knows(datagram.source, datagram.local));
+    }
+
     fn flush(&mut self) {
         if let Some(turn) = &mut self.turn {
             turn.divert(&mut self.batch, &mut self.neighbours);
             send(&mut self.port, turn.wrapped(), &mut self.snapshot.udp);
         }
+        self.streams.take_from(&mut self.batch);
         send(&mut self.port, &mut self.batch, &mut self.snapshot.udp);
     }
 

@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Worker;
 use super::message::{Command, Event, Snapshot};
 use super::neighbour::{Inbox, Neighbour, Neighbours};
 use super::placement::Load;
+use super::streams::Streams;
 use super::turn::{Turn, TurnConfig};
+use super::{Ways, Worker, streams};
 use crate::ids::WorkerId;
-use crate::net::addresses::{self, AddressMap};
+use crate::net::addresses::{self, AddressMap, Announced};
+use crate::net::demux::receiver;
+use crate::net::streams::counters::StreamCounters;
+use crate::net::streams::{Carries, Choose, StreamIn};
 use crate::net::udp::{Sharing, UdpConfig, UdpPort};
 use crate::sfu::Core;
+use crate::wire::stun::Message;
 
 /// What a worker needs to start.
 #[derive(Debug, Clone)]
@@ -29,6 +34,8 @@ pub struct WorkerConfig {
     pub announce: Vec<IpAddr>,
     /// Whether to announce loopback addresses too.
     pub loopback: bool,
+    /// What the TCP port listens on, where media is taken over TCP.
+    pub tcp: Option<SocketAddr>,
     /// What the TURN server is made with, where there is one.
     pub turn: Option<TurnConfig>,
 }
@@ -36,6 +43,7 @@ pub struct WorkerConfig {
 /// The media threads of this process.
 pub struct Pool {
     workers: Vec<Handle>,
+    streams: Arc<StreamCounters>,
 }
 
 /// One running media thread.
@@ -43,7 +51,8 @@ pub struct Handle {
     /// Its index.
     pub id: WorkerId,
     /// The addresses of its sockets that clients are told.
-    pub announced: Vec<SocketAddr>,
+    pub announced: Announced,
+    streams: mpsc::Sender<StreamIn>,
     commands: mpsc::UnboundedSender<Command>,
     snapshots: watch::Receiver<Snapshot>,
 }
@@ -64,9 +73,11 @@ impl Pool {
             Neighbour { commands, inbox: Arc::new(Inbox::new()) }
         };
         let all: Arc<[Neighbour]> = (0..count).map(neighbour).collect();
-        let mut pool = Self { workers: Vec::new() };
+        let mut pool = Self { workers: Vec::new(), streams: Arc::default() };
         for (id, queue) in (0..count).map(WorkerId).zip(queues) {
-            let (worker, listening) = spawn(id, config.clone(), all.clone(), queue, events.clone()).await?;
+            let streams = pool.streams.clone();
+            let (worker, listening) =
+                spawn(id, config.clone(), all.clone(), queue, events.clone(), streams).await?;
             pool.workers.push(worker);
             // A free port that the first one got is the port of all, and so is what it could not listen on.
             config.udp.listen = listening;
@@ -81,10 +92,43 @@ impl Pool {
         self.workers.iter().map(|handle| handle.snapshots.borrow().load).collect()
     }
 
-    /// The addresses that clients are told. All workers share them.
+    /// The addresses of the media port that clients are told. All workers share them.
     #[must_use]
     pub fn announced(&self) -> &[SocketAddr] {
-        self.workers.first().map_or(&[], |handle| &handle.announced)
+        self.workers.first().map_or(&[], |handle| &handle.announced.udp)
+    }
+
+    /// The addresses at which clients are told to bring media over TCP.
+    #[must_use]
+    pub fn announced_tcp(&self) -> &[SocketAddr] {
+        self.workers.first().map_or(&[], |handle| &handle.announced.tcp)
+    }
+
+    /// Chooses the worker of a stream: of ICE the one that holds the session that its first check is for, of TURN the least
+    /// busy one.
+    #[must_use]
+    pub fn choose(&self) -> Choose {
+        let worker = |handle: &Handle| (handle.id, handle.streams.clone(), handle.snapshots.clone());
+        let workers: Vec<_> = self.workers.iter().map(worker).collect();
+        Arc::new(move |carries, first| {
+            let chosen = match carries {
+                Carries::Ice => {
+                    let ufrag = receiver(Message::parse(first).ok()?.username()?)?;
+                    workers.iter().find(|(id, ..)| *id == ufrag.worker())
+                }
+                Carries::Turn => {
+                    let busy = |snapshots: &watch::Receiver<Snapshot>| snapshots.borrow().load.busy;
+                    workers.iter().min_by(|(.., one), (.., other)| busy(one).total_cmp(&busy(other)))
+                }
+            };
+            chosen.map(|(_, streams, _)| streams.clone())
+        })
+    }
+
+    /// What happened to streams.
+    #[must_use]
+    pub fn stream_counters(&self) -> Arc<StreamCounters> {
+        self.streams.clone()
     }
 
     /// The workers.
@@ -113,7 +157,11 @@ impl Pool {
     /// The newest counters of all workers.
     #[must_use]
     pub fn snapshots(&self) -> Vec<Snapshot> {
-        self.workers.iter().map(|handle| handle.snapshots.borrow().clone()).collect()
+        let mut all: Vec<_> = self.workers.iter().map(|handle| handle.snapshots.borrow().clone()).collect();
+        if let Some(first) = all.first_mut() {
+            first.streams = self.streams.clone();
+        }
+        all
     }
 
     /// Whether all threads run.
@@ -155,11 +203,13 @@ async fn spawn(
     all: Arc<[Neighbour]>,
     command_queue: mpsc::UnboundedReceiver<Command>,
     events: mpsc::UnboundedSender<Event>,
+    counters: Arc<StreamCounters>,
 ) -> io::Result<(Handle, Vec<SocketAddr>)> {
     let commands = all.get(usize::from(id.0)).map(|own| own.commands.clone());
     let commands = commands.ok_or_else(|| io::Error::other("a media thread has no queue"))?;
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let (ready, started) = oneshot::channel();
+    let (streams, stream_queue) = streams::queue();
     thread::Builder::new().name(format!("media-{}", id.0)).spawn(move || {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build() {
             Ok(runtime) => runtime,
@@ -171,14 +221,17 @@ async fn spawn(
                     if id == WorkerId(0) {
                         port.warn_of_small_buffers(&config.udp);
                     }
-                    let addresses = (map.announced().to_vec(), port.local_addrs());
+                    let announced =
+                        Announced { udp: map.announced().to_vec(), tcp: map.announced_tcp().to_vec() };
+                    let addresses = (announced, port.local_addrs());
                     let neighbours = Neighbours::new(id, all);
                     let turn = config.turn.as_ref();
                     let turn =
                         turn.map(|turn| Turn::new(turn, id, neighbours.count(), map.announced(), media));
                     let core = Core::on(id, map);
-                    let worker =
-                        Worker::new(core, port, neighbours, turn, command_queue, events, snapshot_slot);
+                    let streams = Streams::new(stream_queue, counters);
+                    let ways = Ways { neighbours, streams, turn };
+                    let worker = Worker::new(core, port, ways, command_queue, events, snapshot_slot);
                     if ready.send(Ok(addresses)).is_ok() {
                         worker.run().await;
                     }
@@ -189,7 +242,7 @@ async fn spawn(
     })?;
     let (announced, listening) =
         started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
-    Ok((Handle { id, announced, commands, snapshots }, listening))
+    Ok((Handle { id, announced, streams, commands, snapshots }, listening))
 }
 
 /// The sockets, what is announced, and all addresses at which media may come.
@@ -203,7 +256,17 @@ fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap, Vec<SocketAdd
             "no address of this machine can be announced to clients; set media.announce",
         ));
     }
+    let tcp = config.tcp.map(|listen| announced_tcp(config, listen, &interfaces)).unwrap_or_default();
     let own = addresses::announced(&port.local_addrs(), &[], true, &interfaces);
     let media = announced.iter().chain(&own).copied().collect();
-    Ok((port, AddressMap::new(announced, &interfaces), media))
+    Ok((port, AddressMap::new(announced, &interfaces).with_tcp(tcp), media))
+}
+
+/// Where clients are told to bring media over TCP. A port on loopback only is for a proxy on this machine, which hands on
+/// HTTP, unless loopback addresses are announced.
+fn announced_tcp(config: &WorkerConfig, listen: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
+    if listen.ip().is_loopback() && !config.loopback {
+        return Vec::new();
+    }
+    addresses::announced(&addresses::families_of(listen), &config.announce, config.loopback, interfaces)
 }

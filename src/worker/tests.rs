@@ -36,7 +36,9 @@ pub(super) fn worker_of(port: UdpPort, neighbours: Neighbours, turn: Option<Turn
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
     let events = mpsc::unbounded_channel().0;
     let core = Core::on(neighbours.own(), map);
-    let worker = Worker::new(core, port, neighbours, turn, command_queue, events, snapshot_slot);
+    let streams = Streams::new(streams::queue().1, Arc::default());
+    let ways = Ways { neighbours, streams, turn };
+    let worker = Worker::new(core, port, ways, command_queue, events, snapshot_slot);
     (worker, (commands, snapshots))
 }
 

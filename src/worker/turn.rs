@@ -8,6 +8,7 @@
 //! No socket stands behind a relayed address, so what is sent to one never leaves the process as it is. Each worker lends a
 //! share of the ports; what is for an address of another worker's share is handed over to it.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,6 +20,8 @@ use super::neighbour::Neighbours;
 use super::random::random;
 use crate::ids::WorkerId;
 use crate::net::datagram::{Datagram, SendBatch};
+use crate::net::streams::mark::StreamId;
+use crate::net::streams::outgoing::StreamOut;
 use crate::turn::allocation::{FiveTuple, Transport};
 use crate::turn::credentials::Credential;
 use crate::turn::relays::Relayed;
@@ -151,12 +154,14 @@ pub(super) struct Turn {
 struct Clients {
     /// What goes to them over UDP.
     wrapped: SendBatch,
+    /// Those that have a connection.
+    streams: HashMap<FiveTuple, (StreamId, StreamOut)>,
     undelivered: u64,
 }
 
 impl Clients {
     /// Sends a message, given in parts, to a client. The one place where transports differ.
-    fn deliver(&mut self, client: &FiveTuple, parts: &[&[u8]]) {
+    fn deliver(&mut self, now: Instant, client: &FiveTuple, parts: &[&[u8]]) {
         match client.transport {
             Transport::Udp => {
                 let write = |arena: &mut Vec<u8>| {
@@ -165,7 +170,10 @@ impl Clients {
                 };
                 let Ok(_) = self.wrapped.write(client.server, client.client, write);
             }
-            Transport::Tcp => self.undelivered += 1,
+            Transport::Tcp => match self.streams.get(client) {
+                Some((_, out)) => out.send(now, parts),
+                None => self.undelivered += 1,
+            },
         }
     }
 }
@@ -225,6 +233,28 @@ impl Turn {
         self.watched_until = self.now + WATCHED_FOR;
     }
 
+    /// A client is there, in this stream.
+    pub(super) fn opened(&mut self, client: FiveTuple, id: StreamId, out: StreamOut) {
+        // A port may come back before the end of the stream that had it was told.
+        self.server.closed(&client);
+        self.clients.streams.insert(client, (id, out));
+    }
+
+    /// A client's stream is gone, and its allocation with it (RFC 8656 section 3.1).
+    pub(super) fn closed(&mut self, client: &FiveTuple, id: StreamId) {
+        if self.clients.streams.get(client).is_some_and(|(own, _)| *own == id) {
+            self.clients.streams.remove(client);
+            self.server.closed(client);
+        }
+    }
+
+    /// Says whether a client's stream is of use.
+    pub(super) fn judge(&self, client: &FiveTuple) {
+        if let Some((_, out)) = self.clients.streams.get(client) {
+            out.admit(self.server.has_allocation(client));
+        }
+    }
+
     /// Takes a message of a client: a datagram, or what was taken out of its stream. Returns what it sends to the media, as a
     /// datagram from its relayed address. Replies, and what is for other clients, are on their way.
     pub(super) fn client_says<'d>(
@@ -236,7 +266,7 @@ impl Turn {
         match self.server.receive(self.now, client, message) {
             Outcome::Nothing => None,
             Outcome::Reply(reply) => {
-                self.clients.deliver(client, &[reply]);
+                self.clients.deliver(self.now, client, &[reply]);
                 None
             }
             Outcome::ToMedia { relayed, media, data } => {
@@ -283,7 +313,7 @@ impl Turn {
         };
         let padding = [0; 3];
         let padding = padding.get(..envelope.padding()).unwrap_or(&padding);
-        self.clients.deliver(&client, &[envelope.head(), data, padding]);
+        self.clients.deliver(self.now, &client, &[envelope.head(), data, padding]);
     }
 
     /// What goes to clients over UDP since the last call.

@@ -6,11 +6,11 @@ mod extensions;
 mod join;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use sluice::ids::{SessionId, TrackId, WorkerId};
+use sluice::net::addresses::Announced;
 use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
@@ -24,8 +24,9 @@ fn epoch() -> Epoch {
 }
 
 fn endpoint() -> Endpoint {
-    let candidates = ["192.0.2.7:3478", "198.51.100.9:3478", "[2001:db8::7]:3478"];
-    let candidates = candidates.iter().map(|text| text.parse::<SocketAddr>().expect("an address")).collect();
+    let all = |texts: &[&str]| texts.iter().map(|text| text.parse().expect("an address")).collect();
+    let udp = all(&["192.0.2.7:3478", "198.51.100.9:3478", "[2001:db8::7]:3478"]);
+    let candidates = Announced { udp, tcp: all(&["192.0.2.7:443", "[2001:db8::7]:443"]) };
     Endpoint { identity: Identity::generate().expect("a certificate"), candidates, epoch: epoch() }
 }
 
@@ -206,11 +207,21 @@ fn check_codecs(name: &str, offered: &Sdp<'_>, sdp: &Sdp<'_>) {
 fn check_candidates(name: &str, sdp: &Sdp<'_>, text: &str) {
     let first = live(sdp).next().expect("a live section");
     let candidates: Vec<_> = first.lines.attributes("candidate").collect();
-    let ends = ["192.0.2.7 3478 typ host", "198.51.100.9 3478 typ host", "2001:db8::7 3478 typ host"];
+    let ends = [
+        "192.0.2.7 3478 typ host",
+        "198.51.100.9 3478 typ host",
+        "2001:db8::7 3478 typ host",
+        "192.0.2.7 443 typ host tcptype passive",
+        "2001:db8::7 443 typ host tcptype passive",
+    ];
     assert_eq!(candidates.len(), ends.len(), "{name}: {candidates:?}");
     for (candidate, end) in candidates.iter().zip(ends) {
         assert!(candidate.ends_with(end), "{name}: {candidate}");
+        assert_eq!(candidate.contains(" tcp "), end.ends_with("passive"), "{name}: {candidate}");
     }
+    let priorities =
+        candidates.iter().map(|it| it.split(' ').nth(3).expect("one").parse::<u32>().expect("a number"));
+    assert!(priorities.is_sorted_by(|before, behind| before > behind), "{name}: {candidates:?}");
     assert!(first.lines.has("end-of-candidates"), "{name}");
     assert_eq!(text.matches("a=candidate").count(), ends.len(), "{name}");
 }

@@ -64,7 +64,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(workers: u8) -> Self {
-        let candidates = vec![server_address()];
+        let candidates = vec![server_address()].into();
         let map = || AddressMap::new(vec![server_address()], &[server_address().ip()]);
         let identity = Identity::generate().expect("a certificate");
         let now = Instant::now();

@@ -130,8 +130,8 @@ pub fn server_address() -> SocketAddr {
 
 impl World {
     pub fn new() -> Self {
-        let candidates = vec![server_address()];
-        let map = AddressMap::new(candidates.clone(), &[server_address().ip()]);
+        let candidates = vec![server_address()].into();
+        let map = AddressMap::new(vec![server_address()], &[server_address().ip()]);
         let identity = Identity::generate().expect("a certificate");
         let now = Instant::now();
         let epoch = Epoch { instant: now, ntp: NtpTime::since_1970(Duration::from_secs(1_700_000_000)) };

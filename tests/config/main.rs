@@ -97,6 +97,7 @@ fn every_key_is_read_the_same_from_every_source() {
         ("media.listen", "[\"127.0.0.1:0\", \"[::1]:0\"]", "127.0.0.1:0, [::1]:0"),
         ("media.announce", "[\"203.0.113.7\", \"2001:db8::7\"]", "203.0.113.7,2001:db8::7"),
         ("media.loopback", "true", "true"),
+        ("media.tcp", "false", "false"),
         ("media.receive_buffer", "1_048_576", "1_048_576"),
         ("media.send_buffer", "0x10_0000", "1048576"),
         ("turn.enabled", "false", "false"),

@@ -1,11 +1,13 @@
-//! The handshakes that are under way, and who gives way when there are too many.
+//! The connections that have not said yet what they want, and who gives way when there are too many.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, Id, JoinSet};
+
+use crate::net::network::Network;
 
 /// Who has not said hello within this time is not a browser.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -18,6 +20,10 @@ const MOST: usize = 512;
 /// filling all places takes many networks.
 const MOST_PER_NETWORK: usize = 32;
 
+/// Connections of one network that have said nothing yet, where no handshake is needed: one that means it is through
+/// at once, and crowds may come from one address.
+const MOST_PLAIN_PER_NETWORK: usize = 128;
+
 /// Handshakes under way, each a task.
 ///
 /// When there are too many, the oldest gives way to the new one, be it of all or of one network. A client that
@@ -25,10 +31,11 @@ const MOST_PER_NETWORK: usize = 32;
 /// must begin as many as there are places in that time, again and again. Those that only wait are the first to go.
 /// Were the new ones refused instead, a few silent clients per second would keep everybody out.
 #[derive(Debug, Default)]
-pub(super) struct Handshakes {
+pub(in crate::net) struct Handshakes {
     tasks: JoinSet<()>,
     /// The oldest is first.
     waiting: VecDeque<Waiting>,
+    is_plain: bool,
 }
 
 #[derive(Debug)]
@@ -38,34 +45,22 @@ struct Waiting {
     task: AbortHandle,
 }
 
-/// Who is counted as one client: an IPv4 address, or the 64 bits of an IPv6 address that a provider gives to one
-/// customer at least, within which it can be whoever it likes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Network {
-    V4(Ipv4Addr),
-    V6([u16; 4]),
-}
-
-impl Network {
-    /// The network of an address. A socket that listens on both families writes IPv4 addresses as IPv6.
-    fn of(peer: IpAddr) -> Self {
-        match peer.to_canonical() {
-            IpAddr::V4(ip) => Self::V4(ip),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
-    }
-}
-
 impl Handshakes {
+    /// For connections without TLS, of which only the first bytes are waited for.
+    pub(in crate::net) fn plain() -> Self {
+        Self { is_plain: true, ..Self::default() }
+    }
+
     /// Starts a handshake with `peer`; another one may have to give way. It is given up after 10 s. What is to be
     /// done with its outcome is part of it.
-    pub(super) fn start(&mut self, peer: IpAddr, handshake: impl Future<Output = ()> + Send + 'static) {
+    pub(in crate::net) fn start(
+        &mut self,
+        peer: IpAddr,
+        handshake: impl Future<Output = ()> + Send + 'static,
+    ) {
         let network = Network::of(peer);
         let of_network = self.waiting.iter().filter(|waiting| waiting.network == network).count();
-        if of_network >= MOST_PER_NETWORK {
+        if of_network >= self.most_of(peer) {
             let oldest = self.waiting.iter().position(|waiting| waiting.network == network);
             self.give_up(oldest);
         } else if self.waiting.len() >= MOST {
@@ -79,8 +74,17 @@ impl Handshakes {
         self.waiting.push_back(Waiting { id: task.id(), network, task });
     }
 
+    /// How many of the network of `peer` may be under way. Without TLS, a proxy on this machine may speak for everybody.
+    fn most_of(&self, peer: IpAddr) -> usize {
+        match (self.is_plain, peer.to_canonical().is_loopback()) {
+            (false, _) => MOST_PER_NETWORK,
+            (true, false) => MOST_PLAIN_PER_NETWORK,
+            (true, true) => MOST,
+        }
+    }
+
     /// Gives up the older half, to have their file descriptors back. One alone may go on: it is not to blame.
-    pub(super) fn halve(&mut self) {
+    pub(in crate::net) fn halve(&mut self) {
         for _ in 0..self.waiting.len() / 2 {
             self.give_up(Some(0));
         }
@@ -93,7 +97,7 @@ impl Handshakes {
     }
 
     /// Waits until a handshake ends, and forgets it. Never returns while there is none.
-    pub(super) async fn ended(&mut self) {
+    pub(in crate::net) async fn ended(&mut self) {
         let id = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(error)) => error.id(),
@@ -105,7 +109,7 @@ impl Handshakes {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::Ipv4Addr;
 
     use tokio::sync::oneshot;
 
@@ -153,17 +157,6 @@ mod tests {
         clients.extend((0..MOST).map(|_| silent(&mut handshakes, from(2))));
         let expected: Vec<_> = (1..=MOST - MOST_PER_NETWORK).collect();
         assert_eq!(given_up(&mut handshakes, &clients).await, expected, "the other one stays");
-    }
-
-    #[test]
-    fn a_network_is_an_ipv4_address_or_64_bits_of_ipv6() {
-        let of = |text: &str| Network::of(text.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff::4"));
-        assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:1:3::3"));
-        assert_ne!(of("198.51.100.1"), of("198.51.100.2"));
-        assert_eq!(of("::ffff:198.51.100.1"), of("198.51.100.1"));
-        assert_ne!(of("::ffff:198.51.100.1"), of("::ffff:198.51.100.2"));
-        assert_ne!(of("0.0.0.0"), Network::of(Ipv6Addr::UNSPECIFIED.into()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,19 +3,19 @@
 //! A session goes on while it is negotiated anew, so everything is checked before str0m is touched.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 
 use str0m::media::Mid;
 
 use super::offer::{Media, Offer, OfferError, Settled, Shown};
 use crate::ids::TrackId;
+use crate::net::addresses::Announced;
 use crate::sfu::egress::Coding;
 use crate::units::MediaKind;
 
 /// What both ends hold to.
 pub(super) struct Agreement {
     /// The announced addresses, as in the first answer.
-    pub(super) candidates: Vec<SocketAddr>,
+    pub(super) candidates: Announced,
     pub(super) first_track: TrackId,
     pub(super) seed: u64,
     /// The version of the last answer.
@@ -67,7 +67,7 @@ impl Agreement {
         codings: Vec<Coding>,
         first_track: TrackId,
         seed: u64,
-        candidates: &[SocketAddr],
+        candidates: &Announced,
     ) -> Self {
         let known =
             |media: &Media<'_>| KnownLine { mid: media.mid.to_string(), kind: media.kind, stopped: false };
@@ -78,7 +78,7 @@ impl Agreement {
             setup: offer.transport.setup.as_ref().map(owned),
         };
         Self {
-            candidates: candidates.to_vec(),
+            candidates: candidates.clone(),
             first_track,
             seed,
             version: FIRST_VERSION,

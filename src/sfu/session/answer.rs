@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use str0m::media::Mid;
 
 use super::channels::MAX_MESSAGE;
 use super::offer::{Flow, Media, Mixed, Role};
 use crate::ids::Ssrc;
+use crate::net::addresses::Announced;
 use crate::sfu::egress::CNAME;
 use crate::sfu::egress::sender::Sources;
 use crate::units::MediaKind;
@@ -24,7 +24,7 @@ pub(super) struct Pair<'s, 'a> {
 /// Writes the answer, from str0m's session lines and its sections.
 ///
 /// - The first live section, and only it, carries the candidates, IPv4 first: FFmpeg and GStreamer's `whepsrc`
-///   read no further than the first. All are there, so `end-of-candidates` follows (RFC 9725 section 4.3.2).
+///   read no further than the first. Those of TCP stand last. All are there, so `end-of-candidates` follows (RFC 9725 section 4.3.2).
 /// - A viewer's sections share one media stream, so that players keep sound and picture in step; each slot of a
 ///   participant is a stream of its own, as anybody's track may come to stand behind it; sections that the client
 ///   sends on carry no stream of ours.
@@ -37,7 +37,7 @@ pub(super) fn rewrite(
     sources: &HashMap<Mid, Sources>,
     role: Role,
     version: u64,
-    candidates: &[SocketAddr],
+    candidates: &Announced,
 ) -> String {
     let mut text = String::from("v=0\r\n");
     for line in &session.0 {
@@ -207,18 +207,28 @@ fn was_offered(offered: &Media<'_>, feedback: &str) -> bool {
     })
 }
 
-fn write_candidates(text: &mut String, candidates: &[SocketAddr]) {
-    for (index, address) in candidates.iter().enumerate() {
-        let priority = host_priority(index);
+fn write_candidates(text: &mut String, candidates: &Announced) {
+    let udp = candidates.udp.iter().map(|address| (address, "udp", HOST_OVER_UDP, u16::MAX, ""));
+    // The client connects to us: passive, which stands in the local preference too (RFC 6544 section 4.2).
+    let passive = 4 << 13 | 0x1FFF;
+    let tcp =
+        candidates.tcp.iter().map(|address| (address, "tcp", HOST_OVER_TCP, passive, " tcptype passive"));
+    for (index, (address, protocol, kind, local, rest)) in udp.chain(tcp).enumerate() {
+        let priority = priority(kind, local, index);
         let (foundation, ip, port) = (index + 1, address.ip(), address.port());
-        let _ = write!(text, "a=candidate:{foundation} 1 udp {priority} {ip} {port} typ host\r\n");
+        let _ =
+            write!(text, "a=candidate:{foundation} 1 {protocol} {priority} {ip} {port} typ host{rest}\r\n");
     }
     text.push_str("a=end-of-candidates\r\n");
 }
 
-/// RFC 8445 section 5.1.2.1 with type preference 126 (host), component 1 (RTP), and a local preference that
-/// falls with the position.
-fn host_priority(index: usize) -> u32 {
-    let local = u32::from(u16::MAX) - u32::try_from(index).unwrap_or(u32::MAX).min(u32::from(u16::MAX));
-    (126 << 24) + (local << 8) + 255
+/// Type preferences (RFC 8445 section 5.1.2.1). TCP is for those whose network lets no UDP through: it is below all that
+/// clients give to UDP, and above relays.
+const HOST_OVER_UDP: u32 = 126;
+const HOST_OVER_TCP: u32 = 90;
+
+/// RFC 8445 section 5.1.2.1 with component 1 (RTP), and a local preference that falls with the position.
+fn priority(kind: u32, local: u16, index: usize) -> u32 {
+    let local = local.saturating_sub(u16::try_from(index).unwrap_or(u16::MAX));
+    (kind << 24) + (u32::from(local) << 8) + 255
 }

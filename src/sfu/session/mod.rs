@@ -32,6 +32,7 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 use crate::ids::{SessionId, TrackId};
 use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
+use crate::net::streams::mark::StreamId;
 use crate::sfu::counters::Links;
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
@@ -308,7 +309,8 @@ impl Session {
             return turn.counters.malformed += 1;
         }
         let announced = turn.addresses.to_announced(datagram.local);
-        let received = Receive::new(Protocol::Udp, datagram.source, announced, datagram.payload);
+        let protocol = if StreamId::named(datagram.local).is_some() { Protocol::Tcp } else { Protocol::Udp };
+        let received = Receive::new(protocol, datagram.source, announced, datagram.payload);
         let Ok(received) = received else { return turn.counters.malformed += 1 };
         self.expect_unannounced(datagram.payload);
         let check = is_check.then(|| Check::read(datagram)).flatten();
@@ -380,7 +382,9 @@ impl Session {
                     }) {
                         self.learn(now, check, turn);
                     }
-                    let local = self.paths.local(transmit.source, transmit.destination, turn.addresses);
+                    let is_stream = transmit.proto == Protocol::Tcp;
+                    let (from, to) = (transmit.source, transmit.destination);
+                    let Some(local) = self.paths.local(from, to, is_stream, turn.addresses) else { continue };
                     if transmit.contents.first().is_some_and(|first| *first > LAST_OF_STUN) {
                         self.paths.begin(now, Path { remote: transmit.destination, local });
                     }

@@ -1,6 +1,5 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use super::messages::LARGEST_READ;
 use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
 use crate::ids::{SessionId, TrackId};
+use crate::net::addresses::Announced;
 use crate::net::demux::IceCredentials;
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
@@ -35,8 +35,8 @@ const STATS_INTERVAL: Duration = Duration::from_secs(2);
 pub struct Endpoint {
     /// The DTLS certificate.
     pub identity: Identity,
-    /// The announced addresses of the media port, in the order of the answer.
-    pub candidates: Vec<SocketAddr>,
+    /// The announced addresses, in the order of the answer.
+    pub candidates: Announced,
     /// One moment on both clocks, for sender reports.
     pub epoch: Epoch,
 }
@@ -123,9 +123,12 @@ fn accept(
     let (codecs, codings) = offer.codecs();
     let config = config(&offer, codecs, new, endpoint);
     let (mut rtc, keys) = with_key_slot(|| config.build(now));
-    for address in &endpoint.candidates {
-        let candidate = Candidate::host(*address, "udp").map_err(|e| OfferError::Refused(e.to_string()))?;
-        rtc.add_local_candidate(candidate);
+    let Announced { udp, tcp } = &endpoint.candidates;
+    for (addresses, protocol) in [(udp, "udp"), (tcp, "tcp")] {
+        for address in addresses {
+            let candidate = Candidate::host(*address, protocol);
+            rtc.add_local_candidate(candidate.map_err(|e| OfferError::Refused(e.to_string()))?);
+        }
     }
     let refused = |error: &dyn std::fmt::Display| OfferError::Refused(error.to_string());
     let shown = offer.lines();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::net::addresses::AddressMap;
 use crate::net::demux::MAX_ADDRESSES;
+use crate::net::streams::mark::StreamId;
 use crate::sfu::egress::Path;
 use crate::wire::stun::TransactionId;
 
@@ -124,10 +125,22 @@ impl Paths {
         true
     }
 
-    /// The real address from which to send to `remote` in the name of the announced address `from`.
-    pub(super) fn local(&self, from: SocketAddr, remote: SocketAddr, addresses: &AddressMap) -> SocketAddr {
-        let fits = |path: &&Path| path.remote == remote && addresses.to_announced(path.local) == from;
-        self.proved.iter().rev().find(fits).map_or_else(|| addresses.to_local(from), |path| path.local)
+    /// The real address from which to send to `remote` in the name of the announced address `from`, or the stream in which
+    /// to send: a client may use one port for both, and this server too. `None` when there is no such stream.
+    pub(super) fn local(
+        &self,
+        from: SocketAddr,
+        remote: SocketAddr,
+        is_stream: bool,
+        addresses: &AddressMap,
+    ) -> Option<SocketAddr> {
+        let fits = |path: &&Path| {
+            path.remote == remote
+                && StreamId::named(path.local).is_some() == is_stream
+                && addresses.to_announced(path.local) == from
+        };
+        let proved = self.proved.iter().rev().find(fits).map(|path| path.local);
+        proved.or_else(|| (!is_stream).then(|| addresses.to_local(from)))
     }
 }
 
@@ -149,8 +162,8 @@ mod tests {
         let client = address("203.0.113.5:40000");
         let mut paths = Paths::new(Instant::now());
         homes.iter().for_each(|home| paths.learn(Path { remote: client, local: *home }));
-        assert_eq!(paths.local(homes[0], client, &map), homes[0]);
-        assert_eq!(paths.local(homes[1], client, &map), homes[1]);
+        assert_eq!(paths.local(homes[0], client, false, &map), Some(homes[0]));
+        assert_eq!(paths.local(homes[1], client, false, &map), Some(homes[1]));
     }
 
     #[test]
@@ -162,7 +175,24 @@ mod tests {
         let client = address("198.51.100.2:5000");
         let mut paths = Paths::new(Instant::now());
         paths.learn(Path { remote: client, local: inner[1] });
-        assert_eq!(paths.local(outer, client, &map), inner[1]);
+        assert_eq!(paths.local(outer, client, false, &map), Some(inner[1]));
+    }
+
+    /// One client with one port for UDP and TCP, and a server that does the same.
+    #[test]
+    fn what_is_for_a_stream_never_leaves_as_a_datagram_nor_the_other_way_round() {
+        let home = address("192.0.2.1:443");
+        let map = AddressMap::new(vec![home], &[home.ip()]).with_tcp(vec![home]);
+        let client = address("203.0.113.5:40000");
+        let streams = [1, 2].map(|number| map.stream(StreamId(number), home).unwrap());
+        let mut paths = Paths::new(Instant::now());
+        assert_eq!(paths.local(home, client, true, &map), None, "there is no stream yet");
+        paths.learn(Path { remote: client, local: streams[0] });
+        assert_eq!(paths.local(home, client, false, &map), Some(home));
+        paths.learn(Path { remote: client, local: home });
+        assert_eq!(paths.local(home, client, true, &map), Some(streams[0]));
+        paths.learn(Path { remote: client, local: streams[1] });
+        assert_eq!(paths.local(home, client, true, &map), Some(streams[1]), "the newest");
     }
 
     #[test]

@@ -8,6 +8,7 @@ import { after } from 'node:test';
 import puppeteer from 'puppeteer-core';
 
 import { Child } from './child.mjs';
+import { SERVER_NAME } from './certificate.mjs';
 import { SERVER_ADDRESS } from './namespaces.mjs';
 
 const probe = readFileSync(new URL('../page/probe.js', import.meta.url), 'utf8');
@@ -58,9 +59,11 @@ after(async () => {
 
 /// A page of its own browser context with the probe in it, closed with the scope. `scripts` go into it too, before the
 /// page's own; `denied` is the address of a server that may have neither camera nor microphone; `alone` gives it a browser
-/// of its own, which can be killed.
-async function open(scope, kind, address, { scripts = [], denied, alone = false } = {}) {
-  const home = alone ? await puppeteer.launch({ headless: true, ...kind }) : await browser(kind);
+/// of its own, which can be killed; `trusting` one of its own that takes any certificate and knows
+/// the server's name.
+async function open(scope, kind, address, { scripts = [], denied, trusting = false, alone = trusting } = {}) {
+  const own = () => puppeteer.launch({ headless: true, ...kind, ...(trusting && trustingKind(kind)) });
+  const home = alone ? await own() : await browser(kind);
   const context = await home.createBrowserContext();
   scope.defer(() => (alone ? home.close() : context.close()));
   if (denied) await context.overridePermissions(denied, []);
@@ -73,6 +76,14 @@ async function open(scope, kind, address, { scripts = [], denied, alone = false 
   await page.goto(address);
   page.said = said;
   return page;
+}
+
+/// Relays over TLS are checked by the browser as a whole, pages one by one.
+function trustingKind({ browser, args, extraPrefsFirefox }) {
+  const more = browser === 'chrome'
+    ? { args: [...args, '--ignore-certificate-errors', `--host-resolver-rules=MAP ${SERVER_NAME} ${SERVER_ADDRESS}`] }
+    : { extraPrefsFirefox: { ...extraPrefsFirefox, 'network.dns.forceResolve': SERVER_ADDRESS } };
+  return { acceptInsecureCerts: true, ...more };
 }
 
 export const chromium = async (scope, address, more) => open(scope, CHROMIUM, address ?? (await blankPage()), more);

@@ -23,3 +23,19 @@ export function blockOpenPorts(scope) {
     add rule inet blocked leaving udp sport { ${set} } drop`);
   scope.defer(() => nft('delete table inet blocked'));
 }
+
+/// Lets nothing between the clients and the server but TCP to this port, until the scope ends: a strict firewall. In the
+/// clients' namespace, or in another one.
+export function onlyTcp(scope, port, namespace) {
+  const words = namespace ? ['ip', 'netns', 'exec', namespace, 'nft'] : ['nft'];
+  const nft = (rules) => execFileSync(words[0], [...words.slice(1), rules], { stdio: 'pipe' });
+  nft(`add table inet strict
+    add chain inet strict leaving { type filter hook output priority 0 ; }
+    add chain inet strict arriving { type filter hook input priority 0 ; }
+    add rule inet strict leaving oifname lo accept
+    add rule inet strict leaving tcp dport != ${port} drop
+    add rule inet strict leaving meta l4proto udp drop
+    add rule inet strict arriving iifname lo accept
+    add rule inet strict arriving meta l4proto udp drop`);
+  scope.defer(() => nft('delete table inet strict'));
+}

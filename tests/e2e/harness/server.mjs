@@ -28,7 +28,7 @@ export class Server {
   static async start(scope, settings = {}) {
     const all = { 'http.listen': `${SERVER_ADDRESS}:8080`, 'auth.open': true, ...settings };
     const words = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-    const server = new Server(start(scope, words));
+    const server = new Server(start(scope, words), 'tls.cert' in all ? 'https' : 'http');
     await until('/readyz to answer 200', async () => {
       assert.equal(server.child.end, undefined, `the server ended: ${JSON.stringify(server.child.end)}`);
       return (await fetch(`${server.url}/readyz`)).ok;
@@ -37,9 +37,9 @@ export class Server {
     return server;
   }
 
-  constructor(child) {
+  constructor(child, scheme = 'http') {
     this.child = child;
-    this.url = `http://${SERVER_ADDRESS}:8080`;
+    this.url = `${scheme}://${SERVER_ADDRESS}:8080`;
     this.metricsUrl = `${this.url}/metrics`;
   }
 

@@ -20,7 +20,7 @@ use sluice::wire::sdp::{MAX_SECTIONS, Sdp};
 
 static ENDPOINT: LazyLock<Endpoint> = LazyLock::new(|| Endpoint {
     identity: Identity::generate().expect("a certificate"),
-    candidates: vec![SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 3478))],
+    candidates: vec![SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 3478))].into(),
     epoch: Epoch { instant: Instant::now(), ntp: NtpTime::default() },
 });
 
