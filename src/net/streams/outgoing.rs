@@ -34,7 +34,7 @@ pub struct StreamOut {
 
 /// The connection's end.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     shared: Arc<Shared>,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct Taken {
 }
 
 /// Both ends for a stream.
-pub(super) fn channel(carries: Carries) -> (StreamOut, Waiting) {
+pub(crate) fn channel(carries: Carries) -> (StreamOut, Waiting) {
     let shared = Arc::new(Shared {
         queue: Mutex::default(),
         filled: Notify::new(),
@@ -121,6 +121,14 @@ impl Waiting {
     /// Waits until something happened.
     pub(super) async fn filled(&self) {
         self.shared.filled.notified().await;
+    }
+
+    /// All that can be written.
+    #[cfg(test)]
+    pub(crate) fn taken(&self, now: Instant) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.take(now, &mut bytes);
+        bytes
     }
 
     /// Whether somebody here knows what the stream is for.

@@ -244,3 +244,43 @@ fn every_relayed_address_is_lent_by_one_worker() {
         assert!(!lending.relayed.contains(SocketAddr::new(announced[0].ip(), 20_000)), "a machine");
     }
 }
+
+/// A client over TCP: what is for it goes into its stream, and its allocation ends with that.
+#[tokio::test]
+async fn a_client_with_a_connection_is_answered_in_it_and_gone_with_it() {
+    use crate::net::streams::mark::StreamId;
+    use crate::net::streams::outgoing;
+    use crate::net::streams::{Carries, Ends as StreamEnds, StreamIn, What};
+
+    let mut world = World::new();
+    let media = world.media;
+    let ends = StreamEnds { peer: "203.0.113.9:5000".parse().unwrap(), local: media };
+    let (out, waiting) = outgoing::channel(Carries::Turn);
+    let tell = |world: &mut World, what| {
+        world.worker(0).hear_streams(Instant::now(), Some(StreamIn { id: StreamId(1), what }));
+    };
+    tell(&mut world, What::Opened { carries: Carries::Turn, ends, out });
+    let mut nonce = Vec::new();
+    for class in [Class::Error, Class::Success] {
+        let mut request = Vec::new();
+        let mut writer = Writer::new(&mut request, Class::Request, Method::ALLOCATE, TransactionId([3; 12]))
+            .attribute(attribute::REQUESTED_TRANSPORT, &[17, 0, 0, 0]);
+        if !nonce.is_empty() {
+            writer = writer
+                .attribute(attribute::USERNAME, NAME.as_bytes())
+                .attribute(attribute::REALM, REALM.as_bytes())
+                .attribute(attribute::NONCE, &nonce);
+            let key = Md5::digest(format!("{NAME}:{REALM}:{PASSWORD}"));
+            let _ = writer.integrity(Integrity::Sha1, &key);
+        }
+        tell(&mut world, What::Frame(request.into()));
+        let answer = waiting.taken(Instant::now());
+        let answer = Message::parse(&answer).unwrap();
+        assert_eq!(answer.class(), class);
+        nonce = answer.attribute(attribute::NONCE).unwrap_or_default().to_vec();
+    }
+    let allocations = |world: &mut World| world.worker(0).turn.as_ref().unwrap().counters().allocations;
+    assert_eq!(allocations(&mut world), 1);
+    tell(&mut world, What::Closed);
+    assert_eq!(allocations(&mut world), 0);
+}
