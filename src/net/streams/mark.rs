@@ -45,7 +45,8 @@ mod tests {
             let address = StreamId(number).address(7);
             assert_eq!((StreamId::named(address), address.port()), (Some(StreamId(number)), 7));
         }
-        for address in ["192.0.2.1:443", "[2001:db8::1]:443", "[::1]:443", "[::ffff:192.0.2.1]:443"] {
+        let relayed = "[100:0:0:1::8]:16384";
+        for address in ["192.0.2.1:443", "[2001:db8::1]:443", "[::ffff:192.0.2.1]:443", relayed] {
             assert_eq!(StreamId::named(address.parse().unwrap()), None);
         }
     }
