@@ -180,7 +180,7 @@ export class Session extends EventTarget {
     this.token = options.token ?? '';
     this.iceServers = options.iceServers ?? [];
     this.iceTransportPolicy = options.iceTransportPolicy ?? 'all';
-    if (this.iceTransportPolicy === 'relay') this.url = withQuery(this.url, 'relay=udp');
+    if (this.iceTransportPolicy === 'relay') this.url = withQuery(this.url, 'relay=all');
     /** @type {SessionState} */
     this.state = 'idle';
     /** @type {Error | null} Why the state is `waiting`, `reconnecting`, `ended` or `failed`. */

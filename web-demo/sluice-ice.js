@@ -3,19 +3,16 @@
  * Which of the server's relays a peer connection is told of.
  */
 
-/** Relays over UDP, which is what a URL without a transport means too. */
-const BY_UDP = /^turn:(?!.*[?&]transport=tcp)/i;
-
 /**
  * Relays alone: STUN tells nothing that the server does not learn from connectivity checks, and Chromium takes whatever
  * comes from the address of a STUN server for an answer of it, which would be all of the media where that is one server.
  * For the same reason a relay over UDP is only for those who want nothing but a relay: once Chromium has it, it hears
- * nothing from the media port but what is relayed. Who can reach the relay by UDP reaches the media port itself, too.
+ * nothing from the media port but what is relayed. Who can reach a relay without TLS reaches the media itself, too.
  *
  * @param {RTCIceServer[]} iceServers @param {RTCIceTransportPolicy} policy @returns {RTCIceServer[]}
  */
 export function relaysOf(iceServers, policy) {
-  const isOfUse = (/** @type {string} */ url) => /^turns?:/i.test(url) && (policy === 'relay' || !BY_UDP.test(url));
+  const isOfUse = (/** @type {string} */ url) => (policy === 'relay' ? /^turns?:/i : /^turns:/i).test(url);
   const relays = iceServers.map((server) => ({ ...server, urls: [server.urls].flat().filter(isOfUse) }));
   return relays.filter(({ urls }) => urls.length > 0);
 }

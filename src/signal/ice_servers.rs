@@ -1,9 +1,10 @@
 //! The relay as clients are told of it: addresses and credentials, in `Link` headers (RFC 9725 section 4.6) and in the room
 //! protocol.
 //!
-//! The relay over UDP is on the media port, and Chromium, once it has a relay there, takes whatever comes from that port for
-//! the relay's: all of its media would go through it. Who reaches it reaches the media as well, so it is only for those who
-//! want nothing but a relay: WHIP and WHEP clients ask for it, and the room's client module leaves it out by itself.
+//! Who reaches the relay without TLS reaches the media as well: over UDP on the very same port, over TCP by ICE-TCP. So these
+//! are only for those who want nothing but a relay: WHIP and WHEP clients ask for them, and the room's client module leaves
+//! them out by itself. The relay over UDP would even do harm: Chromium, once it has one, takes whatever comes from that port
+//! for the relay's, and all of its media would go through it. Over TLS it is for networks that pass nothing else.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -66,12 +67,12 @@ impl IceServers {
         vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
     }
 
-    /// Adds a `Link` header for each address to an answer of WHIP or WHEP: over UDP if the request asks for that.
+    /// Adds a `Link` header for each address to an answer of WHIP or WHEP: those without TLS if the request asks for them.
     pub(super) fn link(&self, query: &str, user: &str, headers: &mut HeaderMap) {
-        let with_udp = query.split('&').any(|pair| pair == "relay=udp");
+        let all = query.split('&').any(|pair| pair == "relay=all");
         for IceServer { urls, username, credential } in self.of(user) {
             let (username, credential) = (username.unwrap_or_default(), credential.unwrap_or_default());
-            for url in urls.into_iter().filter(|url| with_udp || !url.ends_with("=udp")) {
+            for url in urls.into_iter().filter(|url| all || url.starts_with("turns:")) {
                 let text = format!(
                     "<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; \
                      credential-type=\"password\""
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_link_header_stands_for_each_address() {
         let mut headers = HeaderMap::new();
-        servers().link("track=t1&relay=udp", "s9", &mut headers);
+        servers().link("track=t1&relay=all", "s9", &mut headers);
         let links: Vec<_> = headers.get_all(header::LINK).iter().map(|link| link.to_str().unwrap()).collect();
         assert_eq!(links.len(), 2);
         assert!(
@@ -130,15 +131,13 @@ mod tests {
         );
         assert!(links[0].ends_with("\"; credential-type=\"password\""));
         let mut none = HeaderMap::new();
-        IceServers::default().link("relay=udp", "s9", &mut none);
+        IceServers::default().link("relay=all", "s9", &mut none);
         assert!(none.is_empty(), "where there is no relay, nobody is told of one");
-        let tcp = servers().and_tcp(&["198.51.100.5:443".parse().unwrap()]);
-        tcp.link("", "s9", &mut none);
-        assert_eq!(
-            none.len(),
-            1,
-            "who does not ask would get all media through the relay over UDP: {none:?}"
-        );
-        assert!(none[header::LINK].to_str().unwrap().starts_with("<turn:198.51.100.5:443?transport=tcp>"));
+        let tcp = ["198.51.100.5:443".parse().unwrap()];
+        servers().and_tcp(&tcp).link("", "s9", &mut none);
+        assert!(none.is_empty(), "who reaches these reaches the media: {none:?}");
+        servers().and_tcp(&tcp).and_tls(&tcp, None).link("", "s9", &mut none);
+        assert_eq!(none.len(), 1);
+        assert!(none[header::LINK].to_str().unwrap().starts_with("<turns:198.51.100.5:443?transport=tcp>"));
     }
 }

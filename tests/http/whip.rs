@@ -291,13 +291,17 @@ async fn wrong_methods_and_wrong_places() {
 }
 
 #[tokio::test]
-async fn who_asks_for_the_relay_over_udp_is_told_of_it() {
+async fn who_asks_for_relays_is_told_of_them() {
     let server = Running::start().await;
-    let reply = server.ask(&Request::sdp("/whip/demo?relay=udp", offer("publish/obs-h264"))).await;
-    let link = reply.header("link").expect("a Link header");
-    let (url, words) = link.split_once(">; rel=\"ice-server\"; username=\"").expect("an ICE server");
-    assert!(url.starts_with("<turn:127.0.0.1:") && url.ends_with("?transport=udp"), "{link}");
-    let (_, credential) = words.split_once(":s").expect("the time until when it is good, and a session");
-    assert!(credential.contains("\"; credential=\""), "{link}");
-    assert!(credential.ends_with("\"; credential-type=\"password\""), "{link}");
+    let reply = server.ask(&Request::sdp("/whip/demo?relay=all", offer("publish/obs-h264"))).await;
+    let links = reply.all("link");
+    assert_eq!(links.len(), 2, "{links:?}");
+    for (link, transport) in links.into_iter().zip(["udp", "tcp"]) {
+        let (url, words) = link.split_once(">; rel=\"ice-server\"; username=\"").expect("an ICE server");
+        let transport = format!("?transport={transport}");
+        assert!(url.starts_with("<turn:127.0.0.1:") && url.ends_with(&transport), "{link}");
+        let (_, credential) = words.split_once(":s").expect("the time until when it is good, and a session");
+        assert!(credential.contains("\"; credential=\""), "{link}");
+        assert!(credential.ends_with("\"; credential-type=\"password\""), "{link}");
+    }
 }

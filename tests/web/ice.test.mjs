@@ -7,9 +7,9 @@ const UDP = 'turn:192.0.2.1:3478?transport=udp';
 const TCP = 'turn:192.0.2.1:443?transport=tcp';
 const TLS = 'turns:live.example.org:443?transport=tcp';
 
-test('relays over UDP are for those who want nothing but a relay', () => {
+test('relays without TLS are for those who want nothing but a relay', () => {
   const servers = [{ urls: ['stun:192.0.2.1:3478', UDP, TCP, TLS], username: 'a', credential: 'b' }];
-  assert.deepEqual(relaysOf(servers, 'all'), [{ urls: [TCP, TLS], username: 'a', credential: 'b' }]);
+  assert.deepEqual(relaysOf(servers, 'all'), [{ urls: [TLS], username: 'a', credential: 'b' }]);
   assert.deepEqual(relaysOf(servers, 'relay'), [{ urls: [UDP, TCP, TLS], username: 'a', credential: 'b' }]);
   assert.deepEqual(relaysOf([{ urls: 'turn:192.0.2.1' }, { urls: 'stun:192.0.2.1' }], 'all'), []);
 });
