@@ -57,13 +57,16 @@ impl IceServers {
     /// The servers with new credentials of `user`, who is a participant or a session.
     #[must_use]
     pub fn of(&self, user: &str) -> Vec<IceServer> {
-        if self.urls.is_empty() {
-            return Vec::new();
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let Credential { username, password } =
-            Credential::until((now + GOOD_FOR).as_secs(), user, &self.secret);
+        let Some(Credential { username, password }) = self.credential(user) else { return Vec::new() };
         vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
+    }
+
+    /// New credentials of `user`. `None` where there is no relay.
+    #[must_use]
+    pub fn credential(&self, user: &str) -> Option<Credential> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let fresh = || Credential::until((now + GOOD_FOR).as_secs(), user, &self.secret);
+        (!self.urls.is_empty()).then(fresh)
     }
 
     /// Adds a `Link` header for each address to an answer of WHIP or WHEP: over UDP if the request asks for that.
