@@ -73,7 +73,7 @@ fn is_public(url: &PublicUrl) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let at_home =
         |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    name.contains('.') && !AT_HOME.iter().any(|end| at_home(end))
+    name.contains('.') && !AT_HOME.iter().any(at_home)
 }
 
 #[cfg(test)]
