@@ -8,7 +8,7 @@
 //! | floor | modules | what they know |
 //! |---|---|---|
 //! | 7 | [`server`], `main` | how everything is started, wired and stopped |
-//! | 6 | [`signal`], [`metrics`], [`health`], [`log`] | HTTP: WHIP, WHEP, pages; Prometheus; the health check; the log |
+//! | 6 | [`signal`], [`metrics`], [`doctor`], [`health`], [`log`] | HTTP: WHIP, WHEP, pages; Prometheus; what keeps people out; the health check; the log |
 //! | 5 | [`room`] on [`protocol`] | who is where, and what that means for the workers; the words of room clients |
 //! | 4 | [`worker`] | the media threads |
 //! | 3 | [`sfu`] | forwarding, without I/O: `session` on `egress` on `forward` |
@@ -45,8 +45,9 @@ pub mod sfu;
 pub mod worker;
 pub mod protocol;
 pub mod room;
-pub mod signal;
-pub mod metrics;
 pub mod health;
 pub mod log;
+pub mod doctor;
+pub mod signal;
+pub mod metrics;
 pub mod server;

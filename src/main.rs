@@ -1,12 +1,17 @@
-//! The command line: `sluice` runs the server, `sluice check-config` checks its configuration.
+//! The command line: `sluice` runs the server, `sluice check-config` checks its configuration,
+//! `sluice doctor` what stands around it.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sluice::config::{self, Config, Loaded};
+use sluice::doctor;
+use sluice::doctor::report::Style;
+use sluice::wire::stun::TransactionId;
+use sluice::worker::random::random;
 
 /// How long each step of a health check may take; three of them stay within the time that Docker gives.
 const HEALTH_STEP: Duration = Duration::from_millis(900);
@@ -44,11 +49,29 @@ enum Command {
     CheckConfig(#[command(flatten)] Settings),
     /// Ask the running server of the same configuration whether it is alive; for a container's health check
     Health(#[command(flatten)] Settings),
+    /// Look for what keeps people from reaching this server, and say what to do about it
+    #[command(after_help = "Exit status: 0 when all is well, 1 for warnings, 2 for errors.")]
+    Doctor {
+        #[command(flatten)]
+        settings: Settings,
+        /// Tell it as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Command {
+    /// What is set behind the command's name.
+    fn settings(&self) -> &Settings {
+        match self {
+            Self::CheckConfig(settings) | Self::Health(settings) | Self::Doctor { settings, .. } => settings,
+        }
+    }
 }
 
 fn main() -> ExitCode {
     let Arguments { mut settings, command } = Arguments::parse();
-    if let Some(Command::CheckConfig(more) | Command::Health(more)) = &command {
+    if let Some(more) = command.as_ref().map(Command::settings) {
         settings.config = more.config.clone().or(settings.config);
         settings.set.extend_from_slice(&more.set);
     }
@@ -57,6 +80,7 @@ fn main() -> ExitCode {
             None => serve(&loaded.config),
             Some(Command::CheckConfig(_)) => list(&loaded),
             Some(Command::Health(_)) => health(&loaded.config),
+            Some(Command::Doctor { json, .. }) => examine(&loaded.config, json),
         },
         Err(error) => {
             eprintln!("{error}");
@@ -85,6 +109,18 @@ fn health(config: &Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn examine(config: &Config, json: bool) -> ExitCode {
+    let report = doctor::examine(config, None, || TransactionId(random()));
+    let mut out = std::io::stdout();
+    // People who want no colours say so by this variable (no-color.org).
+    let plain = !out.is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let style = if plain { Style::Plain } else { Style::Coloured };
+    let text = if json { report.json() + "\n" } else { report.text(style) };
+    // A reader that has seen enough is no error.
+    let _ = out.write_all(text.as_bytes());
+    ExitCode::from(report.exit_status())
 }
 
 fn serve(config: &Config) -> ExitCode {

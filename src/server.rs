@@ -1,5 +1,8 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
+mod announcer;
+mod telling;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -11,20 +14,21 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::{AdminKey, AuthConfig, Config, PublicUrl, TurnConfig, TurnPassword};
+use self::announcer::{Announcer, Following, Ports};
+use self::telling::{Relay, Telling};
+use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
 use crate::log;
 use crate::metrics::exporter::Exporter;
-use crate::net::addresses::Announced;
+use crate::net::addresses::{Announced, Wanted};
 use crate::net::streams::port::{Carried, Streams};
+use crate::net::surroundings::{self, Surroundings};
 use crate::net::tls::{Credentials, TlsError};
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
 use crate::sfu::session::dtls::{Identity, IdentityError};
-use crate::sfu::session::negotiate::Endpoint;
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
-use crate::signal::ice_servers::IceServers;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::open::Open;
@@ -54,6 +58,9 @@ pub enum StartError {
         /// The system's reason.
         error: io::Error,
     },
+    /// Nothing of what is to be announced has an address.
+    #[error("{0}: correct media.announce, or see why names cannot be resolved here")]
+    Announce(String),
     /// The media port cannot be had.
     #[error("cannot open the media port (media.listen): {0}")]
     Media(io::Error),
@@ -76,6 +83,8 @@ pub struct Server {
     admin: Option<(Listener, AdminKey)>,
     /// The certificate of the HTTP server, where it has one.
     credentials: Option<Credentials>,
+    /// Keeps what is announced fresh.
+    announcing: Following,
 }
 
 impl Server {
@@ -105,35 +114,41 @@ impl Server {
             Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
+        let announcer = Announcer::begin(&config.media).await.map_err(StartError::Announce)?;
         let secrets = turn_secrets(&config.turn);
-        let pool_config = worker_config(config, http_at, &secrets);
+        let pool_config = worker_config(config, announcer.wanted(), http_at, &secrets);
+        let tcp = pool_config.tcp;
         let pool = Pool::start(pool_config, events).await.map_err(StartError::Media)?;
-        let tcp = if config.media.tcp { pool.announced_tcp().to_vec() } else { Vec::new() };
-        let candidates = Announced { udp: pool.announced().to_vec(), tcp };
+        let announced = Announced { udp: pool.announced().to_vec(), tcp: pool.announced_tcp().to_vec() };
+        if let Some(doubt) = surroundings::doubt(config, &announced.udp, Surroundings::look()) {
+            tracing::warn!("{doubt}");
+        }
         let http = share(config, http, tls, &pool)?;
-        let ice_servers = match secrets.into_iter().next().filter(|_| config.turn.enabled) {
-            Some(secret) => {
-                let name = config.http.public_url.as_ref().and_then(PublicUrl::secure_host);
-                let relay = IceServers::new(&candidates.udp, secret).and_tcp(pool.announced_tcp());
-                if http.scheme() == "https" { relay.and_tls(pool.announced_tcp(), name) } else { relay }
-            }
-            None => IceServers::default(),
-        };
+        let ports = Ports { udp: pool.listening().to_vec(), tcp };
+        let mut effective = config.clone();
+        effective.media.listen.clone_from(&ports.udp);
+        effective.http.listen = http_at;
+        effective.metrics.listen = operator.as_ref().map(address_of).transpose()?;
+        effective.admin.listen = admin.as_ref().map(|(listener, _)| address_of(listener)).transpose()?;
+        let secret = secrets.into_iter().next().filter(|_| config.turn.enabled);
+        let relay = secret.map(|secret| Relay::new(config, secret, http.scheme() == "https"));
+        let telling = Telling { identity, epoch: epoch(), ice_over_tcp: config.media.tcp, relay };
         let control = Arc::new(Control::new(pool, limits(config)));
+        let (announcing, told) = announcer.following(ports, announced, telling, control.clone());
         tokio::spawn(control.clone().run(event_queue));
         let app = App {
             control,
-            endpoint: Endpoint { identity, candidates, epoch: epoch() },
+            told,
             auth: config.auth.clone(),
             public_url: config.http.public_url.clone(),
-            ice_servers,
+            config: Arc::new(effective),
             mint: Mint::default(),
             answering: Answering::default(),
             websockets: Open::default(),
             exporter,
             http_metrics,
         };
-        Ok(Self { app: Arc::new(app), http, operator, admin, credentials })
+        Ok(Self { app: Arc::new(app), http, operator, admin, credentials, announcing })
     }
 
     /// The address of the HTTP server, with the port that port 0 became.
@@ -167,7 +182,7 @@ impl Server {
             }
             None => String::new(),
         };
-        let media: Vec<_> = self.app.endpoint.candidates.udp.iter().map(ToString::to_string).collect();
+        let media: Vec<_> = self.app.endpoint().candidates.udp.iter().map(ToString::to_string).collect();
         let access = access(&self.app.auth);
         let version = env!("CARGO_PKG_VERSION");
         let media = media.join(", ");
@@ -206,6 +221,7 @@ impl Server {
         if let Some(credentials) = self.credentials {
             renewal.spawn(credentials.watch());
         }
+        renewal.spawn(self.announcing.watch());
         tokio::select! {
             () = stop => {}
             Some(ended) = servers.join_next() => return ended.map_err(io::Error::other)?,
@@ -290,13 +306,18 @@ fn share(
     listener.map_err(|error| StartError::Listen { what, address, error })
 }
 
+/// The address of a listener, with the port that port 0 became.
+fn address_of(listener: &Listener) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::System(error.to_string()))
+}
+
 fn limits(config: &Config) -> Limits {
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
     Limits { sessions: count(config.limits.sessions), participants: count(config.limits.participants) }
 }
 
 /// `http`: what the TCP port listens on.
-fn worker_config(config: &Config, http: SocketAddr, secrets: &[String]) -> WorkerConfig {
+fn worker_config(config: &Config, announce: Wanted, http: SocketAddr, secrets: &[String]) -> WorkerConfig {
     WorkerConfig {
         count: workers(config.worker.count),
         udp: UdpConfig {
@@ -305,8 +326,7 @@ fn worker_config(config: &Config, http: SocketAddr, secrets: &[String]) -> Worke
             send_buffer: config.media.send_buffer.as_usize(),
             sharing: Sharing::Alone,
         },
-        announce: config.media.announce.clone(),
-        loopback: config.media.loopback,
+        announce,
         tcp: (config.media.tcp || config.turn.enabled).then_some(http),
         turn: config.turn.enabled.then(|| turn_config(&config.turn, secrets)),
     }

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use sluice::ids::{SessionId, TrackId, WorkerId};
+use sluice::net::addresses::Wanted;
 use sluice::net::demux::{IceCredentials, Ufrag};
 use sluice::net::udp::{Sharing, UdpConfig};
 use sluice::sfu::relay::TrackHome;
@@ -33,7 +34,8 @@ async fn pool(count: u8) -> (Pool, mpsc::UnboundedReceiver<Event>) {
         send_buffer: 1 << 20,
         sharing: Sharing::Alone,
     };
-    let config = WorkerConfig { count, udp, announce: Vec::new(), loopback: true, tcp: None, turn: None };
+    let announce = Wanted { loopback: true, ..Wanted::default() };
+    let config = WorkerConfig { count, udp, announce, tcp: None, turn: None };
     (Pool::start(config, events).await.expect("a port"), queue)
 }
 
@@ -241,7 +243,8 @@ async fn the_port_of_another_server_is_not_shared() {
         send_buffer: 1 << 16,
         sharing: Sharing::Alone,
     };
-    let config = WorkerConfig { count: 2, udp, announce: Vec::new(), loopback: true, tcp: None, turn: None };
+    let announce = Wanted { loopback: true, ..Wanted::default() };
+    let config = WorkerConfig { count: 2, udp, announce, tcp: None, turn: None };
     let error = Pool::start(config, events).await.err().expect("it is taken");
     assert!(error.to_string().contains("another program has this port"), "{error}");
 }

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::Config;
 use super::error::{Origins, Problem};
+use super::{Config, Host};
 
 /// One demand. It is judged only if all of its keys could be read, so that no error causes another.
 struct Rule {
@@ -79,18 +79,26 @@ fn is_taken(wanted: Option<SocketAddr>, other: SocketAddr) -> bool {
     wanted == Some(other) && other.port() != 0
 }
 
+/// Why nobody elsewhere could reach this server at `address`, to be read after "which"; `None` for most. `loopback`: it is
+/// wanted that only this machine can.
+#[must_use]
+pub fn unfit_to_announce(address: IpAddr, loopback: bool) -> Option<&'static str> {
+    let canonical = address.to_canonical();
+    if canonical.is_unspecified() {
+        Some("stands for all addresses; name those that clients can reach")
+    } else if canonical.is_multicast() || canonical == IpAddr::V4(Ipv4Addr::BROADCAST) {
+        Some("is a group of machines; name an address of this one")
+    } else if canonical.is_loopback() && !loopback {
+        Some("is reached from this machine only; if that is wanted, set `media.loopback` to true")
+    } else {
+        None
+    }
+}
+
 fn unreachable_announcements(config: &Config) -> Vec<String> {
-    let fault = |address: &IpAddr| {
-        let canonical = address.to_canonical();
-        let why = if canonical.is_unspecified() {
-            "stands for all addresses; name those that clients can reach"
-        } else if canonical.is_multicast() || canonical == IpAddr::V4(Ipv4Addr::BROADCAST) {
-            "is a group of machines; name an address of this one"
-        } else if canonical.is_loopback() && !config.media.loopback {
-            "is reached from this machine only; if that is wanted, set `media.loopback` to true"
-        } else {
-            return None;
-        };
+    let fault = |host: &Host| {
+        let Host::Ip(address) = host else { return None };
+        let why = unfit_to_announce(*address, config.media.loopback)?;
         Some(format!("`media.announce` holds {address}, which {why}"))
     };
     config.media.announce.iter().filter_map(fault).collect()

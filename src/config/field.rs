@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use toml::de::DeValue;
 
 use super::access_key::AccessKey;
+use super::host::{Host, HostPort};
 use super::types::{LogFilter, LogFormat, PublicUrl, Realm};
 use crate::ids::RoomName;
 
@@ -363,12 +364,26 @@ impl Scalar for SocketAddr {
     }
 }
 
-impl Scalar for IpAddr {
+impl Scalar for Host {
     const FORM: Form = Form::Text;
-    const TAKES: &'static str = "an IP address without a port, like \"203.0.113.7\" or \"2001:db8::7\"";
+    const TAKES: &'static str = "an IP address without a port, like \"203.0.113.7\" or \"2001:db8::7\", or a DNS name, like \"live.example.org\"";
 
     fn read(text: &str) -> Option<Self> {
-        text.parse().ok()
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.to_string())
+    }
+}
+
+impl Scalar for HostPort {
+    const FORM: Form = Form::Text;
+    const TAKES: &'static str =
+        "a DNS name or IP address with a port, like \"stun.example.org:3478\" or \"[2001:db8::1]:3478\"";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
     }
 
     fn show(&self) -> String {

@@ -88,10 +88,18 @@ pub static KEYS: &[Key] = &[
     ),
     Key::new(
         "media.announce",
-        "The addresses told to clients, in this order. Set the public address here when this machine\n\
-         does not have it itself (1:1 NAT, as with most cloud machines).\n\
-         Empty: the usable local addresses, IPv4 first.",
+        "The addresses told to clients, IPv4 first. Set the public address here when this machine does\n\
+         not have it itself (1:1 NAT, as with most cloud machines, and containers). A DNS name is resolved\n\
+         at start and every minute; new sessions get what it then stands for.\n\
+         Empty: the usable local addresses.",
         |c| list(&mut c.media.announce, 0),
+    ),
+    Key::new(
+        "media.discover",
+        "A STUN server that tells this machine its public address, at start and every minute. It is announced\n\
+         beside the local addresses, if media.announce is empty; else only `sluice doctor` asks.\n\
+         Empty: nobody is asked.",
+        |c| optional(&mut c.media.discover),
     ),
     Key::new(
         "media.loopback",

@@ -11,16 +11,19 @@ mod check;
 mod error;
 mod field;
 pub mod file;
+mod host;
 pub mod keys;
 mod load;
 mod types;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use access_key::{AccessKey, AccessKeyError, AdminKey, RoomKey, StreamKey, TurnPassword, TurnSecret};
+pub use check::unfit_to_announce;
 pub use error::{Error, Origin, Problem};
+pub use host::{Host, HostPort};
 pub use load::{Loaded, load};
 pub use types::{LogFilter, LogFormat, PublicUrl, Realm};
 
@@ -86,9 +89,12 @@ pub struct MediaConfig {
     /// `media.listen`: the UDP addresses for ICE, DTLS, SRTP and STUN, at least one; port 0 takes a free one.
     /// Default `0.0.0.0:3478` and `[::]:3478`.
     pub listen: Vec<SocketAddr>,
-    /// `media.announce`: the addresses told to clients in ICE candidates, in this order, when they are not the
-    /// ones of this machine (1:1 NAT). Default: empty, the usable local addresses are announced.
-    pub announce: Vec<IpAddr>,
+    /// `media.announce`: the addresses told to clients in ICE candidates when they are not the ones of this machine
+    /// (1:1 NAT), or names that are resolved. Default: empty, the usable local addresses are announced.
+    pub announce: Vec<Host>,
+    /// `media.discover`: a STUN server that is asked for the public address of this machine. Default: none, and nobody is
+    /// asked.
+    pub discover: Option<HostPort>,
     /// `media.loopback`: announce loopback addresses too. Default false: only when there are no others.
     pub loopback: bool,
     /// `media.tcp`: take media over TCP too, on the port of [`HttpConfig::listen`], for clients whose network lets no UDP
@@ -225,6 +231,7 @@ impl Default for MediaConfig {
                 SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3478)),
             ],
             announce: Vec::new(),
+            discover: None,
             loopback: false,
             tcp: true,
             // About a quarter of a second of 250 Mbit/s: what arrives while the media thread is held up.

@@ -25,6 +25,23 @@ impl PublicUrl {
         Some(Self(text.trim_end_matches('/').to_owned()))
     }
 
+    /// The host: a name, or an address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((address, _)) => address,
+            None => authority.split(':').next().unwrap_or_default(),
+        }
+    }
+
+    /// Whether it is an `https` URL.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
+    }
+
     /// The URL without a slash at its end, so that `{url}/whip/{stream}` is right.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -160,6 +177,18 @@ mod tests {
             "https://[::1]8080",
         ] {
             assert_eq!(PublicUrl::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_has_a_host() {
+        for (text, host, is_https) in [
+            ("https://live.example.org/sluice", "live.example.org", true),
+            ("HTTP://10.0.0.1:8080", "10.0.0.1", false),
+            ("https://[2001:db8::1]:8443", "2001:db8::1", true),
+        ] {
+            let url = PublicUrl::parse(text).unwrap();
+            assert_eq!((url.host(), url.is_https()), (host, is_https));
         }
     }
 

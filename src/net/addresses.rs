@@ -19,39 +19,47 @@ pub fn interfaces() -> io::Result<Vec<IpAddr>> {
     Ok(all.map(|interface| interface.ip()).collect())
 }
 
+/// What the operator wants announced, with names and STUN servers turned into addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What `media.announce` holds.
+    pub given: Vec<IpAddr>,
+    /// Where the STUN server of `media.discover` saw this machine.
+    pub seen: Vec<IpAddr>,
+    /// Whether loopback addresses are announced too.
+    pub loopback: bool,
+}
+
 /// The addresses to announce to clients as ICE host candidates.
 ///
 /// - `listen`: what the sockets are really bound to.
-/// - `announce`: given by the operator, for a server behind 1:1 NAT. When there are any, exactly these are
-///   announced, each with every port listened on in its family, and nothing is guessed.
-/// - `loopback`: announce loopback addresses too.
+/// - `wanted`: what the operator wants. Addresses that are given replace all others, each with every port listened on in
+///   its family, and nothing is guessed; what a STUN server saw stands beside the machine's own.
 /// - `interfaces`: the machine's addresses, see [`interfaces`].
 ///
-/// Without `announce` a socket on a specific address announces it, and a socket on a wildcard announces all
+/// Without given ones a socket on a specific address announces it, and a socket on a wildcard announces all
 /// usable addresses of its family: not loopback, not link-local, not multicast. When that yields nothing (a
 /// laptop without network), loopback is announced.
 ///
 /// IPv4 stands first, for some clients read only the first candidate; public addresses stand before private
 /// ones, and loopback last. An empty result means that no client can connect.
 #[must_use]
-pub fn announced(
-    listen: &[SocketAddr],
-    announce: &[IpAddr],
-    loopback: bool,
-    interfaces: &[IpAddr],
-) -> Vec<SocketAddr> {
-    let mut result = if announce.is_empty() {
-        let specific = listen.iter().copied().filter(|socket| !socket.ip().is_unspecified());
-        specific.chain(on_wildcards(listen, interfaces, is_usable)).collect()
-    } else {
-        let given = |socket: &SocketAddr| {
-            let (family, port) = (socket.is_ipv4(), socket.port());
-            let ips = announce.iter().filter(move |ip| ip.is_ipv4() == family);
-            ips.map(move |ip| SocketAddr::new(*ip, port))
+pub fn announced(listen: &[SocketAddr], wanted: &Wanted, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
+    let Wanted { given, seen, loopback } = wanted;
+    let with_ports = |ips: &[IpAddr]| {
+        let of = |socket: &SocketAddr| {
+            let same = ips.iter().filter(|ip| ip.is_ipv4() == socket.is_ipv4());
+            same.map(|ip| SocketAddr::new(*ip, socket.port())).collect::<Vec<_>>()
         };
-        listen.iter().flat_map(given).collect::<Vec<_>>()
+        listen.iter().flat_map(of).collect::<Vec<_>>()
     };
-    if loopback || (result.is_empty() && announce.is_empty()) {
+    let mut result = with_ports(given);
+    if given.is_empty() {
+        result.extend(listen.iter().copied().filter(|socket| !socket.ip().is_unspecified()));
+        result.extend(on_wildcards(listen, interfaces, is_usable));
+        result.extend(with_ports(seen));
+    }
+    if *loopback || (result.is_empty() && given.is_empty()) {
         result.extend(on_wildcards(listen, interfaces, |ip| ip.is_loopback()));
     }
     result.sort_by_key(|address| {
@@ -61,6 +69,12 @@ pub fn announced(
     let mut seen = HashSet::new();
     result.retain(|address| seen.insert(*address));
     result
+}
+
+/// All addresses of this machine at which these sockets hear something, loopback included.
+#[must_use]
+pub fn own(listen: &[SocketAddr], interfaces: &[IpAddr]) -> Vec<SocketAddr> {
+    announced(listen, &Wanted { loopback: true, ..Wanted::default() }, interfaces)
 }
 
 /// Each wildcard socket with each of the machine's addresses of its family that is `wanted`.
@@ -88,7 +102,7 @@ fn is_usable(ip: IpAddr) -> bool {
 }
 
 /// Private use (RFC 1918), shared by carriers' NAT (RFC 6598), or unique local (RFC 4193).
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || matches!(ip.octets(), [100, 64..=127, ..]),
         IpAddr::V6(ip) => ip.is_unique_local(),
@@ -121,6 +135,8 @@ pub struct AddressMap {
     sources: Vec<IpAddr>,
     /// The announced addresses of the TCP port.
     tcp: Vec<SocketAddr>,
+    /// The machine's addresses.
+    own: Vec<IpAddr>,
 }
 
 impl AddressMap {
@@ -141,12 +157,11 @@ impl AddressMap {
             let mut inner = interfaces.iter().filter(inner);
             match (inner.next(), inner.next(), address.ip()) {
                 (Some(only), None, _) => *only,
-                (_, _, IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.into(),
-                (_, _, IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+                (_, _, outer) => unspecified(outer),
             }
         };
         let sources = announced.iter().map(source).collect();
-        Self { announced, sources, tcp: Vec::new() }
+        Self { announced, sources, tcp: Vec::new(), own: interfaces.to_vec() }
     }
 
     /// The map with the addresses at which clients are told to reach this server over TCP.
@@ -176,25 +191,37 @@ impl AddressMap {
         &self.announced
     }
 
-    /// The announced address that stands for a real one: itself if it is announced, else the first of its
-    /// family with its port, else the first of its family, else itself. For a stream it is the one that its client
-    /// connected to.
+    /// Which of its `candidates` a session knows a real address by: itself if it is one of them, else the first of its
+    /// family with its port, else the first of its family, else itself. For a stream it is the one that its client connected
+    /// to. Sessions differ in this, for what is announced may change while they last.
     #[must_use]
-    pub fn to_announced(&self, local: SocketAddr) -> SocketAddr {
+    pub fn known_as(&self, candidates: &Announced, local: SocketAddr) -> SocketAddr {
         let found = match StreamId::named(local) {
-            None => standing_for(&self.announced, local),
-            Some(_) => self.tcp.get(usize::from(local.port())).copied(),
+            None => standing_for(&candidates.udp, local),
+            Some(_) => {
+                let connected = self.tcp.get(usize::from(local.port())).copied();
+                connected.and_then(|connected| standing_for(&candidates.tcp, connected))
+            }
         };
         found.unwrap_or(local)
     }
 
-    /// The real address to send from in the name of an announced one. Unspecified means that the system
-    /// chooses; what is not announced is taken as real.
+    /// The real address to send from in the name of an announced one. Unspecified means that the system chooses: so it
+    /// is where several could be meant, and where something is announced since that this map does not know.
     #[must_use]
     pub fn to_local(&self, announced: SocketAddr) -> SocketAddr {
         let mut pairs = self.announced.iter().zip(&self.sources);
-        let found = pairs.find(|(address, _)| **address == announced);
-        found.map_or(announced, |(_, source)| SocketAddr::new(*source, announced.port()))
+        let found = pairs.find(|(address, _)| **address == announced).map(|(_, source)| *source);
+        let own = || self.own.contains(&announced.ip()).then_some(announced.ip());
+        let source = found.or_else(own).unwrap_or_else(|| unspecified(announced.ip()));
+        SocketAddr::new(source, announced.port())
+    }
+}
+
+fn unspecified(family: IpAddr) -> IpAddr {
+    match family {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -206,6 +233,16 @@ fn standing_for(announced: &[SocketAddr], local: SocketAddr) -> Option<SocketAdd
         .or_else(|| family().find(|other| other.port() == local.port()))
         .or_else(|| family().next());
     found.copied()
+}
+
+/// Where clients are told to bring media over TCP, to a port that listens on `listen`. One on loopback only is for a proxy on
+/// this machine, which hands on HTTP, unless loopback addresses are announced.
+#[must_use]
+pub fn announced_over_tcp(listen: SocketAddr, wanted: &Wanted, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
+    if listen.ip().is_loopback() && !wanted.loopback {
+        return Vec::new();
+    }
+    announced(&families_of(listen), wanted, interfaces)
 }
 
 /// What a TCP socket on this address listens on: one on all IPv6 addresses takes IPv4 as well.
@@ -229,7 +266,8 @@ mod tests {
         {
             let stream = map.stream(StreamId(9), local.parse().unwrap()).unwrap();
             assert_eq!(StreamId::named(stream), Some(StreamId(9)));
-            assert_eq!(map.to_announced(stream), announced.parse().unwrap());
+            let told = Announced { udp: Vec::new(), tcp: map.announced_tcp().to_vec() };
+            assert_eq!(map.known_as(&told, stream), announced.parse().unwrap());
             assert_ne!(map.stream(StreamId(10), local.parse().unwrap()), Some(stream));
         }
         let only_v4 = AddressMap::new(Vec::new(), &[]).with_tcp(sockets("203.0.113.7:443"));
@@ -256,7 +294,8 @@ mod tests {
 
     /// Arguments of `announced` and the result, as text: listen, announce, loopback, interfaces, expected.
     fn assert_announced(listen: &str, announce: &str, loopback: bool, interfaces: &str, expected: &str) {
-        let got = announced(&sockets(listen), &ips(announce), loopback, &ips(interfaces));
+        let wanted = Wanted { given: ips(announce), seen: Vec::new(), loopback };
+        let got = announced(&sockets(listen), &wanted, &ips(interfaces));
         assert_eq!(got, sockets(expected), "{listen} on {interfaces}, announce {announce:?}");
     }
 
@@ -300,11 +339,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_stun_server_saw_stands_before_private_addresses_of_its_own() {
+        let with = |given: &str| Wanted { given: ips(given), seen: ips("203.0.113.7"), loopback: false };
+        let machine = ips("127.0.0.1 10.0.0.5 2001:db8::5");
+        let expected = sockets("203.0.113.7:3478 10.0.0.5:3478 [2001:db8::5]:3478");
+        assert_eq!(announced(&sockets(BOTH), &with(""), &machine), expected);
+        let given = sockets("198.51.100.9:3478");
+        assert_eq!(
+            announced(&sockets(BOTH), &with("198.51.100.9"), &machine),
+            given,
+            "nothing is added to that"
+        );
+        let seen_itself = Wanted { seen: ips("10.0.0.5"), ..Wanted::default() };
+        assert_eq!(announced(&sockets("10.0.0.5:1"), &seen_itself, &machine), sockets("10.0.0.5:1"));
+    }
+
+    #[test]
     fn own_addresses_map_to_themselves() {
         let announced = sockets("198.51.100.5:3478 10.0.0.5:3478 [2001:db8::5]:3478");
         let map = AddressMap::new(announced.clone(), &ips("198.51.100.5 10.0.0.5 2001:db8::5"));
         for address in announced {
-            assert_eq!((map.to_announced(address), map.to_local(address)), (address, address));
+            assert_eq!(
+                (map.known_as(&map.announced().to_vec().into(), address), map.to_local(address)),
+                (address, address)
+            );
         }
     }
 
@@ -313,10 +371,30 @@ mod tests {
         let outer = sockets("203.0.113.7:3478 203.0.113.7:3479");
         let map = AddressMap::new(outer.clone(), &ips("127.0.0.1 10.0.0.5 fe80::1"));
         for (inner, outer) in sockets("10.0.0.5:3478 10.0.0.5:3479").into_iter().zip(outer) {
-            assert_eq!((map.to_announced(inner), map.to_local(outer)), (outer, inner));
+            assert_eq!(
+                (map.known_as(&map.announced().to_vec().into(), inner), map.to_local(outer)),
+                (outer, inner)
+            );
         }
         let [inner, expected] = ["[2001:db8::5]:1"; 2].map(|a| a.parse().unwrap());
-        assert_eq!(map.to_announced(inner), expected, "a family that is not announced stays");
+        assert_eq!(
+            map.known_as(&map.announced().to_vec().into(), inner),
+            expected,
+            "a family that is not announced stays"
+        );
+    }
+
+    #[test]
+    fn what_is_announced_later_leaves_by_the_way_that_the_system_chooses() {
+        let map = AddressMap::new(sockets("203.0.113.7:3478"), &ips("10.0.0.5"));
+        assert_eq!(map.to_local("203.0.113.8:3478".parse().unwrap()), "0.0.0.0:3478".parse().unwrap());
+        assert_eq!(map.to_local("10.0.0.5:3478".parse().unwrap()), "10.0.0.5:3478".parse().unwrap());
+        // And a session that was told of it alone knows the real address by it.
+        let later = Announced { udp: sockets("203.0.113.8:3478"), tcp: sockets("203.0.113.8:443") };
+        assert_eq!(map.known_as(&later, "10.0.0.5:3478".parse().unwrap()), later.udp[0]);
+        let map = map.with_tcp(sockets("203.0.113.7:443"));
+        let stream = map.stream(StreamId(1), "10.0.0.5:443".parse().unwrap()).unwrap();
+        assert_eq!(map.known_as(&later, stream), later.tcp[0]);
     }
 
     #[test]

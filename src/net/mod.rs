@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`datagram`] has the plain values, [`udp`] the sockets, [`demux`] tells a datagram's
 //! session, [`ufrag`] is the name a session has in ICE, [`addresses`] decides what clients are told to
-//! connect to. [`tls`] and [`streams`] are what comes over TCP.
+//! connect to, [`announcing`] keeps that fresh, [`discover`] asks others, [`surroundings`] doubts. [`tls`] and [`streams`]
+//! are what comes over TCP.
 #![cfg_attr(
     not(test),
     deny(
@@ -15,6 +16,9 @@
 )]
 
 pub mod addresses;
+pub mod announcing;
+pub mod discover;
+pub mod surroundings;
 pub mod datagram;
 pub mod demux;
 mod network;

@@ -3,6 +3,7 @@
 mod credentials;
 mod files;
 mod handshakes;
+mod inspect;
 mod renewal;
 
 use std::future::Future;
@@ -27,6 +28,7 @@ pub use self::credentials::Credentials;
 pub use self::files::TlsError;
 use self::files::{provider, read_first};
 pub(in crate::net) use self::handshakes::Handshakes;
+pub use self::inspect::{Facts, inspect};
 use crate::net::throttle::Throttle;
 
 /// After an accept that failed for want of file descriptors: trying again at once would only burn a core.

@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use super::app::App;
 use super::error::Problem;
@@ -17,11 +18,15 @@ use super::exchange::{self, bearer};
 use super::pages;
 use super::path::Named;
 use crate::config::AdminKey;
+use crate::doctor;
+use crate::doctor::report::Report;
 use crate::ids::{ParticipantId, SessionId};
 use crate::protocol::server::{Bye, ByeCode};
 use crate::room::event::{Event, Target};
 use crate::room::history::HistoryReport;
 use crate::room::report::{RoomReport, RoomSummary};
+use crate::wire::stun::TransactionId;
+use crate::worker::random::random;
 
 /// The routes that need no key: the page for operators, which asks for it, and its parts. They are the same for everybody.
 pub(super) fn page() -> Router<Arc<App>> {
@@ -34,6 +39,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/admin", get(index))
         .route("/admin/", get(index))
+        .route("/admin/doctor", get(examine))
         .route("/admin/rooms", get(rooms))
         .route("/admin/rooms/{room}", get(room).delete(close_room))
         .route("/admin/rooms/{room}/sessions/{session}", get(session))
@@ -61,6 +67,15 @@ pub(super) async fn authorize(
 struct Index {
     name: &'static str,
     version: &'static str,
+}
+
+/// `GET /admin/doctor`: what `sluice doctor` says, of the running server itself. It takes some seconds.
+async fn examine(State(app): State<Arc<App>>) -> Result<Json<Report>, Problem> {
+    let config = app.config.clone();
+    let credential = app.ice_servers().credential("doctor");
+    let examined = spawn_blocking(move || doctor::examine(&config, credential, || TransactionId(random())));
+    // It fails only while the server stops.
+    examined.await.map(Json).map_err(|_| Problem::not_ready())
 }
 
 /// `GET /admin/rooms`

@@ -87,7 +87,7 @@ fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Ex
         Side::Publish => Role::Publish,
         Side::Watch => Role::Watch,
     };
-    let answered = answer(offer, role, &new, &app.endpoint, Instant::now())?;
+    let answered = answer(offer, role, &new, &app.endpoint(), Instant::now())?;
     let remote = answered.remote_credentials.clone();
     let resource = Resource::new(session, room, side, ufrag.to_string(), remote);
     Ok(Exchange { id: app.mint.resource(), resource, answered })
@@ -121,7 +121,7 @@ pub(super) fn created(
             headers.insert(name, value);
         }
     }
-    app.ice_servers.link(query.unwrap_or_default(), &resource.session.to_string(), headers);
+    app.ice_servers().link(query.unwrap_or_default(), &resource.session.to_string(), headers);
     response
 }
 

@@ -58,13 +58,20 @@ impl IceServers {
     /// The servers with new credentials of `user`, who is a participant or a session.
     #[must_use]
     pub fn of(&self, user: &str) -> Vec<IceServer> {
-        if self.urls.is_empty() {
-            return Vec::new();
-        }
+        let server = |Credential { username, password }| IceServer {
+            urls: self.urls.clone(),
+            username: Some(username),
+            credential: Some(password),
+        };
+        self.credential(user).map(server).into_iter().collect()
+    }
+
+    /// New credentials of `user`. `None` where there is no relay.
+    #[must_use]
+    pub fn credential(&self, user: &str) -> Option<Credential> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let Credential { username, password } =
-            Credential::until((now + GOOD_FOR).as_secs(), user, &self.secret);
-        vec![IceServer { urls: self.urls.clone(), username: Some(username), credential: Some(password) }]
+        let fresh = || Credential::until((now + GOOD_FOR).as_secs(), user, &self.secret);
+        (!self.urls.is_empty()).then(fresh)
     }
 
     /// Adds a `Link` header for each address to an answer of WHIP or WHEP: those without TLS if the request asks for them.

@@ -102,7 +102,7 @@ async fn negotiate(app: &Arc<App>, room: &RoomName, sdp: String) -> Result<Answe
     let (shared, room) = (app.clone(), room.clone());
     let answered = app.answering.run(move || {
         let new = shared.mint.session(shared.control.place(&room));
-        answer(&sdp, Role::Join, &new, &shared.endpoint, Instant::now())
+        answer(&sdp, Role::Join, &new, &shared.endpoint(), Instant::now())
     });
     let busy = |_| {
         let message = "Too many clients are joining at this moment. Try again in a second.";
@@ -135,7 +135,7 @@ fn welcome(app: &App, room: &RoomName, identity: &Identity, sdp: Option<String>)
         tracks: Vec::new(),
         slots: Vec::new(),
         peers: Vec::new(),
-        ice_servers: app.ice_servers.of(&identity.participant.to_string()),
+        ice_servers: app.ice_servers().of(&identity.participant.to_string()),
         limits: Limits {
             message_bytes: count(MAX_MESSAGE),
             messages_per_second: MESSAGES_PER_SECOND,

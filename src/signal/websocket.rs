@@ -285,7 +285,7 @@ impl Client {
 
     /// Tells newer credentials of the relay, where there is one.
     fn renew_ice_servers(&self) -> ControlFlow<End> {
-        let list = self.app.ice_servers.of(&self.seat.participant.to_string());
+        let list = self.app.ice_servers().of(&self.seat.participant.to_string());
         if !list.is_empty() {
             let message = ServerMessage::IceServers(IceServers { list });
             self.app.control.say(&self.seat, &Reply { re: None, message });

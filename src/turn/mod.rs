@@ -28,3 +28,4 @@ pub mod allocation;
 mod table;
 pub mod binding;
 pub mod server;
+pub mod client;

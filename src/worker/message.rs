@@ -1,5 +1,6 @@
 //! What crosses the border of a media thread. Values only, no handles: the same messages could cross a network.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::placement::Load;
@@ -64,6 +65,8 @@ pub enum Command {
         /// The message, shared by all of them.
         message: DataMessage,
     },
+    /// The addresses at which media comes from now on: what the relay may reach.
+    Media(Vec<SocketAddr>),
     /// What another worker has to say.
     Note(WorkerId, Note),
     /// End all sessions with a goodbye, then the thread.

@@ -189,6 +189,11 @@ impl Worker {
                         }
                     }
                 }
+                Command::Media(addresses) => {
+                    if let Some(turn) = &mut self.turn {
+                        turn.set_media(&addresses);
+                    }
+                }
                 Command::Note(from, note) => self.core.note(now, from, note),
                 Command::Stop => {
                     self.core.leave_all(now, &mut self.batch);

@@ -1,7 +1,7 @@
 //! Starting media threads, and the handles by which the control plane speaks to them.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::streams::Streams;
 use super::turn::{Turn, TurnConfig};
 use super::{Ways, Worker, streams};
 use crate::ids::WorkerId;
-use crate::net::addresses::{self, AddressMap, Announced};
+use crate::net::addresses::{self, AddressMap, Announced, Wanted};
 use crate::net::demux::receiver;
 use crate::net::streams::counters::StreamCounters;
 use crate::net::streams::{Carries, Choose, StreamIn};
@@ -30,10 +30,8 @@ pub struct WorkerConfig {
     pub count: u8,
     /// The sockets.
     pub udp: UdpConfig,
-    /// Addresses to announce instead of the machine's own (1:1 NAT).
-    pub announce: Vec<IpAddr>,
-    /// Whether to announce loopback addresses too.
-    pub loopback: bool,
+    /// What to announce when it begins.
+    pub announce: Wanted,
     /// What the TCP port listens on, where media is taken over TCP.
     pub tcp: Option<SocketAddr>,
     /// What the TURN server is made with, where there is one.
@@ -52,6 +50,8 @@ pub struct Handle {
     pub id: WorkerId,
     /// The addresses of its sockets that clients are told.
     pub announced: Announced,
+    /// What its sockets listen on.
+    pub listening: Vec<SocketAddr>,
     streams: mpsc::Sender<StreamIn>,
     commands: mpsc::UnboundedSender<Command>,
     snapshots: watch::Receiver<Snapshot>,
@@ -76,11 +76,10 @@ impl Pool {
         let mut pool = Self { workers: Vec::new(), streams: Arc::default() };
         for (id, queue) in (0..count).map(WorkerId).zip(queues) {
             let streams = pool.streams.clone();
-            let (worker, listening) =
-                spawn(id, config.clone(), all.clone(), queue, events.clone(), streams).await?;
-            pool.workers.push(worker);
+            let worker = spawn(id, config.clone(), all.clone(), queue, events.clone(), streams).await?;
             // A free port that the first one got is the port of all, and so is what it could not listen on.
-            config.udp.listen = listening;
+            config.udp.listen.clone_from(&worker.listening);
+            pool.workers.push(worker);
             config.udp.sharing = Sharing::Joins;
         }
         Ok(pool)
@@ -92,7 +91,13 @@ impl Pool {
         self.workers.iter().map(|handle| handle.snapshots.borrow().load).collect()
     }
 
-    /// The addresses of the media port that clients are told. All workers share them.
+    /// What the media ports listen on, with the ports that port 0 became.
+    #[must_use]
+    pub fn listening(&self) -> &[SocketAddr] {
+        self.workers.first().map_or(&[], |handle| &handle.listening)
+    }
+
+    /// The addresses of the media port that clients are told when it begins. All workers share them.
     #[must_use]
     pub fn announced(&self) -> &[SocketAddr] {
         self.workers.first().map_or(&[], |handle| &handle.announced.udp)
@@ -142,6 +147,14 @@ impl Pool {
     pub fn send(&self, worker: WorkerId, command: Command) -> bool {
         let handle = self.workers.iter().find(|handle| handle.id == worker);
         handle.is_some_and(|handle| handle.commands.send(command).is_ok())
+    }
+
+    /// Tells all workers at which addresses media may come from now on, for the relay, which reaches nothing else.
+    pub fn receives_at(&self, media: &[SocketAddr]) {
+        for handle in &self.workers {
+            // One that ended has nothing to reach.
+            let _ = handle.commands.send(Command::Media(media.to_vec()));
+        }
     }
 
     /// Waits until a media thread has ended, which without [`Self::stop`] is a bug that took it down.
@@ -196,7 +209,7 @@ impl Drop for Pool {
     }
 }
 
-/// Starts a worker. Returns its handle, and what it listens on.
+/// Starts a worker.
 async fn spawn(
     id: WorkerId,
     config: WorkerConfig,
@@ -204,7 +217,7 @@ async fn spawn(
     command_queue: mpsc::UnboundedReceiver<Command>,
     events: mpsc::UnboundedSender<Event>,
     counters: Arc<StreamCounters>,
-) -> io::Result<(Handle, Vec<SocketAddr>)> {
+) -> io::Result<Handle> {
     let commands = all.get(usize::from(id.0)).map(|own| own.commands.clone());
     let commands = commands.ok_or_else(|| io::Error::other("a media thread has no queue"))?;
     let (snapshot_slot, snapshots) = watch::channel(Snapshot::default());
@@ -242,31 +255,23 @@ async fn spawn(
     })?;
     let (announced, listening) =
         started.await.map_err(|_| io::Error::other("the media thread ended while starting"))??;
-    Ok((Handle { id, announced, streams, commands, snapshots }, listening))
+    Ok(Handle { id, announced, listening, streams, commands, snapshots })
 }
 
 /// The sockets, what is announced, and all addresses at which media may come.
 fn open(config: &WorkerConfig) -> io::Result<(UdpPort, AddressMap, Vec<SocketAddr>)> {
     let port = UdpPort::bind(&config.udp)?;
     let interfaces = addresses::interfaces()?;
-    let announced = addresses::announced(&port.local_addrs(), &config.announce, config.loopback, &interfaces);
+    let announced = addresses::announced(&port.local_addrs(), &config.announce, &interfaces);
     if announced.is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::AddrNotAvailable,
             "no address of this machine can be announced to clients; set media.announce",
         ));
     }
-    let tcp = config.tcp.map(|listen| announced_tcp(config, listen, &interfaces)).unwrap_or_default();
-    let own = addresses::announced(&port.local_addrs(), &[], true, &interfaces);
+    let tcp = config.tcp.map(|listen| addresses::announced_over_tcp(listen, &config.announce, &interfaces));
+    let tcp = tcp.unwrap_or_default();
+    let own = addresses::own(&port.local_addrs(), &interfaces);
     let media = announced.iter().chain(&own).copied().collect();
     Ok((port, AddressMap::new(announced, &interfaces).with_tcp(tcp), media))
-}
-
-/// Where clients are told to bring media over TCP. A port on loopback only is for a proxy on this machine, which hands on
-/// HTTP, unless loopback addresses are announced.
-fn announced_tcp(config: &WorkerConfig, listen: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
-    if listen.ip().is_loopback() && !config.loopback {
-        return Vec::new();
-    }
-    addresses::announced(&addresses::families_of(listen), &config.announce, config.loopback, interfaces)
 }

@@ -223,6 +223,11 @@ impl Turn {
         }
     }
 
+    /// Media is received at these addresses from now on.
+    pub(super) fn set_media(&mut self, media: &[SocketAddr]) {
+        self.server.set_media(media);
+    }
+
     /// Whether an allocation may have this address.
     pub(super) fn is_relayed(&self, address: SocketAddr) -> bool {
         self.lending.relayed.contains(address)

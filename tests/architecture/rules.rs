@@ -36,7 +36,9 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["worker"]),
     (5, &["protocol"]),
     (5, &["room"]),
-    (6, &["signal", "metrics", "health", "log"]),
+    (6, &["health", "log"]),
+    (6, &["doctor"]),
+    (6, &["signal", "metrics"]),
     (7, &["server", "main", "lib"]),
 ];
 

@@ -105,6 +105,29 @@ fn check_config_tells_errors_on_standard_error_and_exits_with_2() {
 }
 
 #[test]
+fn the_doctor_tells_people_and_programs_and_its_exit_status() {
+    let directory = Directory::new("doctor");
+    // Ports that are free, so that the report is the same beside any server of this machine.
+    let ports = ["--set", "http.listen=127.0.0.1:0", "--set", "media.listen=127.0.0.1:0"];
+    let ask = |more: &[&str]| sluice(&directory, &[], &[&["doctor"], &ports[..], more].concat());
+    let output = ask(&["--json", "--set", "media.announce=no.such.name.invalid"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), String::new()));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["status"], "error");
+    let told = text(&ask(&["--set", "media.announce=203.0.113.7"]).stdout);
+    for line in [
+        "  ok       HTTP port       TCP 127.0.0.1:0 takes any free port\n",
+        "  ok       addresses       clients are told to send media to UDP 203.0.113.7:0\n",
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(!told.contains('\x1b'), "no colours for what is no terminal");
+    let wrong = ask(&["--set", "media.anounce=203.0.113.7"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("did you mean `media.announce`?"));
+}
+
+#[test]
 fn help_and_version() {
     let directory = Directory::new("help");
     let output = sluice(&directory, &[], &["--version"]);

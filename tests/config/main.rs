@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use sluice::config::file::ConfigFile;
 use sluice::config::keys::{KEYS, SECTIONS};
-use sluice::config::{Config, Loaded, LogFormat, load};
+use sluice::config::{Config, Host, Loaded, LogFormat, load};
 
 const REFERENCE: &str = include_str!("../../config/sluice.toml");
 const SECRET: &str = "hunter2-hunter2";
@@ -53,7 +53,7 @@ fn each_source_overrides_the_one_before() {
     assert_eq!(sessions(sources(text, &variables, &[])), 22);
     let all = sources(text, &variables, &["limits.sessions=33"]).unwrap().config;
     assert_eq!(all.limits.sessions, 33);
-    assert_eq!(all.media.announce, ["192.0.2.2".parse::<std::net::IpAddr>().unwrap()], "lists are replaced");
+    assert_eq!(all.media.announce, [Host::Ip("192.0.2.2".parse().unwrap())], "lists are replaced");
     assert!(all.media.loopback, "what a higher source does not name stays");
     assert_eq!(sessions(sources("", &[], &["limits.sessions=1", "limits.sessions=2"])), 2);
 }
@@ -95,7 +95,8 @@ fn every_key_is_read_the_same_from_every_source() {
         ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
         ("admin.key", "\"1234567890123456\"", "1234567890123456"),
         ("media.listen", "[\"127.0.0.1:0\", \"[::1]:0\"]", "127.0.0.1:0, [::1]:0"),
-        ("media.announce", "[\"203.0.113.7\", \"2001:db8::7\"]", "203.0.113.7,2001:db8::7"),
+        ("media.announce", "[\"203.0.113.7\", \"live.example.org\"]", "203.0.113.7,Live.example.org."),
+        ("media.discover", "\"stun.example.org:3478\"", " STUN.example.org:3478 "),
         ("media.loopback", "true", "true"),
         ("media.tcp", "false", "false"),
         ("media.receive_buffer", "1_048_576", "1_048_576"),
@@ -249,10 +250,11 @@ fn wrong_types_in_a_file_tell_what_was_found_and_what_is_taken() {
 #[test]
 fn wrong_values_tell_what_was_found_and_what_is_taken() {
     refused(
-        variable("SLUICE__MEDIA__ANNOUNCE", "192.0.2.1,example.org"),
+        variable("SLUICE__MEDIA__ANNOUNCE", "192.0.2.1,192.0.2.1:3478"),
         &[
             "environment SLUICE__MEDIA__ANNOUNCE: `media.announce` takes a list, each item an IP address without a \
-           port, like \"203.0.113.7\" or \"2001:db8::7\"; found \"example.org\"",
+           port, like \"203.0.113.7\" or \"2001:db8::7\", or a DNS name, like \"live.example.org\"; found \
+           \"192.0.2.1:3478\"",
         ],
     );
     refused(

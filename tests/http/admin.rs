@@ -135,3 +135,37 @@ async fn it_ends_with_the_server() {
     server.stop().await.expect("no panic").expect("it stops well");
     assert!(tokio::net::TcpStream::connect(admin).await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn the_doctor_examines_the_server_that_is_asked() {
+    let (_server, admin) = with_admin().await;
+    let refused = Request::new("GET", "/admin/doctor").send_unshared(admin).await;
+    assert_eq!(refused.status, 401, "it costs seconds, and names addresses");
+    let reply = with_key("GET", "/admin/doctor").send_unshared(admin).await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("application/json")), "{reply:?}");
+    let report: serde_json::Value = serde_json::from_str(&reply.body).expect("JSON");
+    assert_eq!(report["version"], env!("CARGO_PKG_VERSION"));
+    let findings = report["findings"].as_array().expect("a list");
+    let found = |check: &str| {
+        let finding =
+            findings.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{check}"));
+        format!("{}: {}", finding["status"], finding["found"]).replace('"', "")
+    };
+    assert_eq!(found("server"), "ok: Sluice runs and answers");
+    for port in ["HTTP port", "media port", "admin port"] {
+        let found = found(port);
+        assert!(
+            found.starts_with("ok: ") && found.ends_with(" answers") && !found.contains(":0 "),
+            "{found}"
+        );
+    }
+    let relay = findings.iter().filter(|finding| finding["check"] == "relay");
+    let relay: Vec<_> = relay.map(|finding| finding["found"].as_str().expect("a text")).collect();
+    let works = |transport| format!("over {transport} it lends addresses, and media answers through it");
+    assert_eq!(
+        relay,
+        [works("UDP"), works("TCP")],
+        "the relay works, with credentials that only the server knows"
+    );
+    assert!(!reply.body.contains(KEY));
+}

@@ -8,14 +8,11 @@ use str0m::media::Mid;
 
 use super::offer::{Media, Offer, OfferError, Settled, Shown};
 use crate::ids::TrackId;
-use crate::net::addresses::Announced;
 use crate::sfu::egress::Coding;
 use crate::units::MediaKind;
 
 /// What both ends hold to.
 pub(super) struct Agreement {
-    /// The announced addresses, as in the first answer.
-    pub(super) candidates: Announced,
     pub(super) first_track: TrackId,
     pub(super) seed: u64,
     /// The version of the last answer.
@@ -62,13 +59,7 @@ pub(super) const FIRST_VERSION: u64 = 1;
 
 impl Agreement {
     /// What a first offer and its answer settle.
-    pub(super) fn new(
-        offer: Offer<'_>,
-        codings: Vec<Coding>,
-        first_track: TrackId,
-        seed: u64,
-        candidates: &Announced,
-    ) -> Self {
+    pub(super) fn new(offer: Offer<'_>, codings: Vec<Coding>, first_track: TrackId, seed: u64) -> Self {
         let known =
             |media: &Media<'_>| KnownLine { mid: media.mid.to_string(), kind: media.kind, stopped: false };
         let owned = |text: &&str| (*text).to_owned();
@@ -78,7 +69,6 @@ impl Agreement {
             setup: offer.transport.setup.as_ref().map(owned),
         };
         Self {
-            candidates: candidates.clone(),
             first_track,
             seed,
             version: FIRST_VERSION,

@@ -30,6 +30,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
 use crate::ids::{SessionId, TrackId};
+use crate::net::addresses::Announced;
 use crate::net::datagram::Datagram;
 use crate::net::demux::{Class, Ufrag, classify};
 use crate::net::streams::mark::StreamId;
@@ -76,6 +77,8 @@ pub struct Session {
     /// How often an SSRC began to carry an encoding.
     sources_begun: usize,
     unannounced: u32,
+    /// The server's addresses that the client was told.
+    candidates: Announced,
     paths: Paths,
     /// The way to the client, once media can flow on it.
     link: Option<Box<link::Link>>,
@@ -242,6 +245,7 @@ impl Session {
             sources: HashMap::new(),
             sources_begun: 0,
             unannounced: 0,
+            candidates: Announced::default(),
             paths: Paths::new(now),
             link: None,
             clock: CaptureClock::default(),
@@ -308,7 +312,7 @@ impl Session {
         if is_check && !self.paths.admit(now, datagram.source) {
             return turn.counters.malformed += 1;
         }
-        let announced = turn.addresses.to_announced(datagram.local);
+        let announced = turn.addresses.known_as(&self.candidates, datagram.local);
         let protocol = if StreamId::named(datagram.local).is_some() { Protocol::Tcp } else { Protocol::Udp };
         let received = Receive::new(protocol, datagram.source, announced, datagram.payload);
         let Ok(received) = received else { return turn.counters.malformed += 1 };
@@ -384,7 +388,10 @@ impl Session {
                     }
                     let is_stream = transmit.proto == Protocol::Tcp;
                     let (from, to) = (transmit.source, transmit.destination);
-                    let Some(local) = self.paths.local(from, to, is_stream, turn.addresses) else { continue };
+                    let known = |local| turn.addresses.known_as(&self.candidates, local);
+                    let local = self.paths.local(from, to, is_stream, known);
+                    let unproved = || (!is_stream).then(|| turn.addresses.to_local(from));
+                    let Some(local) = local.or_else(unproved) else { continue };
                     if transmit.contents.first().is_some_and(|first| *first > LAST_OF_STUN) {
                         self.paths.begin(now, Path { remote: transmit.destination, local });
                     }

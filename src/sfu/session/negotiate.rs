@@ -154,6 +154,7 @@ fn accept(
     let remote_credentials = offer.credentials();
     let egress = Egress::new(keys, endpoint.epoch);
     let mut session = Session::new(new.id, new.ice.ufrag, rtc, egress, payload_types(&codings), now);
+    session.candidates.clone_from(&endpoint.candidates);
     let first = new.first_track;
     let (tracks, slots) = match role {
         // Ids without gaps, as ever.
@@ -165,7 +166,7 @@ fn accept(
     let answer = rewrite(&answered.session, &pairs, &sources, role, FIRST_VERSION, &endpoint.candidates);
     drop(pairs);
     if role == Role::Join {
-        session.agreement = Some(Agreement::new(offer, codings, first, new.seed, &endpoint.candidates));
+        session.agreement = Some(Agreement::new(offer, codings, first, new.seed));
     }
     Ok(Answered { session, answer, tracks, slots, remote_credentials })
 }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::net::addresses::AddressMap;
 use crate::net::demux::MAX_ADDRESSES;
 use crate::net::streams::mark::StreamId;
 use crate::sfu::egress::Path;
@@ -125,22 +124,21 @@ impl Paths {
         true
     }
 
-    /// The real address from which to send to `remote` in the name of the announced address `from`, or the stream in which
-    /// to send: a client may use one port for both, and this server too. `None` when there is no such stream.
+    /// The real address from which `remote` was heard at the one that the session knows as `from` (`known_as`), or the
+    /// stream in which it was: a client may use one port for both, and this server too. `None` when there was none.
     pub(super) fn local(
         &self,
         from: SocketAddr,
         remote: SocketAddr,
         is_stream: bool,
-        addresses: &AddressMap,
+        known_as: impl Fn(SocketAddr) -> SocketAddr,
     ) -> Option<SocketAddr> {
         let fits = |path: &&Path| {
             path.remote == remote
                 && StreamId::named(path.local).is_some() == is_stream
-                && addresses.to_announced(path.local) == from
+                && known_as(path.local) == from
         };
-        let proved = self.proved.iter().rev().find(fits).map(|path| path.local);
-        proved.or_else(|| (!is_stream).then(|| addresses.to_local(from)))
+        self.proved.iter().rev().find(fits).map(|path| path.local)
     }
 }
 
@@ -149,6 +147,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
+    use crate::net::addresses::{AddressMap, Announced};
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -162,8 +161,10 @@ mod tests {
         let client = address("203.0.113.5:40000");
         let mut paths = Paths::new(Instant::now());
         homes.iter().for_each(|home| paths.learn(Path { remote: client, local: *home }));
-        assert_eq!(paths.local(homes[0], client, false, &map), Some(homes[0]));
-        assert_eq!(paths.local(homes[1], client, false, &map), Some(homes[1]));
+        let told = homes.to_vec().into();
+        let known = |local| map.known_as(&told, local);
+        assert_eq!(paths.local(homes[0], client, false, known), Some(homes[0]));
+        assert_eq!(paths.local(homes[1], client, false, known), Some(homes[1]));
     }
 
     #[test]
@@ -175,7 +176,8 @@ mod tests {
         let client = address("198.51.100.2:5000");
         let mut paths = Paths::new(Instant::now());
         paths.learn(Path { remote: client, local: inner[1] });
-        assert_eq!(paths.local(outer, client, false, &map), Some(inner[1]));
+        let told = vec![outer].into();
+        assert_eq!(paths.local(outer, client, false, |local| map.known_as(&told, local)), Some(inner[1]));
     }
 
     /// One client with one port for UDP and TCP, and a server that does the same.
@@ -183,16 +185,19 @@ mod tests {
     fn what_is_for_a_stream_never_leaves_as_a_datagram_nor_the_other_way_round() {
         let home = address("192.0.2.1:443");
         let map = AddressMap::new(vec![home], &[home.ip()]).with_tcp(vec![home]);
+        let told = Announced { udp: vec![home], tcp: vec![home] };
+        let known = |local| map.known_as(&told, local);
         let client = address("203.0.113.5:40000");
         let streams = [1, 2].map(|number| map.stream(StreamId(number), home).unwrap());
         let mut paths = Paths::new(Instant::now());
-        assert_eq!(paths.local(home, client, true, &map), None, "there is no stream yet");
         paths.learn(Path { remote: client, local: streams[0] });
-        assert_eq!(paths.local(home, client, false, &map), Some(home));
+        assert_eq!(paths.local(home, client, false, known), None, "there is no datagram yet");
+        assert_eq!(paths.local(home, client, true, known), Some(streams[0]));
         paths.learn(Path { remote: client, local: home });
-        assert_eq!(paths.local(home, client, true, &map), Some(streams[0]));
+        assert_eq!(paths.local(home, client, true, known), Some(streams[0]));
+        assert_eq!(paths.local(home, client, false, known), Some(home));
         paths.learn(Path { remote: client, local: streams[1] });
-        assert_eq!(paths.local(home, client, true, &map), Some(streams[1]), "the newest");
+        assert_eq!(paths.local(home, client, true, known), Some(streams[1]), "the newest");
     }
 
     #[test]

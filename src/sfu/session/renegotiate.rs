@@ -93,11 +93,10 @@ impl Session {
         let (pairs, lines) =
             pair_up(&offer.sections, &plan.shown, &answered, &self.rtc, &agreement.settled.codings);
         let (first, seed, version) = (agreement.first_track, agreement.seed, agreement.version + 1);
-        let candidates = agreement.candidates.clone();
         let tracks = self.publish(by_place(&lines, first));
         let slots = self.open_slots(&lines, seed);
         let sources = self.sources_by_mid();
-        let answer = rewrite(&answered.session, &pairs, &sources, Role::Join, version, &candidates);
+        let answer = rewrite(&answered.session, &pairs, &sources, Role::Join, version, &self.candidates);
         drop(pairs);
         if let Some(agreement) = &mut self.agreement {
             agreement.renew(offer, plan);

@@ -96,10 +96,12 @@ function inNamespace(folder, namespace, program) {
   return script;
 }
 
-/// Chromium in another network namespace. What drives it goes by a pipe, as its ports are out of reach from here.
-export function chromiumIn(scope, namespace, address, more) {
+/// Chromium in another network namespace. What drives it goes by a pipe, as its ports are out of reach from here. `args`
+/// are more words for its command line.
+export function chromiumIn(scope, namespace, address, { args = [], ...more } = {}) {
   const executablePath = inNamespace(scope.folder(), namespace, CHROMIUM.executablePath);
-  return open(scope, { ...CHROMIUM, executablePath, pipe: true }, address, { ...more, alone: true });
+  const kind = { ...CHROMIUM, args: [...CHROMIUM.args, ...args], executablePath, pipe: true };
+  return open(scope, kind, address, { ...more, alone: true });
 }
 
 /// Firefox in another network namespace. It knows no pipe, but a socket in a folder can be reached from all namespaces: a

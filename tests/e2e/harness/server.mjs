@@ -13,22 +13,28 @@ const { server: NAMESPACE } = JSON.parse(process.env.E2E_NAMESPACES);
 /// Ctrl-C must have ended everything by then.
 const STOP_WITHIN_MS = 2000;
 
-/// Starts the binary with `words` in the server's namespace, without waiting for anything.
-export function start(scope, words, { env = {}, cwd = scope.folder() } = {}) {
+/// Starts the binary with `words` in the server's namespace or another, without waiting for anything.
+export function start(scope, words, { env = {}, cwd = scope.folder(), namespace = NAMESPACE } = {}) {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('SLUICE_')));
-  return new Child(scope, 'server', 'ip', ['netns', 'exec', NAMESPACE, BINARY, ...words], {
+  return new Child(scope, 'server', 'ip', ['netns', 'exec', namespace, BINARY, ...words], {
     cwd,
     env: { ...clean, ...env },
   });
 }
 
+/// Settings as the arguments of the command line.
+export function words(settings) {
+  return Object.entries(settings).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+}
+
 export class Server {
   /// Starts a server that anyone in the namespaces may use, waits until it is ready, and has the scope stop and
-  /// check it. `settings` are `--set` pairs by key.
-  static async start(scope, settings = {}) {
+  /// check it. `settings` are `--set` pairs by key. `url` is where it is reached, if it is not in the usual place;
+  /// `namespace` is where it runs.
+  static async start(scope, settings = {}, { url, ...where } = {}) {
     const all = { 'http.listen': `${SERVER_ADDRESS}:8080`, 'auth.open': true, ...settings };
-    const words = Object.entries(all).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-    const server = new Server(start(scope, words), 'tls.cert' in all ? 'https' : 'http');
+    const scheme = 'tls.cert' in all ? 'https' : 'http';
+    const server = new Server(start(scope, words(all), where), url ?? `${scheme}://${SERVER_ADDRESS}:8080`);
     await until('/readyz to answer 200', async () => {
       assert.equal(server.child.end, undefined, `the server ended: ${JSON.stringify(server.child.end)}`);
       return (await fetch(`${server.url}/readyz`)).ok;
@@ -37,9 +43,9 @@ export class Server {
     return server;
   }
 
-  constructor(child, scheme = 'http') {
+  constructor(child, url = `http://${SERVER_ADDRESS}:8080`) {
     this.child = child;
-    this.url = `${scheme}://${SERVER_ADDRESS}:8080`;
+    this.url = url;
     this.metricsUrl = `${this.url}/metrics`;
   }
 
