@@ -9,6 +9,21 @@ export class Viewer {
     this.page = page;
   }
 
+  /// A page that plays a stream by the WHEP client of the server's pages, through the server's relay alone.
+  static async relayed(scope, open, server, stream, more) {
+    const page = await open(scope, undefined, more);
+    await page.evaluate(async (url, name) => {
+      const { WhepClient } = await import(`${url}/assets/whep.js`);
+      const player = new WhepClient(`${url}/whep/${name}`, { iceTransportPolicy: 'relay' });
+      player.addEventListener('stream', () => {
+        probe.video().srcObject = player.stream;
+        probe.video().play().catch(() => {});
+      });
+      player.start();
+    }, server.url, stream);
+    return new Viewer(page);
+  }
+
   /// Plays a WHEP address in a blank page of another origin; the answer must be 201.
   static async bare(scope, open, url) {
     const page = await open(scope);

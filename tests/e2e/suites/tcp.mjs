@@ -87,10 +87,9 @@ for (const browser of [chromium, firefox]) {
       assert.equal(reply.status, 201, JSON.stringify(reply));
       await until('the camera to be sent', async () => (await publisher.evaluate(() => probe.stats())).sentFrames > 10, 30);
       const scripts = [onlyRelays(...url)];
-      const page = await browser(scope, `${server.url}/watch/camera`, { ...trusting, scripts });
-      const viewer = new Viewer(page);
+      const viewer = await Viewer.relayed(scope, browser, server, 'camera', { ...trusting, scripts });
       await viewer.plays(25, 30);
-      assert.deepEqual(await relayed(page), { candidateType: 'relay', relayProtocol: protocol });
+      assert.deepEqual(await relayed(viewer.page), { candidateType: 'relay', relayProtocol: protocol });
       const watched = await viewer.watch(WATCH_SECONDS);
       assert.ok(watched.decoded > 10 * WATCH_SECONDS, JSON.stringify(watched));
     });

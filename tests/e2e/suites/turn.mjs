@@ -34,22 +34,11 @@ async function assertRelayed(page) {
   assert.match(relayProtocol, /^(udp|tcp)$/);
 }
 
-/// Plays a stream by the WHEP client of the server's pages, through its relay alone.
 async function watch(scope, open, server, stream) {
-  const page = await open(scope);
-  await page.evaluate(async (url, name) => {
-    const { WhepClient } = await import(`${url}/assets/whep.js`);
-    const player = new WhepClient(`${url}/whep/${name}`, { iceTransportPolicy: 'relay' });
-    player.addEventListener('stream', () => {
-      probe.video().srcObject = player.stream;
-      probe.video().play().catch(() => {});
-    });
-    player.start();
-  }, server.url, stream);
-  const viewer = new Viewer(page);
+  const viewer = await Viewer.relayed(scope, open, server, stream);
   await viewer.plays();
   await viewer.shows('red', 'blue');
-  await assertRelayed(page);
+  await assertRelayed(viewer.page);
   assertGood(await viewer.watch(SECONDS, open === firefox ? 5 : 1), { seconds: SECONDS });
 }
 
