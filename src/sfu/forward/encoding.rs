@@ -41,6 +41,8 @@ pub(super) struct Encoding {
     pub(super) begun: u64,
     /// When the last packet came.
     last: Instant,
+    /// Whether it flowed until the whole track fell silent, so that it is expected back with the others.
+    pub(super) returns: bool,
     /// Whether it flowed when the track's ladder was made.
     flowed: bool,
     /// What came since the last turn, and between that and the one before it.
@@ -125,6 +127,7 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             begun: 0,
             last: now,
+            returns: false,
             flowed: true,
             now: Measured::new(now),
             before: None,
@@ -180,6 +183,11 @@ impl Encoding {
         self.highest = packet.sequence;
         self.reader = LayerReader::default();
         self.picture = None;
+    }
+
+    /// When its last packet came.
+    pub(super) fn last(&self) -> Instant {
+        self.last
     }
 
     /// Whether it has sent anything of late.

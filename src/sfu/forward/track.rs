@@ -20,6 +20,8 @@ const SILENT_AFTER: u32 = 2;
 const LADDER_EVERY: Duration = Duration::from_millis(500);
 /// How often a change of format is told. A publisher may alternate codecs as it likes; the control plane need not care.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// When all encodings come back from a silence, the first packets of the last may be so much later than those of the first.
+const RETURNS_WITHIN: Duration = Duration::from_millis(600);
 
 /// Something published, as the forwarding core sees it.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Track {
     ladder: Ladder,
     /// When the ladder was made.
     laddered: Option<Instant>,
+    /// When something came again after all encodings had been silent.
+    returned: Option<Instant>,
     told: Option<(Format, Instant)>,
 }
 
@@ -88,6 +92,7 @@ impl Track {
             target: None,
             ladder: Ladder::default(),
             laddered: None,
+            returned: None,
             told: None,
         }
     }
@@ -237,6 +242,9 @@ impl Track {
             self.encodings.push(Encoding::new(now, packet));
         }
         let place = place.unwrap_or(self.encodings.len().saturating_sub(1));
+        if !self.encodings.iter().any(|encoding| encoding.flows(now)) {
+            self.await_return(now);
+        }
         let encoding = self.encodings.get_mut(place)?;
         if packet.source.0 < encoding.source.0 {
             return None;
@@ -257,6 +265,16 @@ impl Track {
         Some(encoding.count(now, packet) || begins)
     }
 
+    /// All encodings are silent, and one of them comes again: those that fell silent together with the last one are expected
+    /// too. Nobody is to turn to another picture because its packet is the first.
+    fn await_return(&mut self, now: Instant) {
+        let last = self.encodings.iter().map(Encoding::last).max();
+        self.returned = Some(now);
+        for encoding in &mut self.encodings {
+            encoding.returns = last.is_some_and(|last| encoding.flows(last));
+        }
+    }
+
     /// Makes the ladder and the target: encodings by height if that is known of all, else by the most that they ever had.
     fn arrange(&mut self, now: Instant) {
         let Some(chosen) = self.chosen else { return };
@@ -266,8 +284,9 @@ impl Track {
         self.encodings.sort_by_key(|encoding| {
             (if heights { encoding.height() } else { 0 }, encoding.peak.max(encoding.bytes))
         });
-        let states: Vec<_> =
-            self.encodings.iter().map(|encoding| (encoding.index, encoding.flows(now))).collect();
+        let is_return = self.returned.is_some_and(|at| now.saturating_duration_since(at) < RETURNS_WITHIN);
+        let flows = |encoding: &Encoding| encoding.flows(now) || (is_return && encoding.returns);
+        let states: Vec<_> = self.encodings.iter().map(|own| (own.index, flows(own))).collect();
         self.encodings.iter_mut().for_each(|encoding| encoding.laddered(now));
         self.target = Some(Target::of(&states, chosen));
         let mut rungs = Vec::new();

@@ -265,3 +265,21 @@ fn an_encoding_that_stops_is_missed_though_nothing_comes_of_the_others() {
     assert!(track.refresh(at(4_600)) && !track.refresh(at(4_800)));
     assert_eq!(encodings(&track), [1]);
 }
+
+#[test]
+fn who_watches_a_large_picture_keeps_it_when_all_encodings_come_back() {
+    let start = Instant::now();
+    let mut track = track();
+    let both = [(1, 100), (2, 900)];
+    simulcast(&mut track, start, 0..300, &both);
+    let at = |step: u64| start + Duration::from_millis(step * 10);
+    let large = EncodingIndex(2);
+    let (_, first) = receive(&mut track, at(800), packet(1, 900, 100, true)).expect("received");
+    assert_eq!(first.target.following(large), large, "it comes a moment later");
+    // It does not: then the small one is better than nothing.
+    let mut last = first;
+    for step in 801..920 {
+        last = receive(&mut track, at(step), packet(1, 100 + step, 100, false)).expect("received").1;
+    }
+    assert_eq!(last.target.following(large), EncodingIndex(1));
+}
