@@ -53,3 +53,24 @@ fn a_large_key_frame_leaves_at_the_pace_towards_a_participant() {
     let took = took(&mut world, 1);
     assert!(took < Duration::from_millis(500), "{took:?}");
 }
+
+#[test]
+fn a_new_binding_is_not_sent_what_its_link_is_not_taken_to_carry() {
+    for offset in 0..4 {
+        let (mut world, joined) = World::participants(&[&[Codec::Vp8], &[Codec::Vp8]]);
+        let [publisher, viewer]: [Joined; 2] = joined.try_into().expect("two");
+        let mut number = 0;
+        let mut publish = |world: &mut World, times: u16| {
+            for _ in 0..times {
+                // 4.4 Mbit/s, of a link of which nothing is known yet.
+                picture(world, 0, number, 25);
+                number += 1;
+                world.run(Duration::from_millis(50));
+            }
+        };
+        publish(&mut world, 60 + offset);
+        world.bind(&viewer, 1, &publisher, 1);
+        publish(&mut world, 4);
+        assert_eq!(world.clients[1].received_video().len(), 0, "bound {offset} pictures later");
+    }
+}

@@ -226,9 +226,12 @@ impl Core {
     fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
+            // Until its link is dealt out it would be sent the largest encoding.
+            self.allotting.short.push(id);
             self.want_keyframe(track, None, true);
         } else if self.relay.subscribe(track, (id, slot)) {
             // Its packets come from another worker.
+            self.allotting.short.push(id);
         } else if let Some(session) = self.sessions.get_mut(&id)
             && let Some(slot) = session.slots.get_mut(slot)
         {

@@ -12,7 +12,7 @@ pub(super) const EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(super) struct Allotting {
     pub(super) at: Option<Instant>,
-    /// Whose link carries so much less than was dealt out that they do not wait for the next time.
+    /// Who does not wait for the next time: their link carries so much less than was dealt out, or a slot was bound anew.
     pub(super) short: Vec<SessionId>,
     /// The used encodings of tracks that anybody subscribes to, one bit each.
     pub(super) used: HashMap<TrackId, u8>,

@@ -25,7 +25,9 @@ impl Core {
 
     /// Deals out what links carry, if it is time.
     pub(super) fn allot(&mut self, now: Instant) {
-        let short = std::mem::take(&mut self.allotting.short);
+        let mut short = std::mem::take(&mut self.allotting.short);
+        short.sort_unstable();
+        short.dedup();
         if self.allotting.at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) {
             return short.into_iter().for_each(|id| self.allot_to(now, id));
         }
