@@ -18,6 +18,8 @@ const START: Bitrate = Bitrate(1_000_000);
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// What is kept free for each voice: Opus as browsers send it, with headers.
 pub(super) const VOICE: u64 = 50_000;
+/// Who was sent to a client within this time may be heard there. The silence of a voice is not sent.
+const HEARD_LATELY: Duration = Duration::from_secs(5);
 /// The percents of the estimate that are given to tracks: it counts headers, seals and resends, they do not.
 pub(super) const PAYLOAD_PERCENT: u64 = 92;
 /// Of a link that carries less than this percents of what was dealt out, it is dealt out anew at once.
@@ -222,6 +224,17 @@ impl Link {
         let probing = self.probing.as_ref().map(Probing::deadline);
         [ask, probing, self.pacer.deadline()].into_iter().flatten().min()
     }
+}
+
+/// For how many voices room is kept, of slots for sound to which tracks are bound, each with when it last sent. One of those that
+/// are silent may speak up at any moment; whoever does so after that is counted a fifth of a second later.
+pub(super) fn voices(now: Instant, slots: impl Iterator<Item = Option<Instant>>) -> u64 {
+    let (mut heard, mut silent) = (0, 0);
+    for last in slots {
+        let is_heard = last.is_some_and(|at| now.saturating_duration_since(at) < HEARD_LATELY);
+        *(if is_heard { &mut heard } else { &mut silent }) += 1;
+    }
+    heard + u64::from(silent > 0)
 }
 
 #[cfg(test)]

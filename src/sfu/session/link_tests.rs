@@ -107,3 +107,15 @@ fn who_was_sent_nothing_yet_is_not_taken_for_one_who_tells_nothing() {
     // The first in a room waits for the second.
     assert!(link.budget(now + Duration::from_secs(60), 0) <= START);
 }
+
+#[test]
+fn room_is_kept_for_the_voices_that_are_heard_and_one_more() {
+    let start = Instant::now();
+    let now = start + Duration::from_secs(60);
+    let at = |ago: u64| Some(now - Duration::from_secs(ago));
+    let of = |slots: &[Option<Instant>]| voices(now, slots.iter().copied());
+    assert_eq!(of(&[]), 0, "nobody can be heard");
+    assert_eq!(of(&[None; 10]), 1, "ten silent ones do not take 500 kbit/s from the picture");
+    assert_eq!(of(&[at(0), at(1), at(50), None]), 3);
+    assert_eq!(of(&[at(0), at(4)]), 2);
+}

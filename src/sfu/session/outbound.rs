@@ -85,6 +85,9 @@ impl Session {
             let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
             match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
                 Ok(departed) => {
+                    if slot.kind == MediaKind::Audio {
+                        slot.sounded = Some(stamp.now);
+                    }
                     if let Some(link) = &mut self.link {
                         link.departed(stamp.now, departed, Purpose::Media);
                     }
