@@ -176,7 +176,7 @@ impl Session {
             return link.estimator.want(Bitrate(0));
         }
         let is_voice = |slot: &&Slot| slot.kind == MediaKind::Audio && slot.is_open && slot.track.is_some();
-        let voices = voices(now, self.slots.iter().filter(is_voice).map(|slot| slot.sounded));
+        let voices = voices(now, self.slots.iter().filter(is_voice).map(|slot| slot.sent));
         let (mut given, budget) = (Vec::new(), link.budget(now, voices));
         link.allocator.allocate(now, budget, &requests, &mut given);
         let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;

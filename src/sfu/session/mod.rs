@@ -129,8 +129,8 @@ pub struct Slot {
     pub wish: Wish,
     /// The track that the link's capacity was last given to.
     allotted_to: Option<TrackId>,
-    /// When sound was last sent through it.
-    sounded: Option<Instant>,
+    /// When media was last sent through it as soon as it came: sound always is.
+    sent: Option<Instant>,
     /// The height of the selected picture in pixels; 0 while it is not known.
     height: u16,
     /// What was given the numbers up to this one and not sent is not sent again: a key frame comes behind it.
@@ -147,7 +147,7 @@ impl Slot {
     pub fn bind(&mut self, track: Option<TrackId>) -> Option<TrackId> {
         self.subscription.reset();
         self.told = None;
-        self.sounded = None;
+        self.sent = None;
         std::mem::replace(&mut self.track, track)
     }
 

@@ -324,7 +324,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         subscription: Subscription::new(u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f])),
         wish: Wish::default(),
         allotted_to: None,
-        sounded: None,
+        sent: None,
         height: 0,
         lost_until: None,
         is_open: true,

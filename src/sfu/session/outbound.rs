@@ -85,9 +85,7 @@ impl Session {
             let outgoing = Outgoing { packet, numbers, csrc: takes_part.then(|| track.csrc()) };
             match self.egress.send(stamp, path, &mut slot.sender, &outgoing, batch) {
                 Ok(departed) => {
-                    if slot.kind == MediaKind::Audio {
-                        slot.sounded = Some(stamp.now);
-                    }
+                    slot.sent = Some(stamp.now);
                     if let Some(link) = &mut self.link {
                         link.departed(stamp.now, departed, Purpose::Media);
                     }
