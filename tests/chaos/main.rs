@@ -8,6 +8,7 @@
     reason = "numbers of tests are small"
 )]
 
+mod climb;
 mod decoder;
 mod encoder;
 mod judge;

@@ -115,6 +115,9 @@ impl Core {
     /// The ladder of another worker's track. Tells in turn which of its encodings are used here.
     fn import_ladder(&mut self, id: TrackId, ladder: Ladder) {
         let used = self.used_encodings(id);
+        if self.relay.ladder_of(id).is_some_and(|known| known.rungs.is_empty()) {
+            self.allotting.short.extend(self.relay.showing(id));
+        }
         self.relay.import_ladder(id, ladder, used);
     }
 

@@ -265,6 +265,12 @@ impl Relay {
         self.imports.get(&track).map(|import| &import.ladder)
     }
 
+    /// Who shows a track of another core.
+    pub(super) fn showing(&self, track: TrackId) -> impl Iterator<Item = SessionId> + '_ {
+        let import = self.imports.get(&track).into_iter();
+        import.flat_map(|import| import.bound.iter().map(|(session, _)| *session))
+    }
+
     /// Keeps the ladder of another core's track, and tells its home which encodings are used here, when that is news.
     pub(super) fn import_ladder(&mut self, track: TrackId, ladder: Ladder, used: u8) {
         let Some(import) = self.imports.get_mut(&track) else { return };

@@ -115,7 +115,7 @@ impl Session {
         let probe = link.estimator.poll_probe(now);
         link.ask_from = now + if probe.is_some() { ASK_EVERY } else { ASK_AGAIN };
         turn.counters.probes += u64::from(probe.is_some());
-        link.probing = probe.map(|probe| Probing { probe, begun: now, bytes: 0 });
+        link.probing = probe.map(|probe| Probing { probe, begun: now, bytes: 0, packets: 0 });
     }
 
     fn send_probe(&mut self, now: Instant, turn: &mut Turn<'_>) {
@@ -124,24 +124,25 @@ impl Session {
         let stamp = self.egress.stamp(now);
         let (due, purpose) = (probing.due(now), Purpose::Probe(probing.probe.cluster));
         for _ in 0..MOST_AT_ONCE {
-            if probing.bytes > due || probing.bytes >= probing.probe.bytes {
+            if probing.bytes > due || probing.is_sent() {
                 break;
             }
             let padded = self.slots.iter_mut().filter(|slot| slot.is_open && slot.kind == MediaKind::Video);
             let padded = padded.map(|slot| self.egress.pad(&stamp, path, &mut slot.sender, turn.batch));
             let Some(departed) = padded.filter_map(Result::ok).next() else {
                 // Nothing can be padded, so nothing can be tried.
-                probing.bytes = probing.probe.bytes;
+                (probing.bytes, probing.packets) = (probing.probe.bytes, probing.probe.packets);
                 break;
             };
             turn.counters.padding_bytes += departed.bytes as u64;
             probing.bytes += departed.bytes;
+            probing.packets += 1;
             if let Some(number) = departed.number {
                 link.estimator.sent(now, number, departed.bytes, purpose);
             }
             link.pacer.spent(now, departed.bytes);
         }
-        if probing.bytes >= probing.probe.bytes {
+        if probing.is_sent() {
             link.probing = None;
         }
     }

@@ -73,9 +73,15 @@ pub(super) struct Probing {
     pub(super) probe: Probe,
     pub(super) begun: Instant,
     pub(super) bytes: usize,
+    pub(super) packets: usize,
 }
 
 impl Probing {
+    /// Whether all of it has left. Padding comes in small packets, and a probe of too few of them is never judged.
+    pub(super) fn is_sent(&self) -> bool {
+        self.bytes >= self.probe.bytes && self.packets >= self.probe.packets
+    }
+
     /// How much should have left by now.
     pub(super) fn due(&self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.begun).as_micros();
