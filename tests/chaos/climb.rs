@@ -62,8 +62,8 @@ fn who_had_a_thin_link_gets_the_whole_picture_soon_after_it_is_a_wide_one() {
     let home = TrackHome { track: publisher.tracks[1], worker: publisher.worker };
     stage.world.bind(&viewer, 1, Some(home));
     let newest = |stage: &Stage| {
-        let packets = stage.world.ends[1].peer.received.iter().filter(|(slot, _)| *slot == 1);
-        packets.last().map(|(_, packet)| Told::read(&packet.payload).encoding)
+        let mut packets = stage.world.ends[1].peer.received.iter().filter(|(slot, _)| *slot == 1);
+        packets.next_back().map(|(_, packet)| Told::read(&packet.payload).encoding)
     };
     stage.run(WIDENS - Duration::from_secs(1));
     assert_eq!(newest(&stage), Some(0), "the link carries no more");
