@@ -101,7 +101,9 @@ e2e('garbage and wrong requests beside a stream that does not notice', async (sc
   await publishFfmpeg(scope, server.whip('studio'));
   const viewer = await Viewer.bare(scope, chromium, server.whep('studio'));
   await viewer.plays();
-  const drops = () => server.metric('sluice_udp_received_dropped_datagrams_total');
+  // What looks like TURN is for the relay to drop.
+  const drops = async () =>
+    (await server.metric('sluice_udp_received_dropped_datagrams_total')) + (await server.metric('sluice_turn_dropped_messages_total'));
   const dropsBefore = await drops();
 
   const bad = (async () => {
