@@ -125,10 +125,10 @@ pub static METRICS: &[Metric] = &[
     gauge("sluice_links", "Links of subscribers that are estimated, at this moment.", |now| {
         now.core.links.estimated
     }),
-    gauge("sluice_links_estimate_bits_per_second", "What these links can carry, together.", |now| {
+    gauge("sluice_links_estimate_bytes_per_second", "What these links can carry, together.", |now| {
         now.core.links.estimate
     }),
-    gauge("sluice_links_allotted_bits_per_second", "What of that is given to video, together.", |now| {
+    gauge("sluice_links_allotted_bytes_per_second", "What of that is given to video, together.", |now| {
         now.core.links.allotted
     }),
     gauge(

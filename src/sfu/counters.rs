@@ -90,9 +90,9 @@ pub struct Counters {
 pub struct Links {
     /// Those of which there is an estimate.
     pub estimated: u64,
-    /// What these can carry, bit/s.
+    /// What these can carry, bytes a second, as Prometheus counts.
     pub estimate: u64,
-    /// What of that was given to tracks, bit/s.
+    /// What of that was given to tracks, bytes a second.
     pub allotted: u64,
     /// Bytes that wait in pacers.
     pub waiting_bytes: u64,

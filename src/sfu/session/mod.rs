@@ -488,8 +488,8 @@ impl Session {
         links.paused_slots += self.slots.iter().filter(|slot| slot.subscription.is_paused()).count() as u64;
         if let Some(estimate) = link.estimate() {
             links.estimated += 1;
-            links.estimate += estimate.0;
-            links.allotted += link.allotted.map_or(0, |allotted| allotted.0);
+            links.estimate += estimate.0 / 8;
+            links.allotted += link.allotted.map_or(0, |allotted| allotted.0 / 8);
         }
     }
 

@@ -74,7 +74,11 @@ export function slowNamespace(scope) {
   const { server } = JSON.parse(process.env.E2E_NAMESPACES);
   const name = server.replace('server', 'slow');
   ip('netns', 'add', name);
-  scope.defer(() => ip('netns', 'del', name));
+  scope.defer(() => {
+    // A namespace and what is in it go some time after they were told to: the next one needs the name of the link.
+    execFileSync('sh', ['-c', `ip -n ${server} link del veth1 2>/dev/null || true`]);
+    ip('netns', 'del', name);
+  });
   ip('-n', server, 'link', 'add', 'veth1', 'type', 'veth', 'peer', 'name', 'veth1', 'netns', name);
   ip('-n', name, 'link', 'set', 'lo', 'up');
   for (const [namespace, four] of [[server, SLOW_GATEWAY], [name, SLOW_ADDRESS]]) {
