@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Joined, World};
+use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
+use str0m::rtp::ExtensionMap;
 
 /// A picture of VP8 in so many packets.
 fn picture(world: &mut World, place: usize, number: u16, packets: usize) {
@@ -73,4 +75,42 @@ fn a_new_binding_is_not_sent_what_its_link_is_not_taken_to_carry() {
         publish(&mut world, 4);
         assert_eq!(world.clients[1].received_video().len(), 0, "bound {offset} pictures later");
     }
+}
+
+/// Shows a picture of 4.4 Mbit/s, and nothing else, to a participant whose link carries anything. Returns how many of the last
+/// 40 pictures came, in packets.
+fn alone_on_the_link(mut world: World) -> usize {
+    let joined = [(); 2].map(|()| world.join(Role::Join, &[Codec::Vp8]).1);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    let [publisher, viewer] = joined;
+    let mut before = 0;
+    for number in 0..300 {
+        match number {
+            60 => world.bind(&viewer, 1, &publisher, 1),
+            260 => before = world.clients[1].received_video().len(),
+            _ => (),
+        }
+        picture(&mut world, 0, number, 25);
+        world.run(Duration::from_millis(50));
+    }
+    world.clients[1].received_video().len() - before
+}
+
+#[test]
+fn a_picture_that_a_link_is_not_taken_to_carry_is_tried_where_nothing_else_can_be() {
+    assert_eq!(alone_on_the_link(World::new()), 40 * 25);
+}
+
+#[test]
+fn so_it_is_where_nothing_can_be_padded() {
+    let mut world = World::new();
+    world.resends = false;
+    assert!(alone_on_the_link(world) > 0);
+}
+
+#[test]
+fn so_it_is_where_nobody_tells_what_arrives() {
+    let mut world = World::new();
+    world.extensions = ExtensionMap::empty();
+    assert!(alone_on_the_link(world) > 0);
 }

@@ -246,6 +246,12 @@ impl Sender {
         Form { ssrc, payload_type, sequence, original: Some(low_bits(outgoing.numbers.sequence)), hop }
     }
 
+    /// Whether padding can be sent.
+    #[must_use]
+    pub fn pads(&self) -> bool {
+        self.chosen.is_some_and(|chosen| chosen.resend.is_some())
+    }
+
     /// How padding is sent, in the stream that resends, whose next number it takes. `None` where there is none, and before
     /// anything was sent.
     pub(super) fn padding(&mut self, hop: Hop) -> Option<Form> {

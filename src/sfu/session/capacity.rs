@@ -180,6 +180,11 @@ impl Session {
         let voices = voices(now, self.slots.iter().filter(is_voice).map(|slot| slot.sent));
         let (mut given, budget) = (Vec::new(), link.budget(now, voices));
         link.allocator.allocate(now, budget, &requests, &mut given);
+        let is_stuck = !(link.is_heard && self.slots.iter().any(|slot| slot.sender.pads()))
+            && given.iter().all(|(_, selection)| selection.is_none());
+        if link.dares(now, is_stuck) {
+            give_least(&requests, &mut given);
+        }
         let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;
         link.estimator.want(Bitrate(wanted));
         let flows = requests.iter().filter_map(|request| {
@@ -244,6 +249,16 @@ impl Slot {
         self.subscription.ease();
         false
     }
+}
+
+/// Gives the least that there is of all tracks.
+fn give_least(requests: &[Request<'_>], given: &mut [(usize, Option<Selection>)]) {
+    let least = requests.iter().filter_map(|request| Some((request.slot, request.ladder.rungs.first()?)));
+    let Some((slot, rung)) = least.min_by_key(|(_, rung)| rung.bitrate) else { return };
+    given
+        .iter_mut()
+        .filter(|(index, _)| *index == slot)
+        .for_each(|(_, chosen)| *chosen = Some(rung.selection));
 }
 
 /// What it costs to forward this, in bits per second: as much as is known of it.

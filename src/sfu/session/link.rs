@@ -35,6 +35,15 @@ const FULL_PERCENT: u64 = 70;
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(25);
 /// And after so long when it had nothing.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// While nothing flows that the client could tell of, the least that is waited for is sent after so long, whether or not it is
+/// taken to fit:
+const DARES_FIRST: Duration = Duration::from_millis(300);
+/// where some of it has flowed before, after so long,
+const DARES_AGAIN: Duration = Duration::from_secs(5);
+/// and for so long, in which a client that reports at all has done so.
+const DARES_FOR: Duration = Duration::from_secs(2);
+/// What left longer ago than this is told of no more.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// The link of a session that receives.
 pub(super) struct Link {
@@ -44,6 +53,12 @@ pub(super) struct Link {
     pub(super) probing: Option<Probing>,
     /// When the first media left.
     began: Option<Instant>,
+    /// When the last did.
+    left: Option<Instant>,
+    /// Since when nothing flows and nothing can be tried.
+    starved: Option<Instant>,
+    /// Until when the least is sent, whether or not it fits.
+    dares: Option<Instant>,
     /// The client has told what arrived, or what it can take.
     pub(super) is_heard: bool,
     /// The estimator is not asked for a probe before.
@@ -102,6 +117,9 @@ impl Link {
             allocator: Allocator::default(),
             probing: None,
             began: None,
+            left: None,
+            starved: None,
+            dares: None,
             is_heard: false,
             ask_from: now,
             allotted: None,
@@ -149,9 +167,27 @@ impl Link {
         self.is_heard || self.waits_to_hear(now) || !self.pacer.is_empty()
     }
 
+    /// Whether to send the least that is waited for, though it is not taken to fit. `is_stuck` says that nothing fits and that
+    /// nothing else can be tried either: then what is known of the link would stay as it is for good.
+    pub(super) fn dares(&mut self, now: Instant, is_stuck: bool) -> bool {
+        self.dares = self.dares.filter(|until| is_stuck && now < *until);
+        if self.dares.is_some() {
+            return true;
+        }
+        let flows = self.left.is_some_and(|left| now.saturating_duration_since(left) < TOLD);
+        let waits = is_stuck && !flows;
+        self.starved = self.starved.filter(|_| waits).or_else(|| waits.then_some(now));
+        let patience = if self.began.is_none() { DARES_FIRST } else { DARES_AGAIN };
+        if self.starved.is_some_and(|since| now.saturating_duration_since(since) >= patience) {
+            (self.starved, self.dares) = (None, Some(now + DARES_FOR));
+        }
+        self.dares.is_some()
+    }
+
     /// Takes note of what left.
     pub(super) fn departed(&mut self, now: Instant, departed: Departed, purpose: Purpose) {
         self.began.get_or_insert(now);
+        self.left = Some(now);
         if let Some(number) = departed.number {
             self.estimator.sent(now, number, departed.bytes, purpose);
         }
