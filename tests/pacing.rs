@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Joined, World};
+use sluice::sfu::CoreEvent;
 use sluice::sfu::session::offer::Role;
 use str0m::format::Codec;
 use str0m::rtp::ExtensionMap;
@@ -113,4 +114,35 @@ fn so_it_is_where_nobody_tells_what_arrives() {
     let mut world = World::new();
     world.extensions = ExtensionMap::empty();
     assert!(alone_on_the_link(world) > 0);
+}
+
+#[test]
+fn a_viewer_who_reports_losses_alone_is_sent_no_more_than_its_link_carries() {
+    let mut world = World::new();
+    world.extensions = ExtensionMap::empty();
+    // What was lost and came again would count as received.
+    world.resends = false;
+    let joined = [(); 2].map(|()| world.join(Role::Join, &[Codec::Vp8]).1);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    let [publisher, viewer] = joined;
+    world.bind(&viewer, 1, &publisher, 1);
+    let mut number = 0;
+    let mut publish = |world: &mut World, seconds: u16| {
+        let before = world.clients[1].received_video().len();
+        for _ in 0..seconds * 20 {
+            // 0.7 Mbit/s.
+            picture(world, 0, number, 4);
+            number += 1;
+            world.run(Duration::from_millis(50));
+        }
+        world.clients[1].received_video().len() - before
+    };
+    publish(&mut world, 10);
+    assert_eq!(publish(&mut world, 5), 400, "while nothing gets lost, all of it comes");
+    world.clients[1].loses = |datagram| datagram % 2 == 0;
+    world.events.clear();
+    // It reports every 5 s.
+    publish(&mut world, 7);
+    let is_throttled = |event: &CoreEvent| matches!(event, CoreEvent::Throttled { paused: true, .. });
+    assert!(world.events.iter().any(is_throttled), "every other packet gets lost, and all are sent");
 }

@@ -27,6 +27,8 @@ pub struct Reports {
     line: Option<Line>,
     /// What `packets` was at the last report.
     reported: u64,
+    /// What `packets` was when the receiver last reported.
+    judged: u64,
     /// When the last report was made.
     last: Option<Instant>,
     /// When the next report is due, if anything is sent. `None` for at once.
@@ -62,6 +64,7 @@ impl Reports {
             clock_rate: 0,
             line: None,
             reported: 0,
+            judged: 0,
             last: None,
             next: None,
             interval: longest_interval / FIRST_INTERVAL,
@@ -155,9 +158,15 @@ impl Reports {
         Some(info)
     }
 
-    /// The receiver reports on the source.
-    pub fn received(&mut self, now: Instant, block: &ReportBlock) {
+    /// The receiver reports on the source. Returns how many packets were sent since it last did: about so many it speaks of.
+    pub fn received(&mut self, now: Instant, block: &ReportBlock) -> u32 {
         self.lost = f32::from(block.fraction_lost) / 256.0;
+        let of = self.packets - std::mem::replace(&mut self.judged, self.packets);
+        self.round_trip(now, block);
+        u32::try_from(of).unwrap_or(u32::MAX)
+    }
+
+    fn round_trip(&mut self, now: Instant, block: &ReportBlock) {
         let Some(made) = self.made.find(block.last_report) else { return };
         // RFC 3550 section 6.4.1, but by our own clock, which does not wrap. The two clocks may differ by more than a short
         // round trip: then it is none, not a negative one.

@@ -338,10 +338,10 @@ proptest! {
                 0 => reports.sent(now, a, [0, 8_000, 48_000, 90_000][b as usize % 4], c as usize),
                 1 => reports.switched(),
                 2 => drop(reports.sender_info(now, &epoch(start))),
-                _ => reports.received(now, &ReportBlock {
+                _ => drop(reports.received(now, &ReportBlock {
                     ssrc: Ssrc(5), fraction_lost: a as u8, lost: b.cast_signed(), highest: c,
                     jitter: a, last_report: reports.made.reports[0].map_or(b, |(name, _)| name), delay: c,
-                }),
+                })),
             }
             prop_assert!(reports.deadline().is_none_or(|at| at <= now + INTERVAL * 2));
         }

@@ -105,7 +105,7 @@ impl Session {
     }
 
     fn begin_probe(&mut self, now: Instant, turn: &mut Turn<'_>) {
-        let Some(link) = self.link.as_mut().filter(|link| link.is_heard && link.probing.is_none()) else {
+        let Some(link) = self.link.as_mut().filter(|link| link.is_measured && link.probing.is_none()) else {
             return;
         };
         let due = link.estimator.deadline().is_some_and(|at| at <= now);
@@ -180,7 +180,7 @@ impl Session {
         let voices = voices(now, self.slots.iter().filter(is_voice).map(|slot| slot.sent));
         let (mut given, budget) = (Vec::new(), link.budget(now, voices));
         link.allocator.allocate(now, budget, &requests, &mut given);
-        let is_stuck = !(link.is_heard && self.slots.iter().any(|slot| slot.sender.pads()))
+        let is_stuck = !(link.is_measured && self.slots.iter().any(|slot| slot.sender.pads()))
             && given.iter().all(|(_, selection)| selection.is_none());
         if link.dares(now, is_stuck) {
             give_least(&requests, &mut given);

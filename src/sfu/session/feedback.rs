@@ -55,8 +55,8 @@ impl Session {
     ) {
         use rtcp::Packet;
         match packet {
-            Packet::SenderReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
-            Packet::ReceiverReport(report) => report.blocks().for_each(|block| self.reported(now, &block)),
+            Packet::SenderReport(report) => self.reported(now, report.blocks()),
+            Packet::ReceiverReport(report) => self.reported(now, report.blocks()),
             Packet::Nack(nack) => self.nacked(now, nack, patience, turn),
             Packet::PictureLoss(loss) => self.keyframe_wanted(loss.media, turn),
             Packet::FullIntra(wish) => {
@@ -89,13 +89,19 @@ impl Session {
         self.slots.iter().position(|slot| slot.is_open && slot.sender.source() == source)
     }
 
-    fn reported(&mut self, now: Instant, block: &rtcp::ReportBlock) {
-        if let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) {
-            slot.sender.reports.received(now, block);
-            let lost = slot.sender.reports.lost();
-            if let Some(link) = &mut self.link {
-                link.reported(now, lost);
-            }
+    /// Reads what a report says of all streams. The link is judged by all of them together.
+    fn reported(&mut self, now: Instant, blocks: impl Iterator<Item = rtcp::ReportBlock>) {
+        let (mut lost, mut all) = (0.0, 0_u32);
+        for block in blocks {
+            let Some(slot) = self.place_of(block.ssrc).and_then(|place| self.slots.get_mut(place)) else {
+                continue;
+            };
+            let of = slot.sender.reports.received(now, &block);
+            lost += f64::from(slot.sender.reports.lost()) * f64::from(of);
+            all = all.saturating_add(of);
+        }
+        if let Some(link) = self.link.as_mut().filter(|_| all > 0) {
+            link.reported(now, lost / f64::from(all), all);
         }
     }
 

@@ -59,8 +59,12 @@ pub(super) struct Link {
     starved: Option<Instant>,
     /// Until when the least is sent, whether or not it fits.
     dares: Option<Instant>,
-    /// The client has told what arrived, or what it can take.
+    /// The client has told what arrived, what got lost, or what it can take.
     pub(super) is_heard: bool,
+    /// Packets leave with numbers that feedback may tell of.
+    is_numbered: bool,
+    /// The client has told what arrived, or what it can take: it can tell of a probe.
+    pub(super) is_measured: bool,
     /// The estimator is not asked for a probe before.
     pub(super) ask_from: Instant,
     /// What the tracks were given together.
@@ -121,6 +125,8 @@ impl Link {
             starved: None,
             dares: None,
             is_heard: false,
+            is_numbered: false,
+            is_measured: false,
             ask_from: now,
             allotted: None,
             allotted_of: START,
@@ -188,28 +194,39 @@ impl Link {
     pub(super) fn departed(&mut self, now: Instant, departed: Departed, purpose: Purpose) {
         self.began.get_or_insert(now);
         self.left = Some(now);
-        if let Some(number) = departed.number {
-            self.estimator.sent(now, number, departed.bytes, purpose);
+        match departed.number {
+            Some(number) => {
+                self.is_numbered = true;
+                self.estimator.sent(now, number, departed.bytes, purpose);
+            }
+            None => self.estimator.sent_unnumbered(now, departed.bytes),
         }
     }
 
     /// The client tells what arrived.
     pub(super) fn feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) {
-        self.is_heard = true;
+        (self.is_heard, self.is_measured) = (true, true);
         self.estimator.feedback(now, feedback);
         self.heard(now);
     }
 
     /// The client tells how much it takes (REMB).
     pub(super) fn remb(&mut self, now: Instant, limit: Bitrate) {
-        self.is_heard = true;
+        (self.is_heard, self.is_measured) = (true, true);
         self.estimator.remb(now, limit);
         self.heard(now);
     }
 
-    /// The client tells how much it lost of a stream, 0 to 1.
-    pub(super) fn reported(&mut self, now: Instant, lost: f32) {
-        self.estimator.reported(now, lost);
+    /// The client reports that of so many packets it lost this part, 0 to 1. Of one that negotiated feedback, that is waited for
+    /// first.
+    pub(super) fn reported(&mut self, now: Instant, lost: f64, of: u32) {
+        let waits = self.is_numbered && self.waits_to_hear(now);
+        if waits || self.estimator.hears(now) {
+            return;
+        }
+        self.is_heard = true;
+        self.estimator.reported(now, lost, of);
+        self.heard(now);
     }
 
     /// What arrives, while packets wait on the way for long and have not done so for long: then it is what the link carries.
@@ -261,7 +278,7 @@ impl Link {
 
     /// When something waits, or is to be tried.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let ask = self.estimator.deadline().filter(|_| self.is_heard && self.probing.is_none());
+        let ask = self.estimator.deadline().filter(|_| self.is_measured && self.probing.is_none());
         let ask = ask.map(|at| at.max(self.ask_from));
         let probing = self.probing.as_ref().map(Probing::deadline);
         [ask, probing, self.pacer.deadline()].into_iter().flatten().min()

@@ -119,3 +119,34 @@ fn room_is_kept_for_the_voices_that_are_heard_and_one_more() {
     assert_eq!(of(&[at(0), at(1), at(50), None]), 3);
     assert_eq!(of(&[at(0), at(4)]), 2);
 }
+
+/// For so many seconds, 100 packets of 1,000 bytes leave in each, and the client reports that it lost this part of them.
+fn report(link: &mut Link, now: &mut Instant, seconds: u32, lost: f64, number: Option<u16>) {
+    for _ in 0..seconds {
+        for _ in 0..100 {
+            link.departed(*now, Departed { bytes: 1_000, number }, Purpose::Media);
+            *now += Duration::from_millis(10);
+        }
+        link.reported(*now, lost, 100);
+    }
+}
+
+#[test]
+fn a_client_that_negotiated_no_feedback_is_known_by_its_reports() {
+    let mut now = Instant::now();
+    let mut link = Link::new(now);
+    report(&mut link, &mut now, 1, 0.4, None);
+    let budget = link.budget(now, 0).0;
+    assert!((400_000..600_000).contains(&budget), "{budget}, of 800,000 bit/s of which 480,000 arrive");
+    assert_eq!(link.estimate(), Some(link.carries(now)));
+}
+
+#[test]
+fn reports_of_a_client_that_negotiated_feedback_wait_for_it() {
+    let mut now = Instant::now();
+    let mut link = Link::new(now);
+    report(&mut link, &mut now, 2, 0.4, Some(1));
+    assert_eq!(link.estimate(), None);
+    report(&mut link, &mut now, 1, 0.4, Some(1));
+    assert!(link.budget(now, 0).0 < 600_000, "it came to nothing");
+}

@@ -45,6 +45,21 @@ impl Losses {
         self.total = self.total.saturating_add(lost).saturating_add(arrived).saturating_sub(late);
     }
 
+    /// Whether a step down is to show what it changes.
+    pub(super) fn is_tried(&self) -> bool {
+        self.tried.is_some()
+    }
+
+    /// When it was judged last, us.
+    pub(super) fn judged(&self) -> i64 {
+        self.since
+    }
+
+    /// Whether hardly more gets lost than the link loses anyway.
+    pub(super) fn is_little(&self) -> bool {
+        self.recent - self.inherent < LITTLE.max(self.inherent * 0.3)
+    }
+
     /// Judges, when there is enough to be judged. What gets lost while a queue stands did not fit it: that is no loss of
     /// the link's own. Returns whether too much was sent.
     pub(super) fn update(&mut self, now: i64, rate: f64, delivered: f64, rtt: i64, is_queued: bool) -> bool {
@@ -72,7 +87,7 @@ impl Losses {
             let step = (rate * (1.0 - 0.5 * excess)).min(rate.min(delivered * 1.05));
             self.bound = Some(self.bound.map_or(step, |bound| bound.min(step)));
             self.tried = Some(loss);
-        } else if excess < LITTLE.max(self.inherent * 0.3) {
+        } else if self.is_little() {
             let grown = self.bound.map(|bound| bound * GROWTH.powf(passed as f64 / 1e6));
             // Twice what is sent is no bound any more.
             self.bound = grown.filter(|bound| *bound < 2.0 * rate.max(delivered));

@@ -327,20 +327,47 @@ impl Estimator {
         self.heard.is_none_or(|at| now - at > SILENCE)
     }
 
-    /// A receiver report said that this part of the packets got lost, 0 to 1. Counts only where no transport-wide feedback
-    /// comes.
-    pub fn reported(&mut self, now: Instant, lost: f32) {
+    /// A packet left of which no transport-wide feedback will tell; `bytes` of UDP payload.
+    pub fn sent_unnumbered(&mut self, now: Instant, bytes: usize) {
         let now = self.micros(now);
-        if !self.is_silent(now) || !lost.is_finite() || !self.reports.take(now) {
+        if self.is_silent(now) {
+            self.sending.add(now, u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Receiver reports said that of so many packets this part got lost, 0 to 1. Counts only where no transport-wide feedback
+    /// comes.
+    pub fn reported(&mut self, now: Instant, part: f64, of: u32) {
+        let now = self.micros(now);
+        if !self.is_silent(now) || !part.is_finite() {
             return;
         }
-        let lost = f64::from(lost).clamp(0.0, 1.0);
-        self.losses.recent = lost;
-        if reports::is_too_much(lost) {
+        let Some((lost, arrived)) = self.reports.take(now, part.clamp(0.0, 1.0), of) else { return };
+        let sent = self.sending.rate(39).unwrap_or(0.0);
+        let delivered = sent * f64::from(arrived) / f64::from(of);
+        let (is_tried, judged, inherent) =
+            (self.losses.is_tried(), self.losses.judged(), self.losses.inherent);
+        self.losses.count(lost, arrived, 0);
+        if self.losses.update(now, self.aimd.rate, delivered, self.rtt, false) {
+            self.reports.exceeded(now, delivered);
             self.limit = Limit::Loss;
+        } else if self.losses.judged() != judged {
+            if is_tried && self.losses.inherent > inherent {
+                self.reports.acquit();
+            }
+            let passed = now - judged;
+            if self.losses.is_little() {
+                self.aimd.rate = self.reports.grown(now, self.aimd.rate, passed, sent, self.want);
+            }
         }
-        self.aimd.rate = reports::rate(lost, self.aimd.rate, self.sending.rate(39).unwrap_or(0.0));
         self.settle(now);
+    }
+
+    /// Whether transport-wide feedback comes.
+    #[must_use]
+    pub fn hears(&self, now: Instant) -> bool {
+        let now = now.saturating_duration_since(self.began).as_micros();
+        !self.is_silent(i64::try_from(now).unwrap_or(i64::MAX))
     }
 
     /// The receiver says what it thinks it can receive. Holds for some seconds.
@@ -348,7 +375,8 @@ impl Estimator {
         let now = self.micros(now);
         let limit = (limit.0 as f64).clamp(LEAST, MOST);
         self.reports.remb(now, limit);
-        if self.is_silent(now) {
+        // Where reports come, they tell what it may grow to.
+        if self.is_silent(now) && !self.reports.are_recent(now) {
             // Nobody else measures: what the receiver says is all that is known, but no more than twice what it saw.
             let sent = self.sending.rate(39).unwrap_or(0.0);
             self.aimd.rate = limit.min((2.0 * sent).max(self.aimd.rate));

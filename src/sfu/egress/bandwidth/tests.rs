@@ -176,15 +176,89 @@ fn a_receivers_limit_holds_until_it_expires() {
     assert!(flow.rate() > 700_000, "{}", flow.rate());
 }
 
+/// A sender of packets without numbers, to a receiver that tells once in a second what part of them it lost.
+struct Reported {
+    estimator: Estimator,
+    now: Instant,
+    /// What is sent is the largest of these that fits, bit/s.
+    layers: Vec<u64>,
+    sent: u64,
+}
+
+impl Reported {
+    fn new(layers: &[u64]) -> Self {
+        let now = Instant::now();
+        let mut estimator = Estimator::new(now, Bitrate(1_000_000));
+        estimator.want(Bitrate(layers.iter().copied().max().unwrap_or(0) * 12 / 10));
+        Self { estimator, now, layers: layers.to_vec(), sent: 0 }
+    }
+
+    /// For so many seconds, over a link that carries so much and loses a part of what it carries. Returns what got lost of all
+    /// that was sent, and what was sent in the last second.
+    fn run(&mut self, seconds: u32, rate: u64, loss: f64) -> (f64, u64) {
+        let (mut lost, mut all) = (0.0, 0.0);
+        for _ in 0..seconds {
+            let (mut came, mut sent) = (0.0, 0.0);
+            for _ in 0..20 {
+                let estimate = self.estimator.estimate().0;
+                let fits = self.layers.iter().filter(|layer| **layer <= estimate);
+                self.sent = fits.max().or(self.layers.iter().min()).copied().unwrap_or(0);
+                let packets = self.sent / 160_000;
+                (0..packets.max(1)).for_each(|_| self.estimator.sent_unnumbered(self.now, 1_000));
+                sent += packets as f64;
+                came += packets.min(rate / 160_000) as f64 * (1.0 - loss);
+                self.now += Duration::from_millis(50);
+            }
+            let part = ((1.0 - came / sent) * 256.0).round() / 256.0;
+            self.estimator.reported(self.now, part, sent as u32);
+            lost += sent - came;
+            all += sent;
+        }
+        (lost / all, self.sent)
+    }
+}
+
 #[test]
-fn without_feedback_reports_decide() {
+fn reports_alone_find_what_a_link_carries() {
+    let mut flow = Reported::new(&[160_000, 480_000, 1_600_000, 3_200_000]);
+    assert_eq!(flow.run(15, 100_000_000, 0.0).1, 3_200_000, "nothing gets lost");
+    flow.run(5, 640_000, 0.0);
+    let (lost, sent) = flow.run(60, 640_000, 0.0);
+    assert!(lost < 0.12 && sent == 480_000, "{lost} of {sent}");
+    let (lost, sent) = flow.run(90, 100_000_000, 0.0);
+    assert!(lost == 0.0 && sent == 3_200_000, "{sent}");
+}
+
+#[test]
+fn reports_of_loss_that_no_lower_rate_ends_do_not_end_the_picture() {
+    let mut flow = Reported::new(&[160_000, 480_000, 1_600_000]);
+    flow.run(20, 100_000_000, 0.15);
+    assert_eq!(flow.run(20, 100_000_000, 0.15).1, 1_600_000);
+}
+
+#[test]
+fn reports_count_where_no_feedback_comes() {
     let mut flow = Flow::new(1_000_000);
-    flow.estimator.reported(flow.now, 0.5);
-    assert_eq!(flow.rate(), 750_000);
     flow.run(10, 10, 10_000_000, 0);
     let before = flow.rate();
-    flow.estimator.reported(flow.now, 0.5);
+    flow.estimator.reported(flow.now, 0.5, 1_000);
     assert!(flow.rate() >= before, "transport-wide feedback knows better");
+}
+
+#[test]
+fn a_receivers_estimate_alone_may_grow_beyond_what_one_begins_with() {
+    let mut flow = Reported::new(&[480_000, 960_000, 1_600_000, 3_200_000]);
+    for _ in 0..5 {
+        flow.estimator.remb(flow.now, Bitrate(8_000_000));
+        flow.run(1, 100_000_000, 0.0);
+    }
+    assert_eq!(flow.sent, 3_200_000);
+    // The receiver does not know yet that its packets get lost.
+    for _ in 0..6 {
+        flow.estimator.remb(flow.now, Bitrate(8_000_000));
+        flow.run(1, 640_000, 0.0);
+    }
+    assert_eq!(flow.sent, 480_000);
 }
 
 #[test]
