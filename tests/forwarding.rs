@@ -245,3 +245,37 @@ fn a_publisher_that_goes_to_and_fro_between_two_ssrcs_is_closed() {
     }
     assert_eq!(ended(&world, &publisher), Some(EndReason::Broken), "each change costs everybody memory");
 }
+
+#[test]
+fn encodings_in_a_group_of_ssrcs_are_told_apart() {
+    const GROUP: [u32; 3] = [9_000, 5_000, 7_000];
+    let mut world = World::new();
+    world.grouped = GROUP.to_vec();
+    let (_, publisher) = world.join(Role::Publish, &[Codec::Vp8]);
+    world.grouped.clear();
+    let (viewing, viewer) = world.join(Role::Watch, &[Codec::Vp8]);
+    world.watch(&viewer, &publisher);
+    world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
+    for frame in 0..120_u8 {
+        for (place, ssrc) in (0_u8..).zip(GROUP) {
+            let (now, client) = (world.now, &mut world.clients[0]);
+            let mut payload = vp8(frame % 20 == 0, frame.into(), place);
+            payload.resize(200 + 400 * usize::from(place), place);
+            client.send_in(now, ssrc, u32::from(frame) * 3_150, true, &payload);
+        }
+        world.run(FRAME);
+    }
+    assert_eq!(ended(&world, &publisher), None);
+    let track = publisher.tracks[1];
+    let ladder = world.core.ladder_of(track).expect("it is published");
+    let encodings: Vec<_> = ladder.rungs.iter().map(|rung| rung.selection.encoding.0).collect();
+    assert!([0, 1, 2].iter().all(|encoding| encodings.contains(encoding)), "{encodings:?}");
+    let shown = numbers(&world, viewing);
+    let changes = shown.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    assert!(
+        shown.len() >= 115 && changes <= 2,
+        "one picture for each of 120, of one encoding after another: {shown:?}"
+    );
+    assert_eq!(shown.last(), Some(&2), "the best of them in the end");
+    assert!(world.clients[0].keyframe_requests <= 3, "{}", world.clients[0].keyframe_requests);
+}

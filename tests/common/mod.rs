@@ -105,6 +105,8 @@ pub struct World {
     pub client_buffer: usize,
     /// How many sections for video of others participants offer who join from now on.
     pub video_slots: usize,
+    /// Publishers who join from now on announce encodings with these SSRCs, in a group (`a=ssrc-group:SIM`).
+    pub grouped: Vec<u32>,
     /// Whether clients who join from now on know retransmission streams (RFC 4588).
     pub resends: bool,
     /// How often a turn's forwarding stopped to let a full batch leave.
@@ -156,6 +158,7 @@ impl World {
             largest_message: None,
             client_buffer: 128 * 1024,
             video_slots: 2,
+            grouped: Vec::new(),
             resends: true,
             parts: 0,
             sniffed: None,
@@ -222,12 +225,18 @@ impl World {
         let kept = |line: &&str| !(bare && (line.starts_with("a=ssrc") || line.starts_with("a=extmap:")));
         let offer: String = offer.lines().filter(kept).flat_map(|line| [line, "\r\n"]).collect();
         let offer = if self.resends { offer } else { without_resends(&offer) };
+        let offer = if self.grouped.is_empty() { offer } else { with_group(&offer, &self.grouped) };
         let answered = self.answer(&offer, role);
         let line = |size: usize| format!("a=max-message-size:{size}\r\n");
         let answer = self
             .largest_message
             .map_or(answered.answer.clone(), |size| answered.answer.replace(&line(65_536), &line(size)));
         client.accept(&answer);
+        for ssrc in &self.grouped {
+            // str0m sends one stream without a name. These names are for itself: they are not offered.
+            let (mut direct, name) = (client.rtc.direct_api(), ssrc.to_string());
+            direct.declare_stream_tx((*ssrc).into(), None, client.video, Some(name.as_str().into()));
+        }
         self.clients.push(client);
         let joined = Joined {
             session: answered.session.id,
@@ -515,6 +524,18 @@ fn without_resends(offer: &str) -> String {
     lines.map(|line| if line.starts_with("m=video") { cut(line) } else { line.to_owned() } + "\r\n").collect()
 }
 
+/// An offer whose section for video, the last one, announces these SSRCs, and no others.
+fn with_group(offer: &str, grouped: &[u32]) -> String {
+    let (before, video) = offer.split_at(offer.rfind("m=video").expect("it has one"));
+    let is_left_out = |line: &str| line.starts_with("a=ssrc") || line.contains(":rtp-stream-id");
+    let kept = video.lines().filter(|line| !is_left_out(line));
+    let mut offer: String = before.lines().chain(kept).flat_map(|line| [line, "\r\n"]).collect();
+    let names: Vec<_> = grouped.iter().map(u32::to_string).collect();
+    offer += &format!("a=ssrc-group:SIM {}\r\n", names.join(" "));
+    offer.extend(names.iter().map(|name| format!("a=ssrc:{name} cname:x\r\n")));
+    offer
+}
+
 /// What a join came to.
 #[derive(Debug, Clone)]
 pub struct Joined {
@@ -699,6 +720,16 @@ impl Client {
             .marker(marker)
             .ext_vals(values)
             .nackable(true);
+        stream.write_rtp(rtp);
+    }
+
+    /// Writes a packet of the stream with this SSRC.
+    pub fn send_in(&mut self, now: Instant, ssrc: u32, timestamp: u32, marker: bool, payload: &[u8]) {
+        self.sequence += 1;
+        let pt = self.payload_type(self.video);
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx(&ssrc.into()).expect("declared");
+        let rtp = RtpWrite::new(pt, SeqNo::from(self.sequence), timestamp, now, payload).marker(marker);
         stream.write_rtp(rtp);
     }
 

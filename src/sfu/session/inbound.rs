@@ -117,6 +117,7 @@ impl Session {
         let track = *self.published.iter().find(|track| track.mid == mid)?;
         let of_track = || self.sources.values().filter(|known| known.track.id == track.id);
         let known = of_track().find(|known| known.rid == rid).map(|known| known.encoding);
+        let known = self.grouped.get(&ssrc).copied().or(known);
         let encoding = match known {
             Some(encoding) => encoding,
             None if of_track().count() < MOST_ENCODINGS => {
@@ -125,7 +126,7 @@ impl Session {
             None => return None,
         };
         // The SSRC that carried the encoding until now has had its day.
-        self.sources.retain(|_, known| known.track.id != track.id || known.rid != rid);
+        self.sources.retain(|_, known| known.track.id != track.id || known.encoding != encoding);
         *turn.next_source += 1;
         let source = Source { track, rid, encoding, id: SourceId(*turn.next_source) };
         self.sources.insert(*ssrc, source);

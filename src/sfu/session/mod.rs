@@ -64,6 +64,8 @@ pub struct Session {
     pub ufrag: Ufrag,
     /// What it publishes.
     pub published: Vec<PublishedTrack>,
+    /// The encodings that the client tells apart by their SSRCs alone.
+    grouped: HashMap<u32, EncodingIndex>,
     /// What it can receive.
     pub slots: Vec<Slot>,
     /// What it gets of this turn's media: places in the turn's list, and indices of slots.
@@ -239,6 +241,7 @@ impl Session {
             id,
             ufrag,
             published: Vec::new(),
+            grouped: HashMap::new(),
             slots: Vec::new(),
             work: Vec::new(),
             egress,

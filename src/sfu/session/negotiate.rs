@@ -1,5 +1,6 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -15,13 +16,14 @@ use super::extensions;
 use super::messages::LARGEST_READ;
 use super::offer::{Flow, Media, Offer, OfferError, Role, Shown};
 use super::{PublishedTrack, Session, Slot};
-use crate::ids::{SessionId, TrackId};
+use crate::ids::{SessionId, Ssrc, TrackId};
 use crate::net::addresses::Announced;
 use crate::net::demux::IceCredentials;
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::egress::header::HeaderTemplate;
 use crate::sfu::egress::sender::Sender;
 use crate::sfu::egress::{Coding, Egress, PayloadType};
+use crate::sfu::forward::packet::EncodingIndex;
 use crate::sfu::forward::subscription::Subscription;
 use crate::units::{Format, MediaKind};
 use crate::wire::ntp::Epoch;
@@ -200,6 +202,8 @@ pub(super) struct Line {
     format: Format,
     /// How packets towards the client begin.
     headers: HeaderTemplate,
+    /// The SSRCs of encodings that have no names.
+    grouped: Vec<Ssrc>,
 }
 
 pub(super) fn payload_types(codings: &[Coding]) -> Vec<PayloadType> {
@@ -260,7 +264,8 @@ fn pair<'s, 'a>(
         let (name, flow, format) = (offered.mid.to_string(), offered.flow, first.payload_type.format);
         let ids = extensions::ids(&offered.extensions, offered.mixed.is_some());
         let headers = HeaderTemplate::new(ids, &name);
-        lines.push(Line { place, name, mid, kind, flow, format, codings, headers });
+        let grouped = offered.grouped();
+        lines.push(Line { place, name, mid, kind, flow, format, codings, headers, grouped });
     }
     Pair { offered, answer }
 }
@@ -271,12 +276,15 @@ impl Session {
         &mut self,
         tracks: impl Iterator<Item = (TrackId, &'l Line)>,
     ) -> Vec<AnsweredTrack> {
+        let mut grouped = HashMap::new();
         let track = |(id, line): (TrackId, &Line)| {
+            let encodings = (0..).map(EncodingIndex).zip(&line.grouped);
+            grouped.extend(encodings.map(|(encoding, ssrc)| (ssrc.0, encoding)));
             let (mid, kind, format) = (line.name.clone(), line.kind, line.format);
             (AnsweredTrack { id, mid, kind, format }, PublishedTrack { id, mid: line.mid, kind })
         };
         let (answered, published) = tracks.map(track).unzip();
-        self.published = published;
+        (self.published, self.grouped) = (published, grouped);
         self.forget_sources();
         answered
     }

@@ -21,7 +21,9 @@ pub(super) use self::cleaned::Shown;
 pub(super) use self::codecs::Settled;
 use self::codecs::{encoding_names, formats};
 use super::extensions::{Extmap, SectionKind};
+use crate::ids::Ssrc;
 use crate::sfu::egress::{Coding, PayloadType};
+use crate::sfu::forward::target::MOST_ENCODINGS;
 use crate::units::MediaKind;
 use crate::wire::sdp::{Lines, PayloadTypes, Sdp, SdpError, Section};
 
@@ -317,6 +319,24 @@ impl<'a> Media<'a> {
     fn has_too_many_layers(&self) -> bool {
         let layers = self.section.lines.attribute("simulcast").unwrap_or_default();
         layers.matches([';', ',']).count() >= MAX_LAYERS
+    }
+
+    /// The SSRCs of its encodings, in their order, where these have no names (`a=ssrc-group:SIM`, as clients write it that are
+    /// older than RFC 8853). Empty for all others.
+    pub(super) fn grouped(&self) -> Vec<Ssrc> {
+        let lines = &self.section.lines;
+        if self.kind != Some(MediaKind::Video) || self.flow != Flow::Up || lines.has("simulcast") {
+            return Vec::new();
+        }
+        let groups = lines.attributes("ssrc-group").filter_map(|group| group.strip_prefix("SIM "));
+        let mut found = Vec::new();
+        for ssrc in groups.flat_map(str::split_ascii_whitespace).take(MAX_LAYERS) {
+            let Ok(ssrc) = ssrc.parse().map(Ssrc) else { continue };
+            if !found.contains(&ssrc) && found.len() < MOST_ENCODINGS {
+                found.push(ssrc);
+            }
+        }
+        found
     }
 
     /// Whether kind and protocol are known here.
