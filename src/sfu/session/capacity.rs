@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::link::{ASK_AGAIN, ASK_EVERY, PAYLOAD_PERCENT, Probing, VOICE, Waiting, voices};
+use super::link::{ASK_AGAIN, ASK_EVERY, Link, PAYLOAD_PERCENT, Probing, VOICE, Waiting, voices};
 use super::turn::{Served, SessionEvent, TurnMedia, Want};
 use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
@@ -180,11 +180,7 @@ impl Session {
         let voices = voices(now, self.slots.iter().filter(is_voice).map(|slot| slot.sent));
         let (mut given, budget) = (Vec::new(), link.budget(now, voices));
         link.allocator.allocate(now, budget, &requests, &mut given);
-        let is_stuck = !(link.is_measured && self.slots.iter().any(|slot| slot.sender.pads()))
-            && given.iter().all(|(_, selection)| selection.is_none());
-        if link.dares(now, is_stuck) {
-            give_least(&requests, &mut given);
-        }
+        dare(now, link, &self.slots, &requests, &mut given);
         let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;
         link.estimator.want(Bitrate(wanted));
         let flows = requests.iter().filter_map(|request| {
@@ -251,8 +247,19 @@ impl Slot {
     }
 }
 
-/// Gives the least that there is of all tracks.
-fn give_least(requests: &[Request<'_>], given: &mut [(usize, Option<Selection>)]) {
+/// Gives the least that there is of all tracks to a link of which nothing more would be learned otherwise.
+fn dare(
+    now: Instant,
+    link: &mut Link,
+    slots: &[Slot],
+    requests: &[Request<'_>],
+    given: &mut [(usize, Option<Selection>)],
+) {
+    let is_tried = link.is_measured && slots.iter().any(|slot| slot.sender.pads());
+    let is_stuck = !is_tried && given.iter().all(|(_, selection)| selection.is_none());
+    if !link.dares(now, is_stuck) {
+        return;
+    }
     let least = requests.iter().filter_map(|request| Some((request.slot, request.ladder.rungs.first()?)));
     let Some((slot, rung)) = least.min_by_key(|(_, rung)| rung.bitrate) else { return };
     given
