@@ -103,7 +103,7 @@ fn whatever_happens_pictures_flow_and_nothing_is_broken() {
 #[test]
 fn where_nothing_changes_pictures_do_not_either() {
     let lasts = Duration::from_secs(120);
-    let tallies = play_well(1..7, |seed| Plan { seed, lasts, is_calm: true });
+    let tallies = play_well(1..11, |seed| Plan { seed, lasts, is_calm: true });
     let all: u64 = tallies.iter().map(|tally| tally.frames).sum();
     assert!(all > 6_000, "too little happened to tell: {tallies:?}");
     // Three participants with three views, and one viewer.
@@ -111,5 +111,5 @@ fn where_nothing_changes_pictures_do_not_either() {
     let changes = tallies.iter().flat_map(|tally| tally.changes).sum::<usize>() as f64;
     let in_a_minute = changes / views / ((lasts - CALM_AFTER).as_secs_f64() / 60.0);
     println!("{in_a_minute:.2} changes of a picture in a minute");
-    assert!(in_a_minute < 1.5, "{in_a_minute} changes of a picture in a minute, and nothing else does");
+    assert!(in_a_minute < 1.6, "{in_a_minute} changes of a picture in a minute, and nothing else does");
 }

@@ -529,11 +529,11 @@ fn with_group(offer: &str, grouped: &[u32]) -> String {
     let (before, video) = offer.split_at(offer.rfind("m=video").expect("it has one"));
     let is_left_out = |line: &str| line.starts_with("a=ssrc") || line.contains(":rtp-stream-id");
     let kept = video.lines().filter(|line| !is_left_out(line));
-    let mut offer: String = before.lines().chain(kept).flat_map(|line| [line, "\r\n"]).collect();
     let names: Vec<_> = grouped.iter().map(u32::to_string).collect();
-    offer += &format!("a=ssrc-group:SIM {}\r\n", names.join(" "));
-    offer.extend(names.iter().map(|name| format!("a=ssrc:{name} cname:x\r\n")));
-    offer
+    let group = format!("a=ssrc-group:SIM {}", names.join(" "));
+    let announced = names.iter().map(|name| format!("a=ssrc:{name} cname:x"));
+    let lines = before.lines().chain(kept).map(str::to_owned).chain([group]).chain(announced);
+    lines.map(|line| line + "\r\n").collect()
 }
 
 /// What a join came to.

@@ -117,6 +117,20 @@ fn down_at_once_and_up_with_headroom_and_patience() {
 }
 
 #[test]
+fn a_pause_makes_nobody_forget_that_upgrades_fail() {
+    let mut viewer = Viewer::new(&[(camera(), wish(720))]);
+    let mut upgrades = 0;
+    for _ in 0..20 {
+        // A burst makes the budget look large; the larger picture then is too much, and takes the small one with it.
+        upgrades += usize::from(viewer.rounds(700, 20) == [Some(1)]);
+        viewer.round(300);
+        viewer.round(120);
+        assert_eq!(viewer.rounds(300, 10), [Some(0)], "it comes back at once");
+    }
+    assert!(upgrades < 8, "{upgrades} upgrades failed in a minute");
+}
+
+#[test]
 fn a_link_that_wavers_changes_the_picture_rarely() {
     let mut viewer = Viewer::new(&[(camera(), wish(720)), (camera(), wish(360))]);
     let mut changes = 0;

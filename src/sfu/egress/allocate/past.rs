@@ -25,9 +25,9 @@ pub(super) struct Past {
     /// The budget of the last upgrade.
     raised_with: u64,
     lowered: Option<Instant>,
+    hold: Duration,
     /// Whether the budget was too small for it when it was last looked at.
     pub(super) is_paused: bool,
-    hold: Duration,
 }
 
 impl Past {
@@ -38,15 +38,20 @@ impl Past {
             raised: None,
             raised_with: 0,
             lowered: None,
-            is_paused: false,
             hold: FIRST_HOLD,
+            is_paused: false,
         }
     }
 
-    /// Whether it went down a moment ago, too recently to be raised with such a budget.
+    /// Whether it went down a moment ago, too recently to be raised with such a budget. For what is paused it is whether it has
+    /// to stay so.
     pub(super) fn is_held(&self, now: Instant, budget: u64) -> bool {
         let is_more = budget > self.raised_with.saturating_mul(MORE) / 100;
-        let hold = if is_more { self.hold.min(LONG_HOLD) } else { self.hold };
+        let hold = match (self.is_paused, is_more) {
+            (true, _) => PAUSED_HOLD,
+            (false, true) => self.hold.min(LONG_HOLD),
+            (false, false) => self.hold,
+        };
         self.lowered.is_some_and(|lowered| now.saturating_duration_since(lowered) < hold)
     }
 
@@ -57,14 +62,14 @@ impl Past {
             (self.raised, self.hold) = (None, FIRST_HOLD);
         }
         self.is_paused = after.is_none();
-        if after > before {
+        // To come back is no upgrade: what failed before it would fail again.
+        if after > before.or(Some(0)) {
             (self.raised, self.raised_with) = (Some(now), budget);
         } else if after < before {
-            let has_failed = self.raised.take().is_some();
-            let hold = if has_failed { self.hold * 2 } else { self.hold };
-            // What is paused has nothing to lose.
-            self.hold = if after.is_none() { PAUSED_HOLD } else { hold.min(LONGEST_HOLD) };
             self.lowered = Some(now);
+            if self.raised.take().is_some() {
+                self.hold = (self.hold * 2).min(LONGEST_HOLD);
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Receiver reports tell nothing but what gets lost, about once in a second. So the rate begins with large steps, as that of
 //! TCP does; what was lost then shows what the link carries; and what is above that is tried again ever less often.
 
+use super::words::bitrate;
+
 /// What was said by other means counts again when no transport-wide feedback came for so long, us.
 pub(super) const SILENCE: i64 = 2_000_000;
 /// REMB is repeated at least every few seconds; what was not repeated for so long holds no more, us.
@@ -51,7 +53,7 @@ impl Reports {
         self.taken = Some(now);
         let lost = self.rest + part * f64::from(of);
         self.rest = lost.fract();
-        let lost = (lost as u32).min(of);
+        let lost = u32::try_from(bitrate(lost).0).map_or(of, |lost| lost.min(of));
         Some((lost, of - lost))
     }
 

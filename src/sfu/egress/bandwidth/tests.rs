@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::words::bitrate;
 use super::{Estimator, Limit, Purpose};
 use crate::units::Bitrate;
 use crate::wire::rtcp::{Packet, packets};
@@ -210,7 +211,7 @@ impl Reported {
                 self.now += Duration::from_millis(50);
             }
             let part = ((1.0 - came / sent) * 256.0).round() / 256.0;
-            self.estimator.reported(self.now, part, sent as u32);
+            self.estimator.reported(self.now, part, u32::try_from(bitrate(sent).0).unwrap());
             lost += sent - came;
             all += sent;
         }
