@@ -22,7 +22,7 @@ use self::random::random;
 use self::streams::Streams;
 use self::turn::Turn;
 use crate::net::datagram::{Datagram, SendBatch};
-use crate::net::demux::{DropReason, IceCredentials, Route};
+use crate::net::demux::{Class, DropReason, IceCredentials, Route, classify};
 use crate::net::streams::mark::StreamId;
 use crate::net::streams::outgoing::StreamOut;
 use crate::net::streams::{Carries, Ends, StreamIn, What};
@@ -42,6 +42,11 @@ const DATAGRAMS_PER_TURN: usize = 512;
 /// How long an idle worker sleeps at most, so that snapshots stay fresh.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
+/// Where nothing but consent checks and reports came for so long, the worker lets some of them gather before it looks again,
+const CALM_AFTER: Duration = Duration::from_secs(1);
+/// for so long: to be woken up by each takes most of what many silent sessions cost. What comes first after that may wait for it.
+const NAP: Duration = Duration::from_millis(4);
+
 /// One media thread's state.
 pub(crate) struct Worker {
     core: Core,
@@ -55,6 +60,8 @@ pub(crate) struct Worker {
     snapshots: watch::Sender<Snapshot>,
     snapshot: Snapshot,
     snapshot_at: Instant,
+    /// When something came last that is more than upkeep.
+    stirred: Instant,
     /// Time spent in turns since the last snapshot.
     busy: Duration,
     relayed: Vec<Relayed>,
@@ -105,6 +112,7 @@ impl Worker {
             snapshots,
             snapshot: Snapshot::default(),
             snapshot_at: Instant::now(),
+            stirred: Instant::now(),
             busy: Duration::ZERO,
             relayed: Vec::new(),
             handed: Vec::new(),
@@ -126,6 +134,9 @@ impl Worker {
                 Wake::Stream(message) => (None, Some(message)),
                 Wake::Network | Wake::Time => (None, None),
             };
+            if command.is_some() || message.is_some() {
+                self.stirred = now;
+            }
             if let Some(turn) = &mut self.turn {
                 turn.begin(now);
             }
@@ -145,6 +156,10 @@ impl Worker {
             self.report(now);
             if !goes_on {
                 return;
+            }
+            if now.saturating_duration_since(self.stirred) > CALM_AFTER {
+                // The thread has nothing else to do, and a timer of the runtime would not keep the sockets from waking it.
+                std::thread::park_timeout(NAP);
             }
         }
     }
@@ -219,6 +234,9 @@ impl Worker {
             }
         }
         inbox.datagrams.take(&mut self.handed);
+        if !self.relayed.is_empty() || !self.handed.is_empty() {
+            self.stirred = now;
+        }
         let count = self.relayed.len().min(DATAGRAMS_PER_TURN);
         self.core.relayed(self.relayed.drain(..count));
         for handed in self.handed.drain(..) {
@@ -269,6 +287,9 @@ impl Worker {
 
     /// Takes a datagram of the network, or one from a relayed address.
     fn take(&mut self, now: Instant, datagram: &Datagram<'_>) {
+        if !matches!(classify(datagram.payload), Class::Stun | Class::Rtcp | Class::Unknown) {
+            self.stirred = now;
+        }
         match self.core.demux().route(datagram) {
             Route::Session(id) => self.core.receive(now, id, datagram, &mut self.batch),
             Route::Binding => {
