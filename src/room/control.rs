@@ -12,6 +12,7 @@ use super::outbox::{Outbox, Seat};
 use super::resource::{Resource, ResourceId, ResumeToken};
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RequestId, RoomName, SessionId, TrackId, WorkerId};
+use crate::net::demux::IceCredentials;
 use crate::protocol::server::{Bye, ByeCode, Reply, ServerMessage};
 use crate::sfu::CoreEvent;
 use crate::sfu::relay::TrackHome;
@@ -19,6 +20,7 @@ use crate::sfu::session::Session;
 use crate::sfu::session::negotiate::{AnsweredSlot, AnsweredTrack};
 use crate::sfu::session::offer::OfferError;
 use crate::sfu::session::renegotiate::Renegotiated;
+use crate::sfu::session::restart::ClientCredentials;
 use crate::units::AudioLevel;
 use crate::worker::message::{Command, Event as WorkerEvent};
 use crate::worker::placement::Placement;
@@ -277,6 +279,23 @@ impl Control {
         let actions = self.directory.handle_of(now, session, Event::Ended(session));
         self.directory.ended(now, session);
         self.carry_out(actions);
+    }
+
+    /// Restarts ICE on a session of WHIP or WHEP whose entity tag is still `before`. Returns whether it is.
+    pub fn restart(
+        &self,
+        id: ResourceId,
+        session: SessionId,
+        before: &str,
+        ice: IceCredentials,
+        client: ClientCredentials,
+    ) -> bool {
+        let _order = self.in_order();
+        let taken = self.directory.restarted(id, before, ice.ufrag.as_str(), &client);
+        if taken {
+            self.send(session, Command::Restart { session, ice, client });
+        }
+        taken
     }
 
     /// Ends a session.

@@ -20,6 +20,7 @@ use super::room::Room;
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RoomName, SessionId, TrackId, WorkerId};
 use crate::sfu::session::negotiate::AnsweredSlot;
+use crate::sfu::session::restart::ClientCredentials;
 use crate::sfu::session::stats::SessionStats;
 
 /// How long an ended session still answers to DELETE: OBS closes DTLS first and deletes afterwards.
@@ -184,6 +185,19 @@ impl Directory {
     #[must_use]
     pub fn resource(&self, id: ResourceId) -> Option<Resource> {
         self.resources.get(&id).map(|resource| resource.clone())
+    }
+
+    /// Gives a session's resource the credentials of an ICE restart: `etag` instead of `before`. Returns whether that was
+    /// its tag: somebody else may have restarted it meanwhile, or it ended.
+    #[must_use]
+    pub fn restarted(&self, id: ResourceId, before: &str, etag: &str, client: &ClientCredentials) -> bool {
+        let known = self.resources.get_mut(&id);
+        let Some(mut resource) = known.filter(|known| known.is_live() && known.etag == before) else {
+            return false;
+        };
+        etag.clone_into(&mut resource.etag);
+        resource.remote_credentials = vec![(client.ufrag.clone(), client.password.clone())];
+        true
     }
 
     /// The worker that drives a session.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Instant;
 
 use crate::ids::{RoomName, SessionId};
+use crate::wire::fragment::Transport;
 
 /// The name of a session in a URL: 128 random bits as 32 hexadecimal digits. Who knows it may end the session
 /// (RFC 9725 section 5 asks for that many), so it must come from a cryptographic generator and stay out of logs.
@@ -67,6 +68,8 @@ pub struct Resource {
     pub etag: String,
     /// The client's ICE user fragments and passwords: others in a PATCH mean a restart.
     pub remote_credentials: Vec<(String, String)>,
+    /// What a restart is answered with, but for the credentials.
+    pub transport: Transport,
     ended: Option<Instant>,
 }
 
@@ -89,7 +92,14 @@ impl Resource {
         etag: String,
         remote: Vec<(String, String)>,
     ) -> Self {
-        Self { session, room, side, etag, remote_credentials: remote, ended: None }
+        let transport = Transport::default();
+        Self { session, room, side, etag, remote_credentials: remote, transport, ended: None }
+    }
+
+    /// With the transport that its answer told.
+    #[must_use]
+    pub fn with(self, transport: Transport) -> Self {
+        Self { transport, ..self }
     }
 
     /// Whether the session is still there; a tombstone is not.

@@ -7,6 +7,7 @@ mod keyframes;
 mod levels;
 mod mute;
 pub mod relay;
+mod restart;
 mod shares;
 mod wishes;
 
@@ -200,12 +201,8 @@ impl Core {
         self.with_session(id, batch, |session, turn| {
             outcome = Some(session.renegotiate(now, offer, ice, turn));
         });
+        self.rename(id, ufrag);
         let (Some(session), Some(outcome)) = (self.sessions.get(&id), outcome) else { return };
-        if session.ufrag != ufrag {
-            // No check with the old one would be answered, as the password went with it.
-            self.demux.insert_ufrag(session.ufrag, id);
-            self.demux.remove_ufrag(ufrag);
-        }
         let after = session.published.clone();
         let closed = session.slots.iter().enumerate().filter(|(_, slot)| !slot.is_open);
         let closed: Vec<_> = closed.map(|(index, _)| index).collect();

@@ -13,6 +13,8 @@ use crate::ids::RoomName;
 use crate::room::resource::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
+use crate::wire::fragment::Transport;
+use crate::wire::sdp::Sdp;
 
 /// The media type of offers and answers.
 pub(super) const SDP: &str = "application/sdp";
@@ -89,7 +91,9 @@ fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Ex
     };
     let answered = answer(offer, role, &new, &app.endpoint(), Instant::now())?;
     let remote = answered.remote_credentials.clone();
-    let resource = Resource::new(session, room, side, ufrag.to_string(), remote);
+    // This server writes its answers in a form that it can read.
+    let transport = Sdp::parse(&answered.answer).map(|answer| Transport::of(&answer)).unwrap_or_default();
+    let resource = Resource::new(session, room, side, ufrag.to_string(), remote).with(transport);
     Ok(Exchange { id: app.mint.resource(), resource, answered })
 }
 

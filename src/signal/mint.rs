@@ -29,10 +29,19 @@ impl Mint {
         let number = self.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         NewSession {
             id: SessionId(number),
-            ice: IceCredentials::mint(worker, random(), random()),
+            ice: self.ice(worker),
             first_track: TrackId(number * TRACKS_PER_SESSION),
             seed: u64::from_be_bytes(random()),
         }
+    }
+
+    /// What the checks of a session on a worker have to show.
+    ///
+    /// # Panics
+    /// As [`Self::session`].
+    #[must_use]
+    pub fn ice(&self, worker: WorkerId) -> IceCredentials {
+        IceCredentials::mint(worker, random(), random())
     }
 
     /// The id of a new participant.

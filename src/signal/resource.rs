@@ -1,4 +1,4 @@
-//! The session resource of WHIP and WHEP: trickle by PATCH, the end by DELETE.
+//! The session resource of WHIP and WHEP: trickle and ICE restart by PATCH, the end by DELETE.
 //!
 //! Its URL is a capability: who knows it may use it, without a token (several clients send none here).
 
@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange;
 use super::path::Named;
-use crate::room::resource::{Resource, Side};
+use crate::room::resource::{Resource, ResourceId, Side};
+use crate::sfu::session::restart::ClientCredentials;
 use crate::wire::sdp::Sdp;
 
 pub(super) async fn patch_whip(
@@ -22,7 +23,7 @@ pub(super) async fn patch_whip(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(&find_live(&app, &path, Side::Publish)?, &headers, &body)
+    patch(&app, &path, Side::Publish, &headers, &body)
 }
 
 pub(super) async fn patch_whep(
@@ -31,21 +32,21 @@ pub(super) async fn patch_whep(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    patch(&find_live(&app, &path, Side::Watch)?, &headers, &body)
+    patch(&app, &path, Side::Watch, &headers, &body)
 }
 
 pub(super) async fn delete_whip(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    delete(&app, &find(&app, &path, Side::Publish)?)
+    delete(&app, &find(&app, &path, Side::Publish)?.1)
 }
 
 pub(super) async fn delete_whep(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    delete(&app, &find(&app, &path, Side::Watch)?)
+    delete(&app, &find(&app, &path, Side::Watch)?.1)
 }
 
 pub(super) async fn get_whip(
@@ -62,32 +63,61 @@ pub(super) async fn get_whep(
     find_live(&app, &path, Side::Watch).map(|_| StatusCode::NO_CONTENT.into_response())
 }
 
-fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<Resource, Problem> {
-    let resource = id.parse().ok().and_then(|id| app.control.directory().resource(id));
-    resource
-        .filter(|resource| resource.side == side && resource.room.as_str() == stream)
+fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<(ResourceId, Resource), Problem> {
+    let found = id.parse().ok().and_then(|id| Some((id, app.control.directory().resource(id)?)));
+    found
+        .filter(|(_, resource)| resource.side == side && resource.room.as_str() == stream)
         .ok_or_else(|| Problem::not_found("There is no such session, or it ended a while ago."))
 }
 
 /// A session that has ended only hears DELETE.
-fn find_live(app: &App, path: &(String, String), side: Side) -> Result<Resource, Problem> {
-    let resource = find(app, path, side)?;
-    if resource.is_live() { Ok(resource) } else { Err(Problem::not_found("The session has ended.")) }
+fn find_live(app: &App, path: &(String, String), side: Side) -> Result<(ResourceId, Resource), Problem> {
+    let found = find(app, path, side)?;
+    if found.1.is_live() { Ok(found) } else { Err(Problem::not_found("The session has ended.")) }
 }
 
 /// Trickled candidates are read and not used: the server is ICE-lite, and learns the client's addresses from its
 /// checks. So they never fail for their content (RFC 9725 section 4.3.2: unusable candidates are discarded).
-fn patch(resource: &Resource, headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
+fn patch(
+    app: &App,
+    path: &(String, String),
+    side: Side,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let (id, resource) = find_live(app, path, side)?;
     exchange::check_sdp_fragment(headers)?;
     check_precondition(headers, &resource.etag)?;
     let fragment = format!("v=0\r\n{}", exchange::text(body)?);
     let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;
-    if restarts(&fragment, resource) {
-        let detail = "This server does not restart ICE on a session. Delete it and post a new offer.";
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Err(Problem::new(status, "no-ice-restart", "ICE restart not supported", detail));
+    match asked_restart(&fragment, &resource.remote_credentials)? {
+        Some(client) => restart(app, id, &resource, client),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// RFC 9725 section 4.3.3. What flows goes on to where it went until the client's checks come in.
+fn restart(
+    app: &App,
+    id: ResourceId,
+    resource: &Resource,
+    client: ClientCredentials,
+) -> Result<Response, Problem> {
+    let worker = app.control.directory().worker(resource.session);
+    let Some(worker) = worker else { return Err(Problem::not_found("The session has ended.")) };
+    let ice = app.mint.ice(worker);
+    let etag = format!("\"{}\"", ice.ufrag);
+    let fragment = resource.transport.with(ice.ufrag.as_str(), &ice.password);
+    if !app.control.restart(id, resource.session, &resource.etag, ice, client) {
+        return Err(Problem::precondition(false));
+    }
+    tracing::info!(session = %resource.session, "ICE restart");
+    let media_type = HeaderValue::from_static(exchange::SDP_FRAGMENT);
+    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], fragment).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    Ok(response)
 }
 
 /// RFC 9725 section 4.3.1. One client names the tag in `ETag` instead of `If-Match`; what it means is clear.
@@ -107,18 +137,33 @@ fn check_precondition(headers: &HeaderMap, etag: &str) -> Result<(), Problem> {
     }
 }
 
-/// Other credentials than those of the offer ask for an ICE restart (RFC 9725 section 4.3.3). A client may repeat them
-/// above the sections or in each, and its sections need not all have had the same.
-fn restarts(fragment: &Sdp<'_>, resource: &Resource) -> bool {
+/// Other credentials than the last ones ask for an ICE restart (RFC 9725 section 4.3.3), whatever If-Match is. A client may
+/// repeat them above the sections or in each, and its sections need not all have had the same.
+fn asked_restart(
+    fragment: &Sdp<'_>,
+    known: &[(String, String)],
+) -> Result<Option<ClientCredentials>, Problem> {
     let parts =
         std::iter::once(&fragment.session).chain(fragment.sections.iter().map(|section| &section.lines));
-    parts.map(|lines| (lines.attribute("ice-ufrag"), lines.attribute("ice-pwd"))).any(|(ufrag, password)| {
+    let named = parts.map(|lines| (lines.attribute("ice-ufrag"), lines.attribute("ice-pwd")));
+    let is_news = |(ufrag, password): &(Option<&str>, Option<&str>)| {
         let same = |(known_ufrag, known_password): &(String, String)| {
             ufrag.is_none_or(|given| given == known_ufrag)
                 && password.is_none_or(|given| given == known_password)
         };
-        !resource.remote_credentials.iter().any(same)
-    })
+        !known.iter().any(same)
+    };
+    // The sections of a bundle have one transport: the first that has other credentials speaks for all.
+    let Some((ufrag, password)) = named.into_iter().find(is_news) else { return Ok(None) };
+    let (ufrag, password) = (ufrag.unwrap_or_default(), password.unwrap_or_default());
+    let halved = known.iter().any(|(known, word)| known == ufrag || word == password);
+    // RFC 8839 section 5.4.
+    if halved || !(4..=256).contains(&ufrag.len()) || !(22..=256).contains(&password.len()) {
+        let detail =
+            "An ICE restart needs a new a=ice-ufrag of 4 to 256 characters and a new a=ice-pwd of 22 to 256.";
+        return Err(Problem::bad_request(detail));
+    }
+    Ok(Some(ClientCredentials { ufrag: ufrag.to_owned(), password: password.to_owned() }))
 }
 
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.

@@ -17,6 +17,7 @@ pub mod stun;
 pub mod channel;
 pub mod framing;
 pub mod sdp;
+pub mod fragment;
 pub mod sctp;
 pub mod ntp;
 pub mod rtp;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::placement::Load;
 use crate::ids::{RequestId, SessionId, TrackId, WorkerId};
+use crate::net::demux::IceCredentials;
 use crate::net::report::SendDrops;
 use crate::net::streams::counters::StreamCounters;
 use crate::sfu::CoreEvent;
@@ -13,6 +14,7 @@ use crate::sfu::egress::allocate::Wish;
 use crate::sfu::relay::{Note, TrackHome};
 use crate::sfu::session::Session;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
+use crate::sfu::session::restart::ClientCredentials;
 use crate::turn;
 
 /// From the control plane or another worker to a worker. Never lost, and carried out in order; the worker takes them between
@@ -48,6 +50,15 @@ pub enum Command {
         request: RequestId,
         /// The SDP.
         offer: String,
+    },
+    /// Restart ICE on a session of WHIP or WHEP.
+    Restart {
+        /// The session.
+        session: SessionId,
+        /// What the client's checks have to show from now on.
+        ice: IceCredentials,
+        /// The client's credentials from now on.
+        client: ClientCredentials,
     },
     /// Mute a track, or let it be heard and seen again.
     Mute {

@@ -195,6 +195,9 @@ impl Worker {
                     let ice = IceCredentials::mint(self.core.demux().worker(), random(), random());
                     self.core.offer(now, session, request, &offer, &ice, &mut self.batch);
                 }
+                Command::Restart { session, ice, client } => {
+                    self.core.restart(now, session, &ice, client, &mut self.batch);
+                }
                 Command::Mute { track, muted } => self.core.mute(track, muted),
                 Command::Send { to, channel, message } => {
                     for to in to {

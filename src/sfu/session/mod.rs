@@ -5,6 +5,7 @@ mod agreement;
 mod answer;
 pub mod negotiate;
 pub mod renegotiate;
+pub mod restart;
 pub mod dtls;
 mod sctp_guard;
 pub mod ending;

@@ -1,6 +1,7 @@
 //! `answer(offer)`: the one routine that makes a session out of an offer, for WHIP and WHEP alike.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -125,14 +126,10 @@ fn accept(
     let (codecs, codings) = offer.codecs();
     let config = config(&offer, codecs, new, endpoint);
     let (mut rtc, keys) = with_key_slot(|| config.build(now));
-    let Announced { udp, tcp } = &endpoint.candidates;
-    for (addresses, protocol) in [(udp, "udp"), (tcp, "tcp")] {
-        for address in addresses {
-            let candidate = Candidate::host(*address, protocol);
-            rtc.add_local_candidate(candidate.map_err(|e| OfferError::Refused(e.to_string()))?);
-        }
-    }
     let refused = |error: &dyn std::fmt::Display| OfferError::Refused(error.to_string());
+    for candidate in host_candidates(&endpoint.candidates)? {
+        rtc.add_local_candidate(candidate);
+    }
     let shown = offer.lines();
     let cleaned = SdpOffer::from_sdp_string(&offer.cleaned(&shown)).map_err(|e| refused(&e))?;
     let answered = rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e))?.to_sdp_string();
@@ -171,6 +168,16 @@ fn accept(
         session.agreement = Some(Agreement::new(offer, codings, first, new.seed));
     }
     Ok(Answered { session, answer, tracks, slots, remote_credentials })
+}
+
+/// The server's addresses in the words of the ICE agent.
+pub(super) fn host_candidates(announced: &Announced) -> Result<Vec<Candidate>, OfferError> {
+    let udp = announced.udp.iter().map(|address| (address, "udp"));
+    let tcp = announced.tcp.iter().map(|address| (address, "tcp"));
+    let host = |(address, protocol): (&SocketAddr, &str)| {
+        Candidate::host(*address, protocol).map_err(|e| OfferError::Refused(e.to_string()))
+    };
+    udp.chain(tcp).map(host).collect()
 }
 
 /// How str0m is set up for a session.

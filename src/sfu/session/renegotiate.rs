@@ -8,7 +8,7 @@ use super::Session;
 use super::agreement::Plan;
 use super::answer::rewrite;
 use super::ending::EndReason;
-use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, local_credentials, pair_up, remove_senders};
+use super::negotiate::{AnsweredSlot, AnsweredTrack, by_place, pair_up, remove_senders};
 use super::offer::{Offer, OfferError, Role};
 use super::turn::{SessionEvent, Turn};
 use crate::net::demux::IceCredentials;
@@ -58,27 +58,13 @@ impl Session {
         let answered = self.rtc.sdp_api().accept_offer(cleaned).map_err(|e| refused(&e));
         let answered = answered.map(|answer| answer.to_sdp_string());
         let answered =
-            if restarts { answered.map(|text| self.restart_ice(now, &text, ice)) } else { answered };
+            if restarts { answered.map(|text| self.restart_with(now, &text, ice)) } else { answered };
         let answered = answered.and_then(|text| self.settle(&text, offer, plan));
         if answered.is_err() {
             turn.events.push(SessionEvent::Ended(EndReason::Broken));
         }
         self.drive(now, turn);
         answered
-    }
-
-    /// Puts our credentials in the place of those that str0m drew for a restart. Returns the answer with them.
-    fn restart_ice(&mut self, now: Instant, answer: &str, ice: &IceCredentials) -> String {
-        let mut direct = self.rtc.direct_api();
-        let (drawn, ours) = (direct.local_ice_credentials(), local_credentials(ice));
-        let answer = answer
-            .replace(&format!("a=ice-ufrag:{}", drawn.ufrag), &format!("a=ice-ufrag:{}", ours.ufrag))
-            .replace(&format!("a=ice-pwd:{}", drawn.pass), &format!("a=ice-pwd:{}", ours.pass));
-        direct.set_local_ice_credentials(ours);
-        self.ufrag = ice.ufrag;
-        self.paths.restart();
-        self.unchecked = Some(now);
-        answer
     }
 
     /// Puts into effect what str0m answered.
