@@ -24,6 +24,7 @@ use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Answered, Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::{OfferError, Role};
 use sluice::sfu::session::renegotiate::Renegotiated;
+use sluice::sfu::session::restart::ClientCredentials;
 use sluice::sfu::{Core, CoreEvent};
 use sluice::wire::ntp::{Epoch, NtpTime};
 use str0m::change::{SdpAnswer, SdpApi, SdpPendingOffer};
@@ -69,6 +70,8 @@ pub struct Client {
     arrived: usize,
     outgoing: Vec<Vec<u8>>,
     pending: Option<SdpPendingOffer>,
+    /// The last answer.
+    answer: String,
     sequence: u64,
 }
 
@@ -476,6 +479,23 @@ impl World {
         answered
     }
 
+    /// Restarts ICE as a PATCH does, with the credentials of an offer that the client made. Returns the answer that the
+    /// client puts together from that.
+    pub fn restart(&mut self, joined: &Joined, place: usize, offer: &str) -> String {
+        let ice = self.restarted();
+        let value = |text: &str, name: &str| {
+            let (_, rest) = text.split_once(name).expect("it is in there");
+            rest.split_once("\r\n").expect("a line").0.to_owned()
+        };
+        let client =
+            ClientCredentials { ufrag: value(offer, "a=ice-ufrag:"), password: value(offer, "a=ice-pwd:") };
+        self.core.restart(self.now, joined.session, &ice, client, &mut self.batch);
+        self.deliver();
+        let before = &self.clients[place].answer;
+        let (ufrag, password) = (value(before, "a=ice-ufrag:"), value(before, "a=ice-pwd:"));
+        before.replace(&ufrag, ice.ufrag.as_str()).replace(&password, &ice.password)
+    }
+
     /// Participants with these video codecs, all connected. Each publishes sound and video, and has a slot for sound and
     /// two for video.
     pub fn participants(codecs: &[&[Codec]]) -> (Self, Vec<Joined>) {
@@ -620,6 +640,7 @@ impl Client {
             arrived: 0,
             outgoing: Vec::new(),
             pending: Some(pending),
+            answer: String::new(),
             sequence: FIRST_SEQUENCE,
         };
         (client, offer.to_sdp_string())
@@ -644,6 +665,7 @@ impl Client {
     }
 
     pub fn accept(&mut self, answer: &str) {
+        answer.clone_into(&mut self.answer);
         let answer = SdpAnswer::from_sdp_string(answer).expect("a valid answer");
         let pending = self.pending.take().expect("an offer is open");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("an acceptable answer");

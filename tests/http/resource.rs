@@ -124,11 +124,11 @@ async fn each_section_may_have_its_own_credentials() {
         ("the last", of_last.clone(), 204),
         ("the last, in a section", format!("{section}{of_last}"), 204),
         ("each in its section", format!("{section}{of_first}{section}{of_last}"), 204),
-        ("one of each", lines(ufrag, "last-password-of-24-lett"), 422),
+        ("one of each", lines(ufrag, "last-password-of-24-lett"), 400),
         (
             "others in a later section",
             format!("{section}{of_first}{section}{}", lines("new1", password)),
-            422,
+            400,
         ),
     ] {
         let patch = Request::new("PATCH", reply.location()).with("Content-Type", FRAGMENT);
@@ -171,19 +171,22 @@ async fn what_is_no_trickle() {
         let request = Request::new("PATCH", &session.path).body(HOST).with("If-Match", session.etag.clone());
         request.with("Content-Type", media_type)
     };
-    let restart = "a=ice-ufrag:newfrag1\r\na=ice-pwd:new-password-of-24-letters\r\n";
     let half = format!("{}a=ice-pwd:new-password-of-24-letters\r\n", "a=ice-options:trickle\r\n");
-    let sectioned = format!("m=audio 9 RTP/AVP 0\r\na=mid:0\r\n{restart}");
+    let known = session.credentials.lines().next().expect("a user fragment");
     for (what, request, status) in [
         ("a parameter", typed("application/trickle-ice-sdpfrag; charset=utf-8"), 204),
         ("an answer", typed("application/sdp"), 415),
         ("text", typed("text/plain"), 415),
         ("no type", Request::new("PATCH", &session.path).with("If-Match", session.etag.clone()), 415),
-        ("a restart", session.patch(restart).with("If-Match", "*"), 422),
-        ("a restart, as the RFC prints it", session.patch(restart).with("If-Match", "\"*\""), 422),
-        ("a restart with the tag", session.matching(restart), 422),
-        ("a restart in a section", session.matching(sectioned), 422),
-        ("another password", session.matching(half), 422),
+        ("another password alone", session.matching(half.clone()), 400),
+        ("another user fragment alone", session.matching("a=ice-ufrag:newfrag1\r\n"), 400),
+        ("another password of the same", session.matching(format!("{known}\r\n{half}")), 400),
+        ("a short password", session.matching("a=ice-ufrag:newfrag1\r\na=ice-pwd:short\r\n"), 400),
+        (
+            "a short name",
+            session.matching("a=ice-ufrag:abc\r\na=ice-pwd:new-password-of-24-letters\r\n"),
+            400,
+        ),
         ("no fragment", session.matching("hello"), 400),
         ("not UTF-8", session.matching(b"a=candidate:\xff\r\n".to_vec()), 400),
         ("too much", session.matching(HOST.repeat(8_000)), 413),
@@ -195,6 +198,49 @@ async fn what_is_no_trickle() {
         assert_eq!((reply.header("accept-patch"), reply.header("accept-post")), (accept, None), "{what}");
     }
     session.assert_alive().await;
+}
+
+/// RFC 9725 section 4.3.3. That media flows again is for tests with media to see.
+#[tokio::test]
+async fn a_restart_is_answered_with_new_credentials_and_a_new_tag() {
+    let session = Session::start().await;
+    let ask = |name: &str, above: bool| {
+        let credentials = format!("a=ice-ufrag:{name}\r\na=ice-pwd:new-password-of-24-letters-{name}\r\n");
+        let section = format!("m=audio 9 RTP/AVP 0\r\na=mid:0\r\n{HOST}");
+        if above { format!("{credentials}{section}") } else { format!("{section}{credentials}") }
+    };
+    let mut tags = vec![session.etag.clone()];
+    let mut passwords = Vec::new();
+    for (what, name, above, tag) in [
+        ("as most do it", "new1", true, Some("*")),
+        ("as the RFC prints it", "new2", false, Some("\"*\"")),
+        ("with the tag", "new3", true, None),
+    ] {
+        let tag = tag.map_or(tags.last().cloned().expect("one"), str::to_owned);
+        let reply = session.server.ask(&session.patch(ask(name, above)).with("If-Match", tag)).await;
+        assert_eq!((reply.status, reply.header("content-type")), (200, Some(FRAGMENT)), "{what}: {reply:?}");
+        let lines: Vec<_> = reply.body.split_terminator("\r\n").collect();
+        let ufrag = lines.iter().find_map(|line| line.strip_prefix("a=ice-ufrag:")).expect("a user fragment");
+        let password = lines.iter().find_map(|line| line.strip_prefix("a=ice-pwd:")).expect("a password");
+        assert!(lines.contains(&"a=ice-lite") && lines.contains(&"a=mid:0"), "{what}: {lines:?}");
+        assert!(lines.iter().any(|line| line.ends_with(" typ host")), "{what}: {lines:?}");
+        assert_eq!(lines.last(), Some(&"a=end-of-candidates"), "{what}");
+        assert!(ufrag.len() >= 4 && password.len() >= 22, "{what}: {lines:?}");
+        assert!(!tags.iter().any(|known| known == reply.etag()), "{what}: each ICE session has its own tag");
+        assert!(!passwords.contains(&password.to_owned()), "{what}");
+        tags.push(reply.etag().to_owned());
+        passwords.push(password.to_owned());
+
+        let same = ask(name, above);
+        let trickled = session.patch(same.clone()).with("If-Match", reply.etag());
+        assert_eq!(session.server.ask(&trickled).await.status, 204, "{what}: candidates of the new one");
+        assert_eq!(
+            session.server.ask(&session.matching(same)).await.status,
+            412,
+            "{what}: the old tag is void"
+        );
+    }
+    assert_eq!(session.server.ask(&Request::new("GET", &session.path)).await.status, 204);
 }
 
 #[tokio::test]

@@ -146,8 +146,32 @@
     }
     const sdp = probe.rewriteAnswer ? probe.rewriteAnswer(text) : text;
     await connection.setRemoteDescription({ type: 'answer', sdp });
-    return { status: 201, location: reply.headers.get('Location'), answer: sdp };
+    const location = reply.headers.get('Location');
+    connection.exchanged = { session: new URL(location, url).href, answer: sdp };
+    return { status: 201, location, answer: sdp };
   }
+
+  /// Restarts ICE on a connection by a PATCH of its session (RFC 9725 section 4.3.3).
+  probe.restartIce = async (connection = probe.connections.at(-1)) => {
+    const value = (sdp, name) => sdp.match(new RegExp(`a=${name}:(.*)\r\n`))[1];
+    const { session, answer } = connection.exchanged;
+    connection.restartIce();
+    await connection.setLocalDescription();
+    const { sdp } = connection.localDescription;
+    const own = ['mid', 'ice-ufrag', 'ice-pwd'].map((name) => `a=${name}:${value(sdp, name)}\r\n`);
+    const reply = await fetch(session, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' },
+      body: `a=ice-options:trickle\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n${own.join('')}`,
+    });
+    const fragment = await reply.text();
+    if (reply.status === 200) {
+      const renewed = (text, name) => text.replaceAll(value(answer, name), value(fragment, name));
+      connection.exchanged.answer = ['ice-ufrag', 'ice-pwd'].reduce(renewed, answer);
+      await connection.setRemoteDescription({ type: 'answer', sdp: connection.exchanged.answer });
+    }
+    return { status: reply.status, etag: reply.headers.get('ETag'), fragment };
+  };
 
   /// Plays `url` in the page's video element.
   probe.watch = (url) => {
