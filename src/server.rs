@@ -313,7 +313,11 @@ fn address_of(listener: &Listener) -> Result<SocketAddr, StartError> {
 
 fn limits(config: &Config) -> Limits {
     let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
-    Limits { sessions: count(config.limits.sessions), participants: count(config.limits.participants) }
+    Limits {
+        sessions: count(config.limits.sessions),
+        participants: count(config.limits.participants),
+        viewers_wait: config.http.wait_for_stream,
+    }
 }
 
 /// `http`: what the TCP port listens on.

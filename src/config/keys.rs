@@ -64,6 +64,12 @@ pub static KEYS: &[Key] = &[
         |c| optional(&mut c.http.public_url),
     ),
     Key::new(
+        "http.wait_for_stream",
+        "Let WHEP players in while nobody publishes: they wait on their connection, and the picture comes when\n\
+         somebody does. If false, they get 409 and are told when to ask again.",
+        |c| one(&mut c.http.wait_for_stream),
+    ),
+    Key::new(
         "metrics.listen",
         "A TCP address of its own for /metrics, which is then served only there.\n\
          Empty: /metrics stands beside the pages on http.listen.",
@@ -205,6 +211,13 @@ pub static KEYS: &[Key] = &[
         "limits.participants",
         "Participants of one room at one time. Who comes when the room is full is told so.",
         |c| number(&mut c.limits.participants, 1..=1_000, "participants"),
+    ),
+    Key::new(
+        "limits.overflow",
+        "Another server, to which WHIP and WHEP clients are sent (307) while this one is full. Give that one a\n\
+         public_url, as not all clients take its answers for its own.\n\
+         Empty: they get 503 and are told when to come again.",
+        |c| optional(&mut c.limits.overflow),
     ),
     Key::new("log.level", "How much is logged, with exceptions for parts of the program.", |c| {
         one(&mut c.log.level)

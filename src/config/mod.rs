@@ -64,6 +64,8 @@ pub struct HttpConfig {
     /// `http.public_url`: the address under which others reach this server. Default: none, then addresses are
     /// told as the request named them.
     pub public_url: Option<PublicUrl>,
+    /// `http.wait_for_stream`: let WHEP players in while nobody publishes. Default false: they are refused with 409.
+    pub wait_for_stream: bool,
 }
 
 /// `[metrics]`: what Prometheus scrapes.
@@ -159,6 +161,9 @@ pub struct LimitsConfig {
     pub sessions: u32,
     /// `limits.participants`: participants of one room at one time, 1 to 1000. Default 200.
     pub participants: u32,
+    /// `limits.overflow`: the server to which WHIP and WHEP clients are sent while this one is full. Default: none, they
+    /// are refused with 503.
+    pub overflow: Option<PublicUrl>,
 }
 
 /// `[log]`: what is written to standard error.
@@ -219,7 +224,11 @@ fn opens<const MIN: usize>(key: Option<&AccessKey<MIN>>, given: Option<&str>, ot
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)), public_url: None }
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            public_url: None,
+            wait_for_stream: false,
+        }
     }
 }
 
@@ -258,7 +267,7 @@ impl Default for TurnConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { sessions: 2000, participants: 200 }
+        Self { sessions: 2000, participants: 200, overflow: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Carries out what rooms decide: the one place that speaks to workers and to participants.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,7 @@ pub struct Control {
     /// Held while a decision is made and told to the workers, so that they hear decisions in the order in which they
     /// were made. Never held over an await.
     order: Mutex<()>,
+    stopping: AtomicBool,
 }
 
 /// How much this server takes on.
@@ -50,6 +52,8 @@ pub struct Limits {
     pub sessions: usize,
     /// Participants in one room.
     pub participants: usize,
+    /// Whether viewers are let in while there is nothing to see.
+    pub viewers_wait: bool,
 }
 
 /// Why a session is not taken in.
@@ -98,6 +102,7 @@ impl Control {
             limits,
             placement: Mutex::default(),
             order: Mutex::new(()),
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -162,7 +167,10 @@ impl Control {
         let _order = self.in_order();
         self.check_crowd()?;
         let room = resource.room.clone();
-        self.directory.check_watch(&room, &slots, target)?;
+        match self.directory.check_watch(&room, &slots, target) {
+            Err(WatchError::NotLive) if self.limits.viewers_wait => {}
+            checked => checked?,
+        }
         self.directory.enter(session.id, room.clone(), session.ufrag.worker(), [], Some((id, resource)));
         let event = Event::Watch { session: session.id, slots, target };
         let actions = self.directory.handle(Instant::now(), &room, event);
@@ -296,6 +304,12 @@ impl Control {
             self.send(session, Command::Restart { session, ice, client });
         }
         taken
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Ends a session.
@@ -468,6 +482,7 @@ impl Control {
 
     /// Ends all sessions, waiting for the goodbyes at most `patience`.
     pub async fn stop(&self, patience: Duration) {
+        self.stopping.store(true, Ordering::Relaxed);
         for outbox in self.directory.unseat_all() {
             say_bye(&outbox, ByeCode::Restarting, "The server stops.", Some(1_000));
         }

@@ -15,13 +15,13 @@ use super::event::{Action, Event, Target};
 use super::history::{History, HistoryReport};
 use super::outbox::{Outbox, Seat};
 use super::report::{RoomReport, RoomSummary, SessionReport};
-use super::resource::{Resource, ResourceId, ResumeToken};
+use super::resource::{Events, Resource, ResourceId, ResumeToken};
 use super::room::Room;
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RoomName, SessionId, TrackId, WorkerId};
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::restart::ClientCredentials;
-use crate::sfu::session::stats::SessionStats;
+use crate::sfu::session::stats::{NamedRung, SessionStats};
 
 /// How long an ended session still answers to DELETE: OBS closes DTLS first and deletes afterwards.
 const TOMBSTONE: Duration = Duration::from_secs(30);
@@ -198,6 +198,31 @@ impl Directory {
         etag.clone_into(&mut resource.etag);
         resource.remote_credentials = vec![(client.ufrag.clone(), client.password.clone())];
         true
+    }
+
+    /// Makes a stream of events of a session, and returns its number. `None` when it has too many.
+    #[must_use]
+    pub fn add_stream(&self, id: ResourceId, events: Events) -> Option<u32> {
+        self.resources.get_mut(&id)?.add_stream(events)
+    }
+
+    /// Ends a stream of events. Returns whether it was there.
+    #[must_use]
+    pub fn remove_stream(&self, id: ResourceId, number: u32) -> bool {
+        let Some(mut resource) = self.resources.get_mut(&id) else { return false };
+        let before = resource.event_streams.len();
+        resource.event_streams.retain(|(known, _)| *known != number);
+        resource.event_streams.len() < before
+    }
+
+    /// How a video track can be received, the worst picture first, as of the last seconds.
+    #[must_use]
+    pub fn ladder(&self, track: TrackId) -> Vec<NamedRung> {
+        let session = self.tracks.get(&track).map(|session| *session);
+        let home = session.and_then(|session| self.sessions.get(&session));
+        let ladders = home.as_ref().and_then(|home| home.stats.as_ref()).map(|stats| &stats.ladders);
+        let known = ladders.and_then(|ladders| ladders.iter().find(|(known, _)| *known == track));
+        known.map(|(_, rungs)| rungs.clone()).unwrap_or_default()
     }
 
     /// The worker that drives a session.
@@ -405,7 +430,8 @@ mod tests {
         let session = SessionId(1);
         assert_eq!(directory.history(now, &room, session), None, "nothing was heard of it yet");
         let (tracks, slots) = (Vec::new(), Vec::new());
-        let stats = SessionStats { session, rtt: None, estimate: None, link: None, tracks, slots };
+        let ladders = Vec::new();
+        let stats = SessionStats { session, rtt: None, estimate: None, link: None, tracks, slots, ladders };
         directory.know_stats(now, Box::new(stats));
         let told = directory.history(now, &room, session).expect("it was heard of");
         assert_eq!(told.samples.len(), 1);

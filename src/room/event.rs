@@ -104,6 +104,15 @@ pub enum Event {
         /// What it wants to see.
         target: Target,
     },
+    /// A WHEP viewer chooses what it sees, or how large.
+    Choose {
+        /// Its session.
+        session: SessionId,
+        /// What it wants to see from now on, if that is something else.
+        target: Option<Target>,
+        /// The index of a slot, and what the viewer makes of what is in it.
+        wish: Option<(usize, Wish)>,
+    },
     /// A session's media can flow.
     Connected(SessionId),
     /// A session is gone.

@@ -257,6 +257,7 @@ mod tests {
             link: Some(link),
             tracks: Vec::new(),
             slots: vec![slot(0, None, 0), slot(1, selection, height)],
+            ladders: Vec::new(),
         }
     }
 

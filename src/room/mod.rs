@@ -8,6 +8,7 @@ mod encodings;
 mod plan;
 mod stream;
 mod viewers;
+pub mod watching;
 pub mod resource;
 pub mod room;
 mod settling;

@@ -76,6 +76,7 @@ mod tests {
             link: None,
             tracks: vec![track],
             slots: Vec::new(),
+            ladders: Vec::new(),
         }
     }
 

@@ -55,6 +55,13 @@ pub enum Side {
     Watch,
 }
 
+/// Kinds of events, one bit each; which bit is which is the business of who tells them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Events(pub u8);
+
+/// How many streams of events the client of a session may have at one time.
+const MOST_STREAMS: usize = 4;
+
 /// A session as HTTP sees it.
 #[derive(Clone)]
 pub struct Resource {
@@ -70,6 +77,11 @@ pub struct Resource {
     pub remote_credentials: Vec<(String, String)>,
     /// What a restart is answered with, but for the credentials.
     pub transport: Transport,
+    /// Whether its client may see the participants of the room.
+    pub members: bool,
+    /// The streams of events that its client made, each by its number.
+    pub event_streams: Vec<(u32, Events)>,
+    next_stream: u32,
     ended: Option<Instant>,
 }
 
@@ -93,13 +105,35 @@ impl Resource {
         remote: Vec<(String, String)>,
     ) -> Self {
         let transport = Transport::default();
-        Self { session, room, side, etag, remote_credentials: remote, transport, ended: None }
+        Self {
+            session,
+            room,
+            side,
+            etag,
+            remote_credentials: remote,
+            transport,
+            members: false,
+            event_streams: Vec::new(),
+            next_stream: 1,
+            ended: None,
+        }
     }
 
     /// With the transport that its answer told.
     #[must_use]
     pub fn with(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// Makes a stream of events. `None` when there are too many.
+    pub(super) fn add_stream(&mut self, events: Events) -> Option<u32> {
+        let number = self.next_stream;
+        let is_free = self.event_streams.len() < MOST_STREAMS;
+        is_free.then(|| {
+            self.event_streams.push((number, events));
+            self.next_stream += 1;
+            number
+        })
     }
 
     /// Whether the session is still there; a tombstone is not.

@@ -52,6 +52,7 @@ impl Room {
                 self.stream.publish(participant, session, tracks);
             }
             Event::Watch { session, slots, target } => self.watch(session, slots, target),
+            Event::Choose { session, target, wish } => self.choose(session, target, wish),
             Event::Connected(session) => self.connected(session),
             Event::Ended(session) => self.ended(now, session),
             Event::Format(track, format) | Event::Unplayable(_, track, format) => self.format(track, format),

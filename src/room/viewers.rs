@@ -45,11 +45,19 @@ impl Offered {
 #[derive(Debug, Default)]
 pub(super) struct Viewers(BTreeMap<SessionId, Viewer>);
 
+/// A viewer.
 #[derive(Debug)]
-struct Viewer {
-    slots: Vec<AnsweredSlot>,
+pub(super) struct Viewer {
+    pub(super) slots: Vec<AnsweredSlot>,
     target: Target,
     bound: Vec<Option<TrackId>>,
+}
+
+impl Viewer {
+    /// Its slots, each with the track that it carries.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&AnsweredSlot, Option<TrackId>)> {
+        self.slots.iter().zip(self.bound.iter().copied())
+    }
 }
 
 impl Viewers {
@@ -60,6 +68,15 @@ impl Viewers {
 
     pub(super) fn remove(&mut self, session: SessionId) -> bool {
         self.0.remove(&session).is_some()
+    }
+
+    pub(super) fn get(&self, session: SessionId) -> Option<&Viewer> {
+        self.0.get(&session)
+    }
+
+    /// Lets a viewer see something else. Returns whether it is here.
+    pub(super) fn aim(&mut self, session: SessionId, target: Target) -> bool {
+        self.0.get_mut(&session).map(|viewer| viewer.target = target).is_some()
     }
 
     pub(super) fn len(&self) -> usize {

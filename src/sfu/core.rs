@@ -4,6 +4,7 @@ mod allotting;
 mod event;
 mod exchange;
 mod keyframes;
+mod ladders;
 mod levels;
 mod mute;
 pub mod relay;
@@ -432,7 +433,10 @@ impl Core {
             SessionEvent::Throttled { slot, track, paused } => {
                 self.events.push(CoreEvent::Throttled { session: id, slot, track, paused });
             }
-            SessionEvent::Stats(stats) => self.events.push(CoreEvent::Stats(stats)),
+            SessionEvent::Stats(mut stats) => {
+                self.add_ladders(&mut stats);
+                self.events.push(CoreEvent::Stats(stats));
+            }
             SessionEvent::DataRefused => self.events.push(CoreEvent::DataRefused { session: id }),
             SessionEvent::DataLost => self.events.push(CoreEvent::DataLost { session: id }),
             SessionEvent::Ended(reason) => self.end(id, reason),

@@ -1,5 +1,7 @@
 //! Every refusal, as `application/problem+json` (RFC 9457): a status, a title, and a sentence that says what to do.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +18,7 @@ pub struct Problem {
     kind: &'static str,
     title: &'static str,
     detail: String,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<(HeaderName, Cow<'static, str>)>,
 }
 
 #[derive(Serialize)]
@@ -41,8 +43,8 @@ impl Problem {
 
     /// Adds the header that belongs to the status.
     #[must_use]
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+    pub fn with(mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) -> Self {
+        self.header = Some((name, value.into()));
         self
     }
 
@@ -80,6 +82,14 @@ impl Problem {
     pub fn busy() -> Self {
         let detail = "Too many clients are joining at this moment. Try again in a second.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", detail).with(header::RETRY_AFTER, "1")
+    }
+
+    /// Another server takes who comes while this one is full.
+    #[must_use]
+    pub fn elsewhere(location: String) -> Self {
+        let detail = "This server is full. Send the same to the address in Location.";
+        Self::new(StatusCode::TEMPORARY_REDIRECT, "elsewhere", "Go elsewhere", detail)
+            .with(header::LOCATION, location)
     }
 
     /// The fault is this server's.
@@ -162,7 +172,8 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
-            headers.insert(name, HeaderValue::from_static(value));
+            // All are made of visible ASCII characters.
+            HeaderValue::from_str(&value).map(|value| headers.insert(name, value)).ok();
         }
         response
     }

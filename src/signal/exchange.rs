@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::error::Problem;
 use crate::ids::RoomName;
+use crate::room::control::JoinError;
 use crate::room::resource::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::Role;
@@ -33,6 +34,12 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The key that a client of WHIP or WHEP sends: a bearer token, or the whole value, as Eyevinn's player has it.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let raw = || headers.get(header::AUTHORIZATION)?.to_str().ok().filter(|value| !value.contains(' '));
+    bearer(headers).or_else(raw)
+}
+
 /// The headers that name the media type of a POST and of a PATCH.
 pub(super) const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 pub(super) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
@@ -49,7 +56,7 @@ pub(super) fn check_sdp_fragment(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Whether a request's body is declared as `wanted`; parameters such as a charset do not matter.
-fn is_declared_as(headers: &HeaderMap, wanted: &str) -> bool {
+pub(super) fn is_declared_as(headers: &HeaderMap, wanted: &str) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(wanted)
@@ -97,6 +104,12 @@ fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Ex
     Ok(Exchange { id: app.mint.resource(), resource, answered })
 }
 
+/// How the addresses begin that clients are told. They are absolute paths, as clients paste anything else wrongly; full URLs
+/// where a proxy changes the path.
+pub(super) fn base(app: &App) -> &str {
+    app.public_url.as_ref().map_or("", |url| url.as_str())
+}
+
 /// The 201 of RFC 9725 section 4.2. `query` is the request's.
 pub(super) fn created(
     app: &App,
@@ -105,13 +118,7 @@ pub(super) fn created(
     resource: &Resource,
     answer: String,
 ) -> Response {
-    let path = match resource.side {
-        Side::Publish => "whip",
-        Side::Watch => "whep",
-    };
-    // An absolute path, as clients paste anything else wrongly; a full URL where a proxy changes the path.
-    let base = app.public_url.as_ref().map_or("", |url| url.as_str());
-    let location = format!("{base}/{path}/{}/{id}", resource.room);
+    let location = format!("{}/{}/{}/{id}", base(app), path(resource.side), resource.room);
     let mut response = (StatusCode::CREATED, answer).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
@@ -127,6 +134,31 @@ pub(super) fn created(
     }
     app.ice_servers().link(query.unwrap_or_default(), &resource.session.to_string(), headers);
     response
+}
+
+/// Why somebody is not taken in; clients of a full server are sent to the one that stands in for it, if there is any (RFC 9725
+/// section 4.5).
+pub(super) fn refusal(
+    app: &App,
+    side: Side,
+    room: &RoomName,
+    query: Option<&str>,
+    error: JoinError,
+) -> Problem {
+    let Some(other) = app.config.limits.overflow.as_ref().filter(|_| matches!(error, JoinError::Full(_)))
+    else {
+        return error.into();
+    };
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    Problem::elsewhere(format!("{}/{}/{room}{query}", other.as_str(), path(side)))
+}
+
+/// How the addresses of a side begin.
+fn path(side: Side) -> &'static str {
+    match side {
+        Side::Publish => "whip",
+        Side::Watch => "whep",
+    }
 }
 
 /// The answer to OPTIONS that is no CORS preflight: what may be posted here.

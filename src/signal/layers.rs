@@ -102,7 +102,10 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 15] = [
+    const ROUTES: [&str; 18] = [
+        "/whep/{stream}/{session}/events/{number}",
+        "/whep/{stream}/{session}/events",
+        "/whep/{stream}/{session}/layer",
         "/whip/{stream}/{session}",
         "/whep/{stream}/{session}",
         "/whip/{stream}",

@@ -134,12 +134,18 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
+        let Self { stream, idle } = self.get_mut();
+        let written = match stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_write(cx, bytes),
+        };
+        // Who listens to events says nothing, and reads.
+        if written.is_ready() {
+            idle.as_mut().reset(Instant::now() + IDLE);
         }
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

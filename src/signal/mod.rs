@@ -9,6 +9,8 @@ mod exchange;
 mod whip;
 mod whep;
 mod resource;
+mod choice;
+mod events;
 pub mod open;
 mod rate;
 pub mod ice_servers;
@@ -55,6 +57,12 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/whep/{stream}/", whep)
         .route("/whip/{stream}/{session}", whip_session)
         .route("/whep/{stream}/{session}", whep_session)
+        .route(
+            "/whep/{stream}/{session}/events",
+            post(events::post).get(events::get_all).options(choice::options),
+        )
+        .route("/whep/{stream}/{session}/events/{number}", get(events::get).delete(events::delete))
+        .route("/whep/{stream}/{session}/layer", post(choice::post).options(choice::options))
         .route("/ws", get(websocket::open))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));

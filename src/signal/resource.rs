@@ -71,7 +71,11 @@ fn find(app: &App, (stream, id): &(String, String), side: Side) -> Result<(Resou
 }
 
 /// A session that has ended only hears DELETE.
-fn find_live(app: &App, path: &(String, String), side: Side) -> Result<(ResourceId, Resource), Problem> {
+pub(super) fn find_live(
+    app: &App,
+    path: &(String, String),
+    side: Side,
+) -> Result<(ResourceId, Resource), Problem> {
     let found = find(app, path, side)?;
     if found.1.is_live() { Ok(found) } else { Err(Problem::not_found("The session has ended.")) }
 }

@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
+use super::events;
 use super::exchange::{self, Exchange};
 use super::path::Named;
 use super::peer::Peer;
+use crate::ids::RoomName;
 use crate::room::WatchError;
 use crate::room::control::JoinError;
 use crate::room::event::Target;
-use crate::room::resource::Side;
+use crate::room::resource::{ResourceId, Side};
 
 /// `POST /whep/{stream}`: watch.
 pub(super) async fn post(
@@ -28,28 +30,49 @@ pub(super) async fn post(
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
     exchange::check_sdp(&headers)?;
-    let key = exchange::bearer(&headers);
+    let key = exchange::token(&headers);
     let members = app.auth.admits_to_room(room.as_str(), key, peer.is_local(&headers));
     let target = target(query.as_deref().unwrap_or_default(), members)?;
     // Players poll for streams that are not there yet: those are told before anything is made for them.
     let is_there = app.control.directory().visit(&room, |room| room.has(target));
-    if !is_there.unwrap_or_default() {
+    if !is_there.unwrap_or_default() && !app.config.http.wait_for_stream {
         return Err(JoinError::from(WatchError::NotLive).into());
     }
-    let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
-    let response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
+    let Exchange { id, mut resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
+    resource.members = members;
+    let mut response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
+    link_extensions(&app, &room, id, response.headers_mut());
     let session = resource.session;
-    app.control.watch(id, resource, answered.session, answered.slots, target)?;
+    let watched = app.control.watch(id, resource, answered.session, answered.slots, target);
+    watched.map_err(|error| exchange::refusal(&app, Side::Watch, &room, query.as_deref(), error))?;
     tracing::info!(%session, stream = %room, "watch");
     Ok(response)
 }
 
+/// Names the extensions of a session, each in a line of its own.
+fn link_extensions(app: &App, room: &RoomName, id: ResourceId, headers: &mut HeaderMap) {
+    let session = format!("{}/whep/{room}/{id}", exchange::base(app));
+    let core = "urn:ietf:params:whep:ext:core";
+    for link in [
+        format!("<{session}/events>; rel=\"{core}:server-sent-events\"; events=\"{}\"", events::names()),
+        format!("<{session}/layer>; rel=\"{core}:layer\""),
+    ] {
+        if let Ok(link) = HeaderValue::from_str(&link) {
+            headers.append(header::LINK, link);
+        }
+    }
+}
+
 /// What a query asks to see: `participant=p7`, `participant=active-speaker`, `track=t12`; the stream of the room's name
-/// where it asks for nothing. Participants are for those who may join the room.
+/// where it asks for nothing.
 fn target(query: &str, members: bool) -> Result<Target, Problem> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let mut named = pairs.filter(|(name, _)| matches!(*name, "participant" | "track"));
-    let Some((name, value)) = named.next() else { return Ok(Target::Stream { members }) };
+    named.next().map_or(Ok(Target::Stream { members }), |(name, value)| self::named(name, value, members))
+}
+
+/// A participant or a track. They are for those who may join the room.
+pub(super) fn named(name: &str, value: &str, members: bool) -> Result<Target, Problem> {
     if !members {
         return Err(Problem::no_room_key());
     }

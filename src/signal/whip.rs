@@ -22,14 +22,16 @@ pub(super) async fn post(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
-    if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
+    if !app.auth.admits(room.as_str(), exchange::token(&headers)) {
         return Err(Problem::unauthorized());
     }
     exchange::check_sdp(&headers)?;
     let Exchange { id, resource, answered } = exchange::negotiate(&app, &room, Side::Publish, body).await?;
     let response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
     tracing::info!(session = %resource.session, stream = %room, tracks = answered.tracks.len(), "publish");
-    app.control.publish(id, resource, app.mint.participant(), answered.session, answered.tracks)?;
+    let published =
+        app.control.publish(id, resource, app.mint.participant(), answered.session, answered.tracks);
+    published.map_err(|error| exchange::refusal(&app, Side::Publish, &room, query.as_deref(), error))?;
     Ok(response)
 }
 
@@ -40,7 +42,7 @@ pub(super) async fn options(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let room = exchange::room(&stream)?;
-    if !app.auth.admits(room.as_str(), exchange::bearer(&headers)) {
+    if !app.auth.admits(room.as_str(), exchange::token(&headers)) {
         return Err(Problem::unauthorized());
     }
     Ok(exchange::describe())

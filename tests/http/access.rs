@@ -1,6 +1,6 @@
 //! Who may publish, and how many may come.
 
-use sluice::config::{RoomKey, StreamKey};
+use sluice::config::{PublicUrl, RoomKey, StreamKey};
 
 use crate::message::{Reply, Request};
 use crate::offer;
@@ -47,7 +47,9 @@ async fn the_key_of_the_stream_opens_it_and_nothing_else() {
         ("studio", Some("Bearer studio-secrets"), false),
         ("studio", Some("Bearer STUDIO-SECRET"), false),
         ("studio", Some("Bearer common-secret"), false),
-        ("studio", Some("studio-secret"), false),
+        // Eyevinn's player sends what it is given, without a scheme.
+        ("studio", Some("studio-secret"), true),
+        ("studio", Some("studio-secre"), false),
         ("studio", Some("Basic c3R1ZGlvOnN0dWRpby1zZWNyZXQ="), false),
         ("studio", Some("Token studio-secret"), false),
         ("studio/", Some("Bearer studio-secret"), true),
@@ -108,6 +110,20 @@ async fn a_full_server_says_when_to_come_again() {
     server.ask(&Request::new("DELETE", first.location())).await;
     let taken = |reply: &Reply| reply.status == 201;
     server.ask_until("there is room again", &publish("three"), taken).await;
+}
+
+#[tokio::test]
+async fn a_full_server_may_send_clients_to_another() {
+    let server = Running::with(|config| {
+        config.limits.sessions = 1;
+        config.limits.overflow = PublicUrl::parse("https://second.example.org/live");
+    })
+    .await;
+    let publish = |stream: &str| Request::sdp(format!("/whip/{stream}?take=2"), offer("publish/obs-h264"));
+    assert_created("the only one", &server.ask(&publish("one")).await, "/whip/one/");
+    let full = server.ask(&publish("two")).await;
+    assert_eq!(full.status, 307, "{full:?}");
+    assert_eq!(full.location(), "https://second.example.org/live/whip/two?take=2");
 }
 
 #[tokio::test]

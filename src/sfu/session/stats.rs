@@ -8,7 +8,7 @@ use str0m::stats::MediaIngressStats;
 
 use crate::ids::{SessionId, TrackId};
 use crate::sfu::egress::sender::Totals;
-use crate::sfu::forward::ladder::Selection;
+use crate::sfu::forward::ladder::{Rung, Selection};
 use crate::units::{Bitrate, Format};
 
 /// The state of a connected session's media over the last interval, some two seconds.
@@ -27,6 +27,17 @@ pub struct SessionStats {
     pub tracks: Vec<TrackStats>,
     /// What the client receives.
     pub slots: Vec<SlotStats>,
+    /// How each video track that it sends can be received, the worst picture first. The core adds this.
+    pub ladders: Vec<(TrackId, Vec<NamedRung>)>,
+}
+
+/// A way to receive a video track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedRung {
+    /// The encoding's name (RFC 8851). `None` where the publisher gave it none.
+    pub rid: Option<String>,
+    /// What it is.
+    pub rung: Rung,
 }
 
 /// The way from the server to a client.
@@ -266,6 +277,7 @@ impl Stats {
         self.received.retain(|received| published.iter().any(|track| track.id == received.track));
         self.received.iter_mut().for_each(|received| (received.packets, received.bytes) = (0, 0));
         let rtt = slots.iter().filter_map(|bound| bound.rtt).min();
-        SessionStats { session, rtt, estimate: self.estimate, link, tracks, slots: slots_told }
+        let ladders = Vec::new();
+        SessionStats { session, rtt, estimate: self.estimate, link, tracks, slots: slots_told, ladders }
     }
 }

@@ -1,0 +1,183 @@
+//! The layers extension of WHEP: a viewer chooses an encoding, a layer, a size, or another picture.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::app::App;
+use super::error::Problem;
+use super::path::Named;
+use super::{exchange, resource, whep};
+use crate::ids::{RoomName, SessionId};
+use crate::room::control::JoinError;
+use crate::room::event::Event;
+use crate::room::resource::Side;
+use crate::room::watching::{Picture, Watched};
+use crate::sfu::egress::allocate::Wish;
+use crate::sfu::session::stats::NamedRung;
+
+/// The media type of what this extension and the one for events take.
+pub(super) const JSON: &str = "application/json";
+
+/// What a viewer chooses. Where it says nothing it leaves the choice to the server. Whatever it asks for is the most it gets:
+/// less comes when its link carries less.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Choice {
+    media_id: Option<String>,
+    encoding_id: Option<String>,
+    rid: Option<String>,
+    spatial_layer_id: Option<u8>,
+    temporal_layer_id: Option<u8>,
+    max_spatial_layer_id: Option<u8>,
+    max_temporal_layer_id: Option<u8>,
+    max_width: Option<u32>,
+    max_height: Option<u32>,
+    track: Option<String>,
+    participant: Option<String>,
+}
+
+/// `POST /whep/{stream}/{session}/layer`
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    Named(path): Named<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let (_, resource) = resource::find_live(&app, &path, Side::Watch)?;
+    let choice: Choice = read(&headers, &body)?;
+    let asked = [("participant", &choice.participant), ("track", &choice.track)];
+    let mut asked = asked.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+    let target = asked.next().map(|(name, value)| whep::named(name, value, resource.members)).transpose()?;
+    let (session, room) = (resource.session, &resource.room);
+    let visit = |target| app.control.directory().visit(room, |room| room.check_choice(session, target));
+    if let Some(checked) = target.and_then(visit) {
+        checked.map_err(JoinError::from)?;
+    }
+    let wish = wish(&app, &resource.room, session, &choice, target.is_some())?;
+    app.control.command(room, Event::Choose { session, target, wish });
+    Ok((StatusCode::OK, "chosen\n").into_response())
+}
+
+/// Reads a body that is JSON.
+pub(super) fn read<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    if !exchange::is_declared_as(headers, JSON) {
+        return Err(Problem::media_type(JSON, exchange::ACCEPT_POST));
+    }
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("This is not as wanted: {error}.")))
+}
+
+/// How large a choice lets a picture be.
+fn wish(
+    app: &App,
+    room: &RoomName,
+    session: SessionId,
+    choice: &Choice,
+    changes: bool,
+) -> Result<Option<(usize, Wish)>, Problem> {
+    let watched = app.control.directory().visit(room, |room| room.watched(session)).flatten();
+    let Some(picture) = watched.as_ref().and_then(|watched| place(watched, choice.media_id.as_deref()))
+    else {
+        return Ok(None);
+    };
+    // Of another picture nothing is known yet.
+    let shown = picture.track.filter(|_| !changes);
+    let ladder = shown.map(|track| app.control.directory().ladder(track)).unwrap_or_default();
+    let wish = choice.of(&ladder).ok_or_else(|| {
+        let names: Vec<_> = ladder.iter().map(encoding).collect();
+        Problem::bad_request(format!("There is no such encoding or layer; there are: {}.", names.join(", ")))
+    })?;
+    Ok(Some((picture.slot, wish)))
+}
+
+/// The section that is meant: its mid; some clients count sections otherwise, and most have one that takes pictures.
+fn place<'w>(watched: &'w Watched, media: Option<&str>) -> Option<&'w Picture> {
+    let named = watched.pictures.iter().find(|picture| Some(picture.mid.as_str()) == media);
+    named.or_else(|| watched.pictures.first())
+}
+
+/// What an encoding is called: by its publisher, else by its place.
+pub(super) fn encoding(rung: &NamedRung) -> String {
+    rung.rid.clone().unwrap_or_else(|| rung.rung.selection.encoding.0.to_string())
+}
+
+impl Choice {
+    /// The wish for which the best of these pictures that is asked for is enough. `None` when there is none of it.
+    fn of(&self, ladder: &[NamedRung]) -> Option<Wish> {
+        let named = self.encoding_id.as_ref().or(self.rid.as_ref());
+        let spatial = self.spatial_layer_id.or(self.max_spatial_layer_id);
+        let temporal = self.temporal_layer_id.or(self.max_temporal_layer_id);
+        let fits = |rung: &&NamedRung| {
+            let selection = rung.rung.selection;
+            named.is_none_or(|name| *name == encoding(rung))
+                && spatial.is_none_or(|most| selection.spatial <= most)
+                && temporal.is_none_or(|most| selection.temporal <= most)
+        };
+        let best = ladder.iter().rfind(fits);
+        if best.is_none() && named.is_some() {
+            return None;
+        }
+        let layer = best.filter(|_| named.is_some() || spatial.is_some()).map_or(0, |best| best.rung.height);
+        // Pictures are wider than high: 16 to 9, where nothing else is known.
+        let by_width = self.max_width.map(|width| width.saturating_mul(9) / 16);
+        let bounds = [self.max_height, by_width, Some(u32::from(layer))].into_iter().flatten();
+        let height = bounds.filter(|height| *height > 0).min().unwrap_or(0);
+        let fps = best.filter(|_| temporal.is_some()).map_or(0, |best| best.rung.fps);
+        Some(Wish { height: u16::try_from(height).unwrap_or(u16::MAX), fps, ..Wish::default() })
+    }
+}
+
+/// `Accept-Post` for who asks by OPTIONS.
+pub(super) async fn options() -> Response {
+    let json = HeaderValue::from_static(JSON);
+    (StatusCode::OK, [(exchange::ACCEPT_POST, json)]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sfu::forward::ladder::{Rung, Selection};
+    use crate::sfu::forward::packet::EncodingIndex;
+    use crate::units::Bitrate;
+
+    /// Two encodings with two temporal layers each.
+    fn ladder() -> Vec<NamedRung> {
+        let rung = |(index, rid, height): (u8, &str, u16), temporal: u8| NamedRung {
+            rid: Some(rid.to_owned()),
+            rung: Rung {
+                selection: Selection { encoding: EncodingIndex(index), spatial: 0, temporal },
+                bitrate: Bitrate(100_000),
+                height,
+                fps: 15 * (temporal + 1),
+            },
+        };
+        let encodings = [(0, "low", 180), (1, "high", 720)];
+        encodings.into_iter().flat_map(|encoding| [rung(encoding, 0), rung(encoding, 1)]).collect()
+    }
+
+    #[test]
+    fn a_choice_becomes_the_most_that_is_of_use() {
+        for (text, height, fps) in [
+            ("{}", 0, 0),
+            (r#"{"mediaId":"1"}"#, 0, 0),
+            (r#"{"encodingId":"low"}"#, 180, 0),
+            (r#"{"rid":"high","temporalLayerId":0}"#, 720, 15),
+            (r#"{"maxTemporalLayerId":0}"#, 0, 15),
+            (r#"{"maxHeight":360}"#, 360, 0),
+            (r#"{"maxWidth":640,"maxHeight":1080}"#, 360, 0),
+            (r#"{"maxHeight":100000}"#, u16::MAX, 0),
+            (r#"{"encodingId":"low","maxHeight":90,"unknown":[]}"#, 90, 0),
+        ] {
+            let choice: Choice = serde_json::from_str(text).unwrap();
+            let wish = choice.of(&ladder()).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!((wish.height, wish.fps), (height, fps), "{text}");
+        }
+        let unknown: Choice = serde_json::from_str(r#"{"rid":"medium"}"#).unwrap();
+        assert_eq!(unknown.of(&ladder()), None);
+    }
+}
