@@ -13,7 +13,8 @@ pub struct Transport {
     candidates: Box<str>,
 }
 
-/// What is said once, above the sections (RFC 9725 section 4.3.3 wants them as they were in the answer).
+/// What is said of the agent and the bundle (RFC 9725 section 4.3.3 wants it as it was in the answer). Some of it may stand in
+/// the sections there.
 const ABOVE: [&str; 3] = ["ice-lite", "ice-options", "group"];
 
 impl Transport {
@@ -21,12 +22,13 @@ impl Transport {
     #[must_use]
     pub fn of(answer: &Sdp<'_>) -> Self {
         let (mut above, mut section, mut candidates) = (String::new(), String::new(), String::new());
-        for name in ABOVE {
-            for value in answer.session.attributes(name) {
-                write_attribute(&mut above, name, value);
-            }
-        }
         let with_candidates = answer.sections.iter().find(|section| section.lines.has("candidate"));
+        let of_section = with_candidates.map(|section| &section.lines);
+        for name in ABOVE {
+            let own = || of_section.and_then(|lines| lines.attribute(name));
+            let value = answer.session.attribute(name).or_else(own);
+            value.into_iter().for_each(|value| write_attribute(&mut above, name, value));
+        }
         if let Some(first) = with_candidates {
             let format = first.formats.first().copied().unwrap_or("0");
             let _ = write!(section, "m={} 9 {} {format}\r\n", first.kind, first.protocol);
@@ -59,8 +61,8 @@ mod tests {
     #[test]
     fn the_transport_of_an_answer_is_told_with_other_credentials() {
         let answer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 1\r\na=ice-lite\r\n\
-                      a=ice-options:ice2\r\nm=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=inactive\r\n\
-                      m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\na=ice-ufrag:old\r\na=ice-pwd:older\r\n\
+                      m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\na=inactive\r\n\
+                      m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\na=ice-options:ice2\r\na=ice-ufrag:old\r\na=ice-pwd:older\r\n\
                       a=candidate:1 1 udp 9 192.0.2.1 3478 typ host\r\na=end-of-candidates\r\n";
         let transport = Transport::of(&Sdp::parse(answer).unwrap());
         assert_eq!(

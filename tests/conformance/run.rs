@@ -11,6 +11,7 @@ mod whep;
 mod whip;
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -87,6 +88,10 @@ fn main() -> ExitCode {
             eprintln!("The stream for the viewers cannot be published: {error}");
             return ExitCode::from(2);
         }
+        if !arguments.no_media && !is_live_soon(&whep) {
+            eprintln!("{} goes on to say that nobody publishes.", whep.endpoint);
+            return ExitCode::from(2);
+        }
         judge(&whep, &[whep::ENDPOINT, session::ROWS, whep::EXTENSIONS, whep::END], &mut tally);
     }
     let Tally { passed, failed, broken, left_out } = tally;
@@ -94,6 +99,18 @@ fn main() -> ExitCode {
         "\n{passed} passed, {failed} failed ({broken} of them MUST or SHALL), {left_out} not applicable"
     );
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Waits until a viewer is not told any more that nobody publishes: the server has its own moment of being connected.
+fn is_live_soon(whep: &Subject) -> bool {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        match whep.post(subject::SDP, whep.offer()) {
+            Ok(reply) if [404, 409].contains(&reply.status) => {}
+            _ => return true,
+        }
+    }
+    false
 }
 
 fn judge(subject: &Subject, groups: &[&[Row]], tally: &mut Tally) {
