@@ -182,7 +182,8 @@ mod tests {
         };
         let config = WorkerConfig { count: 1, udp, announce: announcer.wanted(), tcp: None, turn: None };
         let pool = Pool::start(config, mpsc::unbounded_channel().0).await.unwrap();
-        let control = Arc::new(Control::new(pool, Limits { sessions: 1, participants: 1 }));
+        let control =
+            Arc::new(Control::new(pool, Limits { sessions: 1, participants: 1, viewers_wait: false }));
         let ports = Ports { udp: vec![address("0.0.0.0:3478")], tcp: Some(address("0.0.0.0:443")) };
         let before =
             Announced { udp: vec![address("203.0.113.7:3478")], tcp: vec![address("203.0.113.7:443")] };

@@ -102,7 +102,8 @@ pub(super) async fn count(State(app): State<Arc<App>>, request: Request, next: N
 
 /// A route as a metric label.
 fn route_label(path: &str) -> &'static str {
-    const ROUTES: [&str; 18] = [
+    const ROUTES: [&str; 19] = [
+        "/openapi.json",
         "/whep/{stream}/{session}/events/{number}",
         "/whep/{stream}/{session}/events",
         "/whep/{stream}/{session}/layer",

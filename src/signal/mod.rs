@@ -64,6 +64,7 @@ pub fn router(app: Arc<App>, with_metrics: bool) -> Router {
         .route("/whep/{stream}/{session}/events/{number}", get(events::get).delete(events::delete))
         .route("/whep/{stream}/{session}/layer", post(choice::post).options(choice::options))
         .route("/ws", get(websocket::open))
+        .route("/openapi.json", get(pages::openapi))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz));
     if with_metrics {

@@ -135,6 +135,11 @@ pub(super) async fn asset(Named(file): Named<String>) -> Result<Response, Proble
     Ok(embedded(name, media_type, content))
 }
 
+/// `/openapi.json`: what all these addresses take and give.
+pub(super) async fn openapi() -> Response {
+    embedded("openapi.json", "application/json", include_bytes!("../../web-demo/openapi.json"))
+}
+
 fn page(name: &str, content: &'static [u8]) -> Response {
     let mut response = embedded(name, "text/html; charset=utf-8", content);
     // Whatever a stream may be called, a page runs only what came with it and speaks only to its own server.
@@ -173,7 +178,8 @@ mod tests {
     fn every_file_of_the_web_app_is_embedded() {
         for entry in std::fs::read_dir(SOURCE).expect("the folder is there") {
             let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
-            let served_otherwise = name.ends_with(".html") || name == "README.md";
+            let served_otherwise =
+                name.ends_with(".html") || ["README.md", "openapi.json"].contains(&name.as_str());
             assert!(
                 served_otherwise || ASSETS.iter().any(|(known, _, _)| *known == name),
                 "web-demo/{name} is not in ASSETS of src/signal/pages.rs"

@@ -10,6 +10,7 @@ mod peer;
 
 mod whip;
 mod whep;
+mod openapi;
 mod conformance;
 mod events;
 mod resource;
