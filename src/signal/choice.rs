@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::app::App;
 use super::error::Problem;
 use super::path::Named;
-use super::{exchange, resource, whep};
+use super::{exchange, resource, target};
 use crate::ids::{RoomName, SessionId};
 use crate::room::control::JoinError;
 use crate::room::event::Event;
@@ -52,7 +52,8 @@ pub(super) async fn post(
     let choice: Choice = read(&headers, &body)?;
     let asked = [("participant", &choice.participant), ("track", &choice.track)];
     let mut asked = asked.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-    let target = asked.next().map(|(name, value)| whep::named(name, value, resource.members)).transpose()?;
+    let target =
+        asked.next().map(|(name, value)| target::named(name, value, resource.members)).transpose()?;
     let (session, room) = (resource.session, &resource.room);
     let visit = |target| app.control.directory().visit(room, |room| room.check_choice(session, target));
     if let Some(checked) = target.and_then(visit) {

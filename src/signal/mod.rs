@@ -9,6 +9,7 @@ mod exchange;
 mod whip;
 mod whep;
 mod resource;
+mod target;
 mod choice;
 mod events;
 pub mod open;

@@ -13,10 +13,10 @@ use super::events;
 use super::exchange::{self, Exchange};
 use super::path::Named;
 use super::peer::Peer;
+use super::target;
 use crate::ids::RoomName;
 use crate::room::WatchError;
 use crate::room::control::JoinError;
-use crate::room::event::Target;
 use crate::room::resource::{ResourceId, Side};
 
 /// `POST /whep/{stream}`: watch.
@@ -32,7 +32,7 @@ pub(super) async fn post(
     exchange::check_sdp(&headers)?;
     let key = exchange::token(&headers);
     let members = app.auth.admits_to_room(room.as_str(), key, peer.is_local(&headers));
-    let target = target(query.as_deref().unwrap_or_default(), members)?;
+    let target = target::asked(query.as_deref().unwrap_or_default(), members)?;
     // Players poll for streams that are not there yet: those are told before anything is made for them.
     let is_there = app.control.directory().visit(&room, |room| room.has(target));
     if !is_there.unwrap_or_default() && !app.config.http.wait_for_stream {
@@ -61,28 +61,6 @@ fn link_extensions(app: &App, room: &RoomName, id: ResourceId, headers: &mut Hea
             headers.append(header::LINK, link);
         }
     }
-}
-
-/// What a query asks to see: `participant=p7`, `participant=active-speaker`, `track=t12`; the stream of the room's name
-/// where it asks for nothing.
-fn target(query: &str, members: bool) -> Result<Target, Problem> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut named = pairs.filter(|(name, _)| matches!(*name, "participant" | "track"));
-    named.next().map_or(Ok(Target::Stream { members }), |(name, value)| self::named(name, value, members))
-}
-
-/// A participant or a track. They are for those who may join the room.
-pub(super) fn named(name: &str, value: &str, members: bool) -> Result<Target, Problem> {
-    if !members {
-        return Err(Problem::no_room_key());
-    }
-    let target = match (name, value) {
-        ("participant", "active-speaker") => Some(Target::Speaker),
-        ("participant", id) => id.parse().ok().map(Target::Participant),
-        (_, id) => id.parse().ok().map(Target::Track),
-    };
-    target
-        .ok_or_else(|| Problem::bad_request(format!("There is no {name} {value:?}: ids are as p7 and t12.")))
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.
