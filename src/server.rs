@@ -29,6 +29,7 @@ use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
+use crate::signal::counter::CounterOffers;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::open::Open;
@@ -144,6 +145,7 @@ impl Server {
             config: Arc::new(effective),
             mint: Mint::default(),
             answering: Answering::default(),
+            counter_offers: CounterOffers::default(),
             websockets: Open::default(),
             exporter,
             http_metrics,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::answering::Answering;
+use super::counter::CounterOffers;
 use super::ice_servers::IceServers;
 use super::mint::Mint;
 use super::open::Open;
@@ -30,6 +31,8 @@ pub struct App {
     pub mint: Mint,
     /// Offers that are being answered.
     pub answering: Answering,
+    /// Counter-offers that are not answered.
+    pub counter_offers: CounterOffers,
     /// WebSockets that are open.
     pub websockets: Open,
     /// The metrics page.

@@ -12,7 +12,7 @@ use super::error::Problem;
 use crate::ids::RoomName;
 use crate::room::control::JoinError;
 use crate::room::resource::{Resource, ResourceId, Side};
-use crate::sfu::session::negotiate::{Answered, answer};
+use crate::sfu::session::negotiate::{Answered, NewSession, answer};
 use crate::sfu::session::offer::Role;
 use crate::wire::fragment::Transport;
 use crate::wire::sdp::Sdp;
@@ -81,22 +81,37 @@ pub(super) async fn negotiate(
     side: Side,
     body: Bytes,
 ) -> Result<Exchange, Problem> {
+    negotiate_as(app, room, side, app.mint.session(app.control.place(room)), body).await
+}
+
+/// Does what [`negotiate`] does, for a session that has its identity already.
+pub(super) async fn negotiate_as(
+    app: &Arc<App>,
+    room: &RoomName,
+    side: Side,
+    new: NewSession,
+    body: Bytes,
+) -> Result<Exchange, Problem> {
     if !app.control.pool().is_running() {
         return Err(Problem::not_ready());
     }
     let (shared, room) = (app.clone(), room.clone());
-    app.answering.run(move || answer_offer(&shared, room, side, text(&body)?)).await?
+    app.answering.run(move || answer_offer(&shared, room, side, &new, text(&body)?)).await?
 }
 
-fn answer_offer(app: &App, room: RoomName, side: Side, offer: &str) -> Result<Exchange, Problem> {
-    let worker = app.control.place(&room);
-    let new = app.mint.session(worker);
+fn answer_offer(
+    app: &App,
+    room: RoomName,
+    side: Side,
+    new: &NewSession,
+    offer: &str,
+) -> Result<Exchange, Problem> {
     let (session, ufrag) = (new.id, new.ice.ufrag);
     let role = match side {
         Side::Publish => Role::Publish,
         Side::Watch => Role::Watch,
     };
-    let answered = answer(offer, role, &new, &app.endpoint(), Instant::now())?;
+    let answered = answer(offer, role, new, &app.endpoint(), Instant::now())?;
     let remote = answered.remote_credentials.clone();
     // This server writes its answers in a form that it can read.
     let transport = Sdp::parse(&answered.answer).map(|answer| Transport::of(&answer)).unwrap_or_default();

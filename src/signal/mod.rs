@@ -10,6 +10,7 @@ mod whip;
 mod whep;
 mod resource;
 mod target;
+pub mod counter;
 mod choice;
 mod events;
 pub mod open;

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
+use super::counter;
 use super::error::Problem;
 use super::exchange;
 use super::path::Named;
@@ -32,6 +33,11 @@ pub(super) async fn patch_whep(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    if exchange::is_declared_as(&headers, exchange::SDP)
+        && let Some(accepted) = counter::accept(&app, &path, body.clone()).await
+    {
+        return accepted;
+    }
     patch(&app, &path, Side::Watch, &headers, &body)
 }
 
@@ -46,6 +52,9 @@ pub(super) async fn delete_whep(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
+    if app.counter_offers.remove(&path.0, &path.1) {
+        return Ok(ended());
+    }
     delete(&app, &find(&app, &path, Side::Watch)?.1)
 }
 
@@ -173,8 +182,12 @@ fn asked_restart(
 /// Ends the session. Also 200 when it has just ended by itself: OBS closes DTLS before it deletes.
 fn delete(app: &App, resource: &Resource) -> Result<Response, Problem> {
     app.control.leave(resource.session);
-    // Not empty: FFmpeg 9 takes an empty body for a broken connection and complains.
-    Ok((StatusCode::OK, "ended\n").into_response())
+    Ok(ended())
+}
+
+/// Not empty: FFmpeg 9 takes an empty body for a broken connection and complains.
+fn ended() -> Response {
+    (StatusCode::OK, "ended\n").into_response()
 }
 
 #[cfg(test)]

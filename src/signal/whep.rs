@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
+use super::counter;
 use super::error::Problem;
 use super::events;
 use super::exchange::{self, Exchange};
@@ -37,6 +38,9 @@ pub(super) async fn post(
     let is_there = app.control.directory().visit(&room, |room| room.has(target));
     if !is_there.unwrap_or_default() && !app.config.http.wait_for_stream {
         return Err(JoinError::from(WatchError::NotLive).into());
+    }
+    if counter::is_asked(query.as_deref().unwrap_or_default()) {
+        return counter::offer(&app, &room, query.as_deref(), target, members).await;
     }
     let Exchange { id, mut resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
     resource.members = members;

@@ -91,6 +91,7 @@ fn every_key_is_read_the_same_from_every_source() {
     let cases = [
         ("http.listen", "\"[::1]:1\"", "[::1]:1"),
         ("http.public_url", "\"https://live.example.org/\"", " https://live.example.org "),
+        ("http.wait_for_stream", "true", "true"),
         ("metrics.listen", "\"0.0.0.0:9\"", "0.0.0.0:9"),
         ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
         ("admin.key", "\"1234567890123456\"", "1234567890123456"),
@@ -115,6 +116,7 @@ fn every_key_is_read_the_same_from_every_source() {
         ("worker.count", "2", "2"),
         ("limits.sessions", "100000", "100000"),
         ("limits.participants", "1000", "1_000"),
+        ("limits.overflow", "\"https://second.example.org/\"", " https://second.example.org "),
         ("log.level", "\"info,str0m=warn\"", "info,str0m=warn"),
         ("log.format", "\"json\"", "json"),
         ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),

@@ -10,6 +10,7 @@ mod peer;
 
 mod whip;
 mod whep;
+mod counter;
 mod openapi;
 mod conformance;
 mod events;

@@ -187,6 +187,10 @@ impl Reply {
         if self.status == 204 && !to_head {
             assert_eq!((self.header("content-length"), self.body.as_str()), (None, ""), "{what}");
         }
+        // A counter-offer is SDP.
+        if self.status == 406 {
+            return assert_eq!(self.header("content-type"), Some("application/sdp"), "{what}: {self:?}");
+        }
         if self.status >= 400 {
             assert_eq!(self.header("content-type"), Some("application/problem+json"), "{what}: {self:?}");
         }

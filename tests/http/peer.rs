@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
@@ -81,17 +81,7 @@ impl Offering {
         assert_eq!(reply.status, 201, "{reply:?}");
         let answer = SdpAnswer::from_sdp_string(&reply.body).expect("a valid answer");
         self.rtc.sdp_api().accept_answer(self.pending, answer).expect("an acceptable answer");
-        let (seen, seen_outside) = watch::channel(Seen::default());
-        let address = self.socket.local_addr().expect("it is bound");
-        let sends = self.rtc.media(self.video).is_some_and(|media| media.direction().is_sending());
-        let running =
-            Run { rtc: self.rtc, socket: self.socket, address, video: self.video, number, frames: 0, seen };
-        Peer {
-            path: reply.location().to_owned(),
-            etag: reply.etag().to_owned(),
-            seen: seen_outside,
-            task: tokio::spawn(running.run(sends)),
-        }
+        Peer::run(self.rtc, self.socket, self.video, number, reply)
     }
 }
 
@@ -113,6 +103,35 @@ impl Peer {
         let offering = Offering::new(Direction::RecvOnly, Codec::Vp8).await;
         let reply = server.ask(&Request::sdp(format!("/whep/{stream}"), offering.offer.clone())).await;
         offering.accept(&reply, 0)
+    }
+
+    /// Watches by answering an offer of the server's, in VP8.
+    pub(crate) async fn answer(server: &Running, offered: &Reply) -> (Self, Reply) {
+        let config =
+            RtcConfig::new().set_rtp_mode(true).clear_codecs().enable_opus(true, false).enable_vp8(true);
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let mut rtc = Box::new(config.build(Instant::now()));
+        let address = socket.local_addr().expect("it is bound");
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        let offer = SdpOffer::from_sdp_string(&offered.body).expect("a valid offer");
+        let answer = rtc.sdp_api().accept_offer(offer).expect("an acceptable offer").to_sdp_string();
+        let patch =
+            Request::new("PATCH", offered.location()).with("Content-Type", "application/sdp").body(answer);
+        let reply = server.ask(&patch).await;
+        (Self::run(rtc, socket, "1".into(), 0, offered), reply)
+    }
+
+    fn run(rtc: Box<Rtc>, socket: UdpSocket, video: Mid, number: u8, reply: &Reply) -> Self {
+        let (seen, seen_outside) = watch::channel(Seen::default());
+        let address = socket.local_addr().expect("it is bound");
+        let sends = rtc.media(video).is_some_and(|media| media.direction().is_sending());
+        let running = Run { rtc, socket, address, video, number, frames: 0, seen };
+        Self {
+            path: reply.location().to_owned(),
+            etag: reply.etag().to_owned(),
+            seen: seen_outside,
+            task: tokio::spawn(running.run(sends)),
+        }
     }
 
     /// Waits until the peer has seen something.

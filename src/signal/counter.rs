@@ -1,0 +1,121 @@
+//! Counter-offers of WHEP (draft-ietf-wish-whep section 4.2): for players who ask for an offer of the server's.
+//!
+//! A player's answer says all that an offer of its own would say: its codecs, its certificate, its addresses. So the session is
+//! made when the answer comes, by the routine for offers, with the identity that the counter-offer told. Until then there is
+//! only that identity.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::app::App;
+use super::error::Problem;
+use super::exchange::{self, Exchange};
+use crate::ids::RoomName;
+use crate::room::event::Target;
+use crate::room::resource::{ResourceId, Side};
+use crate::sfu::session::negotiate::NewSession;
+
+/// How long a counter-offer is good, where nothing else is said.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+/// How many may be open at one time.
+const MOST_OPEN: usize = 1_024;
+
+/// What a player would offer that knows all codecs which are forwarded here: the server's offer is its answer to that.
+const PLAYER: &str = include_str!("player.sdp");
+
+/// The counter-offers that wait for an answer.
+#[derive(Debug, Default)]
+pub struct CounterOffers(Mutex<HashMap<ResourceId, Open>>);
+
+#[derive(Debug)]
+struct Open {
+    new: NewSession,
+    room: RoomName,
+    target: Target,
+    members: bool,
+    made: Instant,
+}
+
+impl CounterOffers {
+    fn open(&self) -> MutexGuard<'_, HashMap<ResourceId, Open>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, now: Instant, id: ResourceId, open: Open) -> Result<(), Problem> {
+        let mut all = self.open();
+        all.retain(|_, open| now.saturating_duration_since(open.made) < GOOD_FOR);
+        if all.len() >= MOST_OPEN {
+            return Err(Problem::busy());
+        }
+        all.insert(id, open);
+        Ok(())
+    }
+
+    /// Takes out one that is still good.
+    fn take(&self, now: Instant, stream: &str, id: &str) -> Option<(ResourceId, Open)> {
+        let id = id.parse().ok()?;
+        let mut all = self.open();
+        let is_meant =
+            |open: &Open| open.room.as_str() == stream && now.saturating_duration_since(open.made) < GOOD_FOR;
+        all.get(&id).filter(|open| is_meant(open))?;
+        all.remove(&id).map(|open| (id, open))
+    }
+
+    /// Gives one up. Returns whether it was there.
+    pub(super) fn remove(&self, stream: &str, id: &str) -> bool {
+        self.take(Instant::now(), stream, id).is_some()
+    }
+}
+
+/// Whether a player asks for an offer of the server's.
+pub(super) fn is_asked(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "offer=server")
+}
+
+/// Offers, with 406.
+pub(super) async fn offer(
+    app: &Arc<App>,
+    room: &RoomName,
+    query: Option<&str>,
+    target: Target,
+    members: bool,
+) -> Result<Response, Problem> {
+    let new = app.mint.session(app.control.place(room));
+    let player = Bytes::from_static(PLAYER.as_bytes());
+    let made = exchange::negotiate_as(app, room, Side::Watch, new.clone(), player).await?;
+    let Exchange { id, resource, answered } = made;
+    // Whoever answers chooses who begins with DTLS.
+    let offer = answered.answer.replace("a=setup:passive", "a=setup:actpass");
+    let open = Open { new, room: room.clone(), target, members, made: Instant::now() };
+    app.counter_offers.add(Instant::now(), id, open)?;
+    let mut response = exchange::created(app, query, id, &resource, offer);
+    *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
+    Ok(response)
+}
+
+/// Takes the answer to a counter-offer, with 204. `None` when no counter-offer of this name is open.
+pub(super) async fn accept(
+    app: &Arc<App>,
+    (stream, id): &(String, String),
+    body: Bytes,
+) -> Option<Result<Response, Problem>> {
+    let (id, open) = app.counter_offers.take(Instant::now(), stream, id)?;
+    Some(finish(app, id, open, body).await)
+}
+
+async fn finish(app: &Arc<App>, id: ResourceId, open: Open, body: Bytes) -> Result<Response, Problem> {
+    let Open { new, room, target, members, .. } = open;
+    let Exchange { mut resource, answered, .. } =
+        exchange::negotiate_as(app, &room, Side::Watch, new, body).await?;
+    resource.members = members;
+    let etag = format!("\"{}\"", resource.etag);
+    let session = resource.session;
+    app.control.watch(id, resource, answered.session, answered.slots, target)?;
+    tracing::info!(%session, stream = %room, "watch, by a counter-offer");
+    Ok((StatusCode::NO_CONTENT, [(header::ETAG, etag)]).into_response())
+}
