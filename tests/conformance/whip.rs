@@ -43,16 +43,14 @@ pub(crate) const ENDPOINT: &[Row] = &[
         level: Must,
         request: "POST an offer",
         expects: "an answer with the m-lines and mids of the offer (RFC 9429 section 5.3.1)",
-        judge: |subject| judge_answer(subject, sdp::PUBLISH, |offer, answer| sdp::mismatch(offer, answer)),
+        judge: |subject| judge_answer(subject, sdp::PUBLISH, sdp::mismatch),
     },
     Row {
         section: "4.2",
         level: Must,
         request: "POST an offer",
         expects: "an answer with offered payload types only",
-        judge: |subject| {
-            judge_answer(subject, sdp::PUBLISH, |offer, answer| sdp::foreign_format(offer, answer))
-        },
+        judge: |subject| judge_answer(subject, sdp::PUBLISH, sdp::foreign_format),
     },
     Row {
         section: "4.2",

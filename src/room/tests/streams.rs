@@ -1,9 +1,12 @@
 //! WHIP streams as participants, and what WHEP viewers see.
 
+use std::time::Instant;
+
 use super::world::{Kit, World, intent};
-use crate::ids::ParticipantId;
+use crate::ids::{ParticipantId, SessionId};
 use crate::protocol::shared::{PeerKind, Source};
-use crate::room::event::{Event, Target};
+use crate::room::event::{Action, Event, Target};
+use crate::sfu::egress::allocate::Wish;
 use crate::units::Codec;
 
 #[test]
@@ -90,4 +93,27 @@ fn a_viewer_of_whoever_speaks_stays_until_somebody_else_does() {
     world.handle(Event::Tick);
     assert!(world.room.check_watch(&[], Target::Speaker).is_ok());
     assert!(!world.room.has(Target::Stream { members: false }));
+}
+
+#[test]
+fn a_viewer_may_choose_somebody_else_and_a_smaller_picture() {
+    let mut world = World::new();
+    let (ada, ben) = (world.join("Ada"), world.join("Ben"));
+    let cams = [ada, ben].map(|who| world.track(who, "cam"));
+    let viewer = world.whep(Target::Participant(ada));
+    assert_eq!(world.gets(viewer)[0], cams[0]);
+    let watched = world.room.watched(viewer).expect("it is here");
+    assert_eq!((watched.active, watched.viewers, watched.pictures.len()), (true, 1, 1));
+    assert_eq!(watched.pictures[0].track, Some(cams[0]));
+
+    world.handle(Event::Choose { session: viewer, target: Some(Target::Participant(ben)), wish: None });
+    assert_eq!(world.gets(viewer)[0], cams[1]);
+    let (slot, wish) = (watched.pictures[0].slot, Wish { height: 180, ..Wish::default() });
+    let choose = |session| Event::Choose { session, target: None, wish: Some((slot, wish)) };
+    let told = world.room.handle(Instant::now(), choose(viewer));
+    assert_eq!(told, [Action::Wish { session: viewer, slot, wish }]);
+    assert_eq!(world.room.handle(Instant::now(), choose(SessionId(999))), [], "a viewer that is not here");
+    assert!(world.room.check_choice(viewer, Target::Participant(ParticipantId(999))).is_err());
+    world.leave(ben);
+    assert!(!world.room.watched(viewer).expect("it waits").active);
 }

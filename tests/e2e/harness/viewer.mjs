@@ -32,6 +32,7 @@ export class Viewer {
     assert.ok(reply.location, 'the Location header is there and readable from another origin');
     const viewer = new Viewer(page);
     viewer.answer = reply.answer;
+    viewer.links = reply.links;
     return viewer;
   }
 

@@ -148,7 +148,7 @@
     await connection.setRemoteDescription({ type: 'answer', sdp });
     const location = reply.headers.get('Location');
     connection.exchanged = { session: new URL(location, url).href, answer: sdp };
-    return { status: 201, location, answer: sdp };
+    return { status: 201, location, links: reply.headers.get('Link'), answer: sdp };
   }
 
   /// Restarts ICE on a connection by a PATCH of its session (RFC 9725 section 4.3.3).
