@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::ids::{RoomName, SessionId};
 use crate::wire::fragment::Transport;
+use crate::wire::sdp::{Sdp, Section};
 
 /// The name of a session in a URL: 128 random bits as 32 hexadecimal digits. Who knows it may end the session
 /// (RFC 9725 section 5 asks for that many), so it must come from a cryptographic generator and stay out of logs.
@@ -77,6 +78,8 @@ pub struct Resource {
     pub remote_credentials: Vec<(String, String)>,
     /// What a restart is answered with, but for the credentials.
     pub transport: Transport,
+    /// The mids of the sections of the offer, in their order.
+    pub sections: Vec<String>,
     /// Whether its client may see the participants of the room.
     pub members: bool,
     /// The streams of events that its client made, each by its number.
@@ -112,6 +115,7 @@ impl Resource {
             etag,
             remote_credentials: remote,
             transport,
+            sections: Vec::new(),
             members: false,
             event_streams: Vec::new(),
             next_stream: 1,
@@ -119,10 +123,12 @@ impl Resource {
         }
     }
 
-    /// With the transport that its answer told.
+    /// With what its answer tells of the transport and of the sections.
     #[must_use]
-    pub fn with(self, transport: Transport) -> Self {
-        Self { transport, ..self }
+    pub fn with(self, answer: &Sdp<'_>) -> Self {
+        let mid = |section: &Section<'_>| section.mid().unwrap_or_default().to_owned();
+        let sections = answer.sections.iter().map(mid).collect();
+        Self { transport: Transport::of(answer), sections, ..self }
     }
 
     /// Makes a stream of events. `None` when there are too many.

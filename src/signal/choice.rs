@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -12,10 +12,9 @@ use super::app::App;
 use super::error::Problem;
 use super::path::Named;
 use super::{exchange, resource, target};
-use crate::ids::{RoomName, SessionId};
 use crate::room::control::JoinError;
 use crate::room::event::Event;
-use crate::room::resource::Side;
+use crate::room::resource::{Resource, Side};
 use crate::room::watching::{Picture, Watched};
 use crate::sfu::egress::allocate::Wish;
 use crate::sfu::session::stats::NamedRung;
@@ -59,7 +58,7 @@ pub(super) async fn post(
     if let Some(checked) = target.and_then(visit) {
         checked.map_err(JoinError::from)?;
     }
-    let wish = wish(&app, &resource.room, session, &choice, target.is_some())?;
+    let wish = wish(&app, &resource, &choice, target.is_some())?;
     app.control.command(room, Event::Choose { session, target, wish });
     Ok((StatusCode::OK, "chosen\n").into_response())
 }
@@ -76,30 +75,38 @@ pub(super) fn read<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, body: &[u8])
 /// How large a choice lets a picture be.
 fn wish(
     app: &App,
-    room: &RoomName,
-    session: SessionId,
+    resource: &Resource,
     choice: &Choice,
     changes: bool,
 ) -> Result<Option<(usize, Wish)>, Problem> {
-    let watched = app.control.directory().visit(room, |room| room.watched(session)).flatten();
-    let Some(picture) = watched.as_ref().and_then(|watched| place(watched, choice.media_id.as_deref()))
-    else {
+    let watched = app.control.directory().visit(&resource.room, |room| room.watched(resource.session));
+    let watched = watched.flatten();
+    let media = choice.media_id.as_deref();
+    let Some(picture) = watched.as_ref().and_then(|watched| place(watched, &resource.sections, media)) else {
         return Ok(None);
     };
     // Of another picture nothing is known yet.
     let shown = picture.track.filter(|_| !changes);
     let ladder = shown.map(|track| app.control.directory().ladder(track)).unwrap_or_default();
     let wish = choice.of(&ladder).ok_or_else(|| {
-        let names: Vec<_> = ladder.iter().map(encoding).collect();
+        if ladder.is_empty() {
+            let detail = "It is not known yet what encodings there are. Wait for the layers event.";
+            return Problem::new(StatusCode::CONFLICT, "no-layers", "Not known yet", detail)
+                .with(header::RETRY_AFTER, "2");
+        }
+        let mut names: Vec<_> = ladder.iter().map(encoding).collect();
+        names.dedup();
         Problem::bad_request(format!("There is no such encoding or layer; there are: {}.", names.join(", ")))
     })?;
     Ok(Some((picture.slot, wish)))
 }
 
-/// The section that is meant: its mid; some clients count sections otherwise, and most have one that takes pictures.
-fn place<'w>(watched: &'w Watched, media: Option<&str>) -> Option<&'w Picture> {
-    let named = watched.pictures.iter().find(|picture| Some(picture.mid.as_str()) == media);
-    named.or_else(|| watched.pictures.first())
+/// The section that is meant: by its index, else by its mid, else the first that takes pictures.
+fn place<'w>(watched: &'w Watched, sections: &[String], media: Option<&str>) -> Option<&'w Picture> {
+    let of = |mid: &str| watched.pictures.iter().find(|picture| picture.mid == mid);
+    let index = media.and_then(|media| media.parse::<usize>().ok());
+    let by_index = index.and_then(|index| sections.get(index)).and_then(|mid| of(mid));
+    by_index.or_else(|| of(media?)).or_else(|| watched.pictures.first())
 }
 
 /// What an encoding is called: by its publisher, else by its place.

@@ -22,8 +22,9 @@ use super::choice::{encoding, read};
 use super::error::Problem;
 use super::path::Named;
 use super::{exchange, resource};
-use crate::room::resource::{Events, ResourceId, Side};
+use crate::room::resource::{Events, Resource, ResourceId, Side};
 use crate::room::watching::Watched;
+use crate::sfu::forward::ladder::Rung;
 use crate::sfu::session::stats::NamedRung;
 
 const ACTIVE: Events = Events(1);
@@ -54,7 +55,7 @@ pub(super) fn names() -> String {
     NAMES.map(|(name, _)| name).join(",")
 }
 
-/// `POST /whep/{stream}/{session}/events`: makes a stream of the events that the body names.
+/// `POST /whep/{stream}/{session}/events`: makes a stream of the events that the body names; of all, where there is none.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Named(path): Named<(String, String)>,
@@ -62,8 +63,10 @@ pub(super) async fn post(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let (id, resource) = resource::find_live(&app, &path, Side::Watch)?;
-    let wanted: Vec<String> = read(&headers, &body)?;
     let mut events = Events(0);
+    // Who names none wants all.
+    let all = || NAMES.map(|(name, _)| name.to_owned()).to_vec();
+    let wanted: Vec<String> = if body.is_empty() { all() } else { read(&headers, &body)? };
     for name in wanted {
         let known = NAMES.iter().find(|(known, _)| *known == name);
         let (_, event) = known.ok_or_else(|| {
@@ -201,7 +204,7 @@ impl Teller {
             return None;
         }
         let watched = directory.visit(&resource.room, |room| room.watched(resource.session)).flatten()?;
-        let layers = (self.events.0 & LAYERS.0 != 0).then(|| layers(&self.app, &watched));
+        let layers = (self.events.0 & LAYERS.0 != 0).then(|| layers(&self.app, &resource, &watched));
         Some(self.differences(&watched, layers))
     }
 
@@ -229,39 +232,29 @@ impl Teller {
     }
 }
 
-/// What there is to choose from for each section that takes pictures, by its mid.
-fn layers(app: &App, watched: &Watched) -> Value {
+/// What there is to choose from for each section that takes pictures, by its index in the SDP.
+fn layers(app: &App, resource: &Resource, watched: &Watched) -> Value {
     let of = |track| app.control.directory().ladder(track);
-    let described = watched.pictures.iter().map(|picture| {
+    let described = watched.pictures.iter().filter_map(|picture| {
+        let index = resource.sections.iter().position(|mid| *mid == picture.mid)?;
         let ladder = picture.track.map(of).unwrap_or_default();
-        (picture.mid.clone(), describe(&ladder))
+        Some((index.to_string(), ladder.iter().rev().map(describe).collect()))
     });
     Value::Object(described.collect())
 }
 
-/// A picture's encodings, and all its layers in one list. None of them is inactive: what its publisher stopped is left out.
-fn describe(ladder: &[NamedRung]) -> Value {
-    let layer = |rung: &NamedRung| {
-        let (selection, known) = (rung.rung.selection, rung.rung);
-        json!({
-            "encodingId": encoding(rung),
-            "simulcastIdx": selection.encoding.0,
-            "spatialLayerId": selection.spatial,
-            "temporalLayerId": selection.temporal,
-            "bitrate": known.bitrate.0,
-            "height": known.height,
-        })
-    };
-    let mut active: Vec<Value> = Vec::new();
-    for rungs in ladder.chunk_by(|one, next| one.rung.selection.encoding == next.rung.selection.encoding) {
-        let Some(best) = rungs.last() else { continue };
-        active.push(json!({
-            "id": encoding(best),
-            "simulcastIdx": best.rung.selection.encoding.0,
-            "bitrate": best.rung.bitrate.0,
-            "height": best.rung.height,
-            "layers": rungs.iter().map(layer).collect::<Vec<_>>(),
-        }));
+/// A layer. What its publisher stopped is not among them.
+fn describe(layer: &NamedRung) -> Value {
+    let Rung { selection, bitrate, height, .. } = layer.rung;
+    let mut described = json!({
+        "encodingId": encoding(layer),
+        "spatialLayerId": selection.spatial,
+        "temporalLayerId": selection.temporal,
+        "bitrate": bitrate.0,
+        "height": height,
+    });
+    if let (Some(rid), Some(members)) = (&layer.rid, described.as_object_mut()) {
+        members.insert("rid".to_owned(), json!(rid));
     }
-    json!({ "active": active, "inactive": [], "layers": ladder.iter().map(layer).collect::<Vec<_>>() })
+    described
 }

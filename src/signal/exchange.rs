@@ -14,7 +14,6 @@ use crate::room::control::JoinError;
 use crate::room::resource::{Resource, ResourceId, Side};
 use crate::sfu::session::negotiate::{Answered, NewSession, answer};
 use crate::sfu::session::offer::Role;
-use crate::wire::fragment::Transport;
 use crate::wire::sdp::Sdp;
 
 /// The media type of offers and answers.
@@ -113,9 +112,12 @@ fn answer_offer(
     };
     let answered = answer(offer, role, new, &app.endpoint(), Instant::now())?;
     let remote = answered.remote_credentials.clone();
+    let resource = Resource::new(session, room, side, ufrag.to_string(), remote);
     // This server writes its answers in a form that it can read.
-    let transport = Sdp::parse(&answered.answer).map(|answer| Transport::of(&answer)).unwrap_or_default();
-    let resource = Resource::new(session, room, side, ufrag.to_string(), remote).with(transport);
+    let resource = match Sdp::parse(&answered.answer) {
+        Ok(answer) => resource.with(&answer),
+        Err(_) => resource,
+    };
     Ok(Exchange { id: app.mint.resource(), resource, answered })
 }
 

@@ -73,12 +73,10 @@ pub(super) async fn options(Named(stream): Named<String>) -> Result<Response, Pr
     Ok(exchange::describe())
 }
 
-/// `GET` is 2xx without content; `HEAD` is how players find out what to post.
+/// `GET` is 2xx without content; `HEAD` is how players find out what to post, and has the same headers.
 pub(super) async fn get(method: Method, Named(stream): Named<String>) -> Result<Response, Problem> {
     exchange::room(&stream)?;
-    if method == Method::HEAD {
-        let sdp = HeaderValue::from_static(exchange::SDP);
-        return Ok((StatusCode::OK, [(header::CONTENT_TYPE, sdp)]).into_response());
-    }
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let status = if method == Method::HEAD { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    let sdp = HeaderValue::from_static(exchange::SDP);
+    Ok((status, [(header::CONTENT_TYPE, sdp)]).into_response())
 }

@@ -1,7 +1,7 @@
 //! The WHEP endpoint (draft-ietf-wish-whep), and its extensions for events and layers.
 
 use crate::http::{Error, Request};
-use crate::row::Level::{Must, MustNot, Should};
+use crate::row::Level::{May, Must, MustNot, Should};
 use crate::row::{Judged, Row, Verdict, check, not_applicable};
 use crate::subject::{SDP, Session, Subject};
 use crate::{sdp, whip};
@@ -129,6 +129,17 @@ pub(crate) const ENDPOINT: &[Row] = &[
         },
     },
     Row {
+        section: "whep 4.1",
+        level: Must,
+        request: "HEAD",
+        expects: "the Content-Type of GET, and no body",
+        judge: |subject| {
+            let (get, head) = (subject.ask("GET")?, subject.ask("HEAD")?);
+            let same = get.header("content-type") == head.header("content-type");
+            check(same && head.body.is_empty(), &head)
+        },
+    },
+    Row {
         section: "whep 4.2",
         level: Should,
         request: "OPTIONS",
@@ -196,11 +207,11 @@ pub(crate) const EXTENSIONS: &[Row] = &[
         section: "events",
         level: Must,
         request: "POST an event that there is not",
-        expects: "4xx",
+        expects: "400",
         judge: |subject| {
             with_events(subject, |session, url| {
                 let reply = session.send(Request::new("POST", url).body(JSON, r#"["no-such-event"]"#))?;
-                check(reply.is_refusal(), &reply)
+                check(reply.status == 400, &reply)
             })
         },
     },
@@ -208,14 +219,26 @@ pub(crate) const EXTENSIONS: &[Row] = &[
         section: "events",
         level: Must,
         request: "DELETE the stream of events",
-        expects: "2xx, and it is gone",
+        expects: "2xx, then GET is 404",
         judge: |subject| {
             with_events(subject, |session, url| {
                 let made = session.send(Request::new("POST", url.clone()).body(JSON, r#"["active"]"#))?;
                 let stream = url.join(made.header("location").unwrap_or_default())?;
                 let deleted = session.send(Request::new("DELETE", stream.clone()))?;
                 let reply = session.send(Request::new("GET", stream).streams())?;
-                check(deleted.is_success() && reply.is_refusal(), &reply)
+                check(deleted.is_success() && reply.status == 404, &reply)
+            })
+        },
+    },
+    Row {
+        section: "events",
+        level: May,
+        request: "POST nothing to the events extension",
+        expects: "201: all events",
+        judge: |subject| {
+            with_events(subject, |session, url| {
+                let reply = session.send(Request::new("POST", url))?;
+                check(reply.status == 201, &reply)
             })
         },
     },
@@ -236,13 +259,13 @@ pub(crate) const EXTENSIONS: &[Row] = &[
     Row {
         section: "layers",
         level: Must,
-        request: "POST {} to the layers extension",
-        expects: "2xx: the server chooses",
+        request: "POST a mediaId alone to the layers extension",
+        expects: "200: the server chooses",
         judge: |subject| {
             let session = subject.session()?;
             let Some(url) = session.linked(LAYER) else { return not_applicable("it does not offer layers") };
-            let reply = session.send(Request::new("POST", url).body(JSON, "{}"))?;
-            check(reply.is_success(), &reply)
+            let reply = session.send(Request::new("POST", url).body(JSON, r#"{"mediaId":"0"}"#))?;
+            check(reply.status == 200, &reply)
         },
     },
 ];

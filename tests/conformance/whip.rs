@@ -180,6 +180,19 @@ pub(crate) const ENDPOINT: &[Row] = &[
         },
     },
     Row {
+        section: "4.4.2",
+        level: Must,
+        request: "POST an offer with two videos",
+        expects: "201, or 422 or 400 where that is not supported",
+        judge: |subject| {
+            let (_, video) = sdp::PUBLISH.rsplit_once("m=video").unwrap_or_default();
+            let second = format!("m=video{video}").replace("a=mid:1", "a=mid:2");
+            let offer = sdp::PUBLISH.replace("a=group:BUNDLE 0 1", "a=group:BUNDLE 0 1 2") + &second;
+            let reply = subject.post(SDP, &offer)?;
+            check([201, 400, 422].contains(&reply.status), &reply)
+        },
+    },
+    Row {
         section: "4.8",
         level: May,
         request: "POST a simulcast offer",

@@ -31,8 +31,8 @@ e2e('a player listens to events and chooses an encoding', async (scope) => {
     }
   }, linked('server-sent-events'));
   const heard = () => viewer.page.evaluate(() => window.heard);
-  const encodings = async () => Object.values((await heard()).layers ?? {}).flatMap(({ active }) => active.map(({ id }) => id));
-  await until('the layers to be told', async () => (await encodings()).length > 1, 20);
+  const encodings = async () => Object.values((await heard()).layers ?? {}).flatMap((layers) => layers.map(({ rid }) => rid));
+  await until('the layers to be told', async () => new Set(await encodings()).size > 1, 20);
   assert.deepEqual((await heard()).viewercount, { viewercount: 1 });
   assert.ok('active' in (await heard()) && !('inactive' in (await heard())));
 
@@ -42,9 +42,9 @@ e2e('a player listens to events and chooses an encoding', async (scope) => {
   }, linked('layer'), choice);
   const shown = async () => (await viewer.look())?.height ?? 0;
   await until('a large picture', async () => (await shown()) > 180, 30);
-  assert.equal(await choose({ encodingId: 'q' }), 200);
+  assert.equal(await choose({ rid: 'q' }), 200);
   await until('the smallest', async () => (await shown()) === 180, 10);
-  assert.equal(await choose({ encodingId: 'x' }), 400);
+  assert.equal(await choose({ rid: 'x' }), 400);
   assert.equal(await choose({}), 200);
   await until('a large picture again', async () => (await shown()) > 180, 20);
 }, { seconds: 120 });
