@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::answering::Answering;
-use super::counter::CounterOffers;
 use super::ice_servers::IceServers;
 use super::mint::Mint;
+use super::offered::CounterOffers;
 use super::open::Open;
 use crate::config::{AuthConfig, Config, PublicUrl};
 use crate::metrics::exporter::Exporter;

@@ -4,9 +4,8 @@
 //! made when the answer comes, by the routine for offers, with the identity that the counter-offer told. Until then there is
 //! only that identity.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::http::{StatusCode, header};
@@ -15,62 +14,13 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::offered::Open;
 use crate::ids::RoomName;
 use crate::room::event::Target;
 use crate::room::resource::{ResourceId, Side};
-use crate::sfu::session::negotiate::NewSession;
-
-/// How long a counter-offer is good, where nothing else is said.
-const GOOD_FOR: Duration = Duration::from_secs(30);
-/// How many may be open at one time.
-const MOST_OPEN: usize = 1_024;
 
 /// What a player would offer that knows all codecs which are forwarded here: the server's offer is its answer to that.
 const PLAYER: &str = include_str!("player.sdp");
-
-/// The counter-offers that wait for an answer.
-#[derive(Debug, Default)]
-pub struct CounterOffers(Mutex<HashMap<ResourceId, Open>>);
-
-#[derive(Debug)]
-struct Open {
-    new: NewSession,
-    room: RoomName,
-    target: Target,
-    members: bool,
-    made: Instant,
-}
-
-impl CounterOffers {
-    fn open(&self) -> MutexGuard<'_, HashMap<ResourceId, Open>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, now: Instant, id: ResourceId, open: Open) -> Result<(), Problem> {
-        let mut all = self.open();
-        all.retain(|_, open| now.saturating_duration_since(open.made) < GOOD_FOR);
-        if all.len() >= MOST_OPEN {
-            return Err(Problem::busy());
-        }
-        all.insert(id, open);
-        Ok(())
-    }
-
-    /// Takes out one that is still good.
-    fn take(&self, now: Instant, stream: &str, id: &str) -> Option<(ResourceId, Open)> {
-        let id = id.parse().ok()?;
-        let mut all = self.open();
-        let is_meant =
-            |open: &Open| open.room.as_str() == stream && now.saturating_duration_since(open.made) < GOOD_FOR;
-        all.get(&id).filter(|open| is_meant(open))?;
-        all.remove(&id).map(|open| (id, open))
-    }
-
-    /// Gives one up. Returns whether it was there.
-    pub(super) fn remove(&self, stream: &str, id: &str) -> bool {
-        self.take(Instant::now(), stream, id).is_some()
-    }
-}
 
 /// Whether a player asks for an offer of the server's.
 pub(super) fn is_asked(query: &str) -> bool {

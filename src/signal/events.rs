@@ -21,6 +21,7 @@ use super::app::App;
 use super::choice::{encoding, read};
 use super::error::Problem;
 use super::path::Named;
+use super::peer::Peer;
 use super::{exchange, resource};
 use crate::room::resource::{Events, Resource, ResourceId, Side};
 use crate::room::watching::Watched;
@@ -90,21 +91,25 @@ pub(super) async fn post(
 /// `GET /whep/{stream}/{session}/events`: all events.
 pub(super) async fn get_all(
     State(app): State<Arc<App>>,
+    peer: Peer,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
     let (id, _) = resource::find_live(&app, &path, Side::Watch)?;
+    peer.listens();
     Ok(stream(Teller { app, id, number: None, events: ALL, told: Told::default() }))
 }
 
 /// `GET /whep/{stream}/{session}/events/{number}`: the events of a stream that was made.
 pub(super) async fn get(
     State(app): State<Arc<App>>,
+    peer: Peer,
     Named((room, session, number)): Named<(String, String, String)>,
 ) -> Result<Response, Problem> {
     let (id, resource) = resource::find_live(&app, &(room, session), Side::Watch)?;
     let number = number.parse().ok();
     let made = resource.event_streams.into_iter().find(|(known, _)| Some(*known) == number);
     let (number, events) = made.ok_or_else(no_stream)?;
+    peer.listens();
     Ok(stream(Teller { app, id, number: Some(number), events, told: Told::default() }))
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +34,23 @@ const IDLE: Duration = Duration::from_secs(30);
 pub struct Connection {
     stream: Stream,
     idle: Pin<Box<Sleep>>,
+    listens: Listens,
+}
+
+/// Whether the client of a connection only listens, to events that go on: it says nothing for long, and is there as long as it
+/// takes what it is sent.
+#[derive(Debug, Clone, Default)]
+pub struct Listens(Arc<AtomicBool>);
+
+impl Listens {
+    /// From now on it does.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn holds(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 enum Stream {
@@ -44,7 +62,13 @@ enum Stream {
 
 impl Connection {
     fn new(stream: Stream) -> Self {
-        Self { stream, idle: Box::pin(tokio::time::sleep(IDLE)) }
+        Self { stream, idle: Box::pin(tokio::time::sleep(IDLE)), listens: Listens::default() }
+    }
+
+    /// By which a handler says that the client listens.
+    #[must_use]
+    pub fn listens(&self) -> Listens {
+        self.listens.clone()
     }
 }
 
@@ -116,7 +140,7 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, idle } = self.get_mut();
+        let Self { stream, idle, .. } = self.get_mut();
         let read = match stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -134,15 +158,14 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let Self { stream, idle } = self.get_mut();
+        let Self { stream, idle, listens } = self.get_mut();
         let written = match stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Shared(Http::Plain(stream)) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Shared(Http::Tls(stream)) => Pin::new(stream).poll_write(cx, bytes),
         };
-        // Who listens to events says nothing, and reads.
-        if written.is_ready() {
+        if written.is_ready() && listens.holds() {
             idle.as_mut().reset(Instant::now() + IDLE);
         }
         written
@@ -186,5 +209,26 @@ mod tests {
         connection.read_exact(&mut begun).await.unwrap();
         let stalled = connection.read(&mut begun).await;
         assert_eq!(stalled.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_listens_is_there_as_long_as_it_takes_what_it_is_sent() {
+        for (listens, wanted) in [(true, None), (false, Some(io::ErrorKind::TimedOut))] {
+            let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = socket.local_addr().unwrap();
+            let mut listener = Listener::new(socket, None).unwrap();
+            let _client = TcpStream::connect(address).await.unwrap();
+            let (mut connection, _) = listener.accept().await;
+            if listens {
+                connection.listens().begin();
+            }
+            let mut ended = None;
+            for _ in 0..6 {
+                connection.write_all(b":\n\n").await.unwrap();
+                let mut nothing = [0; 1];
+                let reading = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut nothing));
+                ended = ended.or(reading.await.ok().and_then(Result::err).map(|error| error.kind()));
+            }
+            assert_eq!(ended, wanted, "listens: {listens}");
+        }
     }
 }

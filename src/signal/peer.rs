@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::serve::IncomingStream;
 
 use super::error::Problem;
-use super::listener::Listener;
+use super::listener::{Listener, Listens};
 
 /// What those add who pass on the requests of others.
 const PASSED_ON: [HeaderName; 4] = [
@@ -21,15 +21,21 @@ const PASSED_ON: [HeaderName; 4] = [
 ];
 
 /// The other end of the connection on which a request came. Handlers take it as an argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// Its address: of the client itself, or of the proxy that passed the request on.
     pub address: SocketAddr,
     /// The server that the request line names, as it does in a request to a proxy (RFC 9112 section 3.2.2).
     authority: Option<Authority>,
+    listens: Listens,
 }
 
 impl Peer {
+    /// Takes note that the client only listens from now on: it need not say anything to be taken for alive.
+    pub(super) fn listens(&self) {
+        self.listens.begin();
+    }
+
     /// Whether the request was made on this very machine, by somebody who meant this machine.
     ///
     /// Three kinds of strangers look like a neighbour, and are none:
@@ -78,7 +84,7 @@ fn is_loopback(address: IpAddr) -> bool {
 
 impl Connected<IncomingStream<'_, Listener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self { address: *stream.remote_addr(), authority: None }
+        Self { address: *stream.remote_addr(), authority: None, listens: stream.io().listens() }
     }
 }
 
@@ -107,7 +113,7 @@ mod tests {
     use crate::net::tls::{Credentials, pinned};
 
     fn peer(address: &str) -> Peer {
-        Peer { address: address.parse().unwrap(), authority: None }
+        Peer { address: address.parse().unwrap(), authority: None, listens: Listens::default() }
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
