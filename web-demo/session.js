@@ -97,6 +97,11 @@ export function parseRetryAfter(value) {
   return Number.isNaN(date) ? null : Math.max(0, date - Date.now());
 }
 
+/** @param {string} sdp @param {string} name @returns {string} The value of the first such attribute. */
+function attribute(sdp, name) {
+  return new RegExp(`^a=${name}:(.*)$`, 'm').exec(sdp)?.[1].trim() ?? '';
+}
+
 /**
  * One POST of an offer.
  *
@@ -167,6 +172,8 @@ export class Session extends EventTarget {
   #attempt = null;
   #timers = new Map();
   #delay = FIRST_DELAY_MS;
+  /** @type {string} The answer, with the credentials of the last ICE restart. */
+  #answer = '';
   #onPageHide = () => this.stop();
   #onOnline = () => this.#timers.has('retry') && this.#connect();
 
@@ -296,7 +303,8 @@ export class Session extends EventTarget {
       if (relays.length > 0) pc.setConfiguration({ ...configuration, iceServers: [...iceServers, ...relays] });
       await pc.setLocalDescription({ type: 'offer', sdp });
       if (attempt.signal.aborted) return;
-      await pc.setRemoteDescription({ type: 'answer', sdp: this.shapeAnswer(answer.sdp) });
+      this.#answer = this.shapeAnswer(answer.sdp);
+      await pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
       if (attempt.signal.aborted) return;
       // Browsers differ in what connectionState becomes after a DTLS close from the other side; the transport tells.
       const dtls = pc.getTransceivers()[0]?.receiver.transport;
@@ -331,6 +339,8 @@ export class Session extends EventTarget {
     } else if (pc.connectionState === 'failed') {
       this.reconnect(this.#timers.has('connect') ? new MediaPathError() : new ConnectionLostError());
     } else if (pc.connectionState === 'disconnected') {
+      // Once for each loss: while the timer runs, a restart is under way.
+      if (!this.#timers.has('grace')) this.#restartIce(pc, over).catch(() => {});
       this.#timer('grace', DISCONNECTED_GRACE_MS, () => this.reconnect(new ConnectionLostError()));
     } else if (pc.connectionState === 'connected') {
       this.#cancel('connect');
@@ -341,6 +351,34 @@ export class Session extends EventTarget {
         this.setState('live');
       }
     }
+  }
+
+  /**
+   * Finds another path for the session that is there (RFC 9725 section 4.3.3). If that fails, the grace period ends.
+   *
+   * @param {RTCPeerConnection} pc @param {AbortSignal} over
+   */
+  async #restartIce(pc, over) {
+    if (!this.location) return;
+    pc.restartIce();
+    const sdp = this.shapeOffer((await pc.createOffer()).sdp);
+    await pc.setLocalDescription({ type: 'offer', sdp });
+    const own = ['mid', 'ice-ufrag', 'ice-pwd'].map((name) => `a=${name}:${attribute(sdp, name)}\r\n`);
+    const response = await fetch(this.location, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' },
+      body: `m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n${own.join('')}`,
+      signal: AbortSignal.any([over, AbortSignal.timeout(DISCONNECTED_GRACE_MS)]),
+    });
+    const fragment = await response.text();
+    if (over.aborted) return;
+    // The session is over: there is no point in waiting.
+    if (response.status === 404) this.reconnect(new ConnectionLostError());
+    if (response.status !== 200) return;
+    for (const name of ['ice-ufrag', 'ice-pwd']) {
+      this.#answer = this.#answer.replaceAll(attribute(this.#answer, name), attribute(fragment, name));
+    }
+    await pc.setRemoteDescription({ type: 'answer', sdp: this.#answer });
   }
 
   #timer(name, ms, action) {

@@ -12,6 +12,34 @@ import { sleep, until } from '../harness/wait.mjs';
 /// How long media may take to be back, from the first PATCH on.
 const BACK_WITHIN = 2;
 
+e2e('the pages for publishing and watching find another path by themselves', async (scope) => {
+  const server = await Server.start(scope, { 'media.tcp': false });
+  const publisher = await chromium(scope, `${server.url}/publish/camera`);
+  const button = await publisher.waitForSelector('::-p-xpath(//button[contains(., "Go live")])', { timeout: 10_000 });
+  await until('the button to be ready', () => button.evaluate((one) => !one.disabled));
+  await button.click();
+  await until('the camera to be sent', async () => {
+    const now = await publisher.evaluate(() => probe.connections.length > 0 && probe.stats());
+    return now && now.sentFrames > 10;
+  });
+  const viewer = await Viewer.page(scope, chromium, `${server.url}/watch/camera`);
+  await viewer.plays();
+  const before = await viewer.stats();
+
+  blockOpenPorts(scope);
+  const decoded = async () => (await viewer.stats()).decoded;
+  await until('the picture to stand still', async () => {
+    const still = await decoded();
+    await sleep(300);
+    return (await decoded()) === still;
+  });
+  const still = await decoded();
+  await until('the picture to move again', async () => (await decoded()) > still + 25, 30);
+  const after = await viewer.stats();
+  assert.deepEqual([after.connections, after.posts], [before.connections, before.posts], 'the viewer goes on with what it had');
+  assert.equal(await publisher.evaluate(() => probe.connections.length), 1, 'and the publisher too');
+});
+
 for (const browser of [chromium, firefox]) {
   e2e(`Chromium publishes, ${browser.name} watches, and both restart ICE by PATCH`, async (scope) => {
     const server = await Server.start(scope, { 'media.tcp': false });
