@@ -78,6 +78,7 @@ pub struct EngineReport {
 pub struct Engine {
     commands: Sender<Command>,
     pub port: u16,
+    twin: BatchSocket,
     base: u32,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -87,6 +88,7 @@ impl Engine {
     pub fn start(net: Ipv4Addr, pin: Option<usize>) -> Result<Engine> {
         let socket = BatchSocket::bind().context("binding the media socket")?;
         let port = socket.port();
+        let twin = socket.twin()?;
         let base = u32::from(net);
         let (commands, rx) = channel();
         let thread = std::thread::Builder::new().name("media".into()).spawn(move || {
@@ -96,7 +98,12 @@ impl Engine {
             wake_on_time();
             Loop::new(socket, base, rx).run();
         })?;
-        Ok(Engine { commands, port, base, thread: Some(thread) })
+        Ok(Engine { commands, port, twin, base, thread: Some(thread) })
+    }
+
+    /// A handle to the clients' socket.
+    pub fn twin(&self) -> std::io::Result<BatchSocket> {
+        self.twin.twin()
     }
 
     pub fn ip_of(&self, id: u32) -> Ipv4Addr {
@@ -137,7 +144,7 @@ impl Drop for Engine {
 }
 
 /// Sleeps of this thread end within a microsecond of their time, not the usual 50.
-fn wake_on_time() {
+pub fn wake_on_time() {
     // SAFETY: the option takes one integer, in nanoseconds.
     unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1_000 as libc::c_ulong) };
 }
@@ -151,7 +158,7 @@ fn pin_to(cpu: usize) {
     }
 }
 
-fn thread_cpu() -> Duration {
+pub fn thread_cpu() -> Duration {
     // SAFETY: t is a valid timespec.
     let t = unsafe {
         let mut t: libc::timespec = std::mem::zeroed();

@@ -12,6 +12,7 @@ use str0m::media::{Direction, Frequency, MediaKind, Mid, Pt, Simulcast, Simulcas
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, Rtc, RtcConfig};
 
+use crate::hostile::Target;
 use crate::media::VideoCodec;
 
 /// Names of the simulcast layers, lowest first.
@@ -59,6 +60,8 @@ pub struct Peer {
     options: PeerOptions,
     direct: Direct,
     pending: Option<SdpPendingOffer>,
+    /// What the server's answer tells of its end.
+    pub target: Option<Target>,
 }
 
 impl Peer {
@@ -119,6 +122,7 @@ impl Peer {
             options: options.clone(),
             direct,
             pending: None,
+            target: None,
         })
     }
 
@@ -178,6 +182,7 @@ impl Peer {
 
     pub fn accept_answer(&mut self, sdp: &str) -> Result<()> {
         self.show("the server's answer", sdp);
+        self.target = Target::read(sdp, self.ip);
         let pending = self.pending.take().context("answer without an offer")?;
         let answer = SdpAnswer::from_sdp_string(sdp)
             .map_err(|e| anyhow!("the server's answer does not parse: {e}\n{sdp}"))?;

@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::engine::{EngineReport, Received};
+use crate::flood::FloodReport;
 use crate::server::{Memory, Reading};
 use crate::subscriber::SubscriberStats;
 
@@ -33,6 +34,7 @@ pub struct Report {
     pub keyframe_requests: u64,
     pub keyframes: u64,
     pub generator: GeneratorReport,
+    pub flood: Option<FloodReport>,
     /// Reasons to doubt the figures; empty is good.
     pub warnings: Vec<String>,
 }
@@ -227,6 +229,7 @@ impl Report {
             keyframe_requests: e.keyframe_requests,
             keyframes: e.keyframes,
             generator,
+            flood: None,
             warnings,
         }
     }
@@ -337,6 +340,9 @@ impl Display for Report {
             g.cpu_us_per_packet, g.cpu_percent, g.syscalls_per_packet, g.dropped_at_socket, g.send_errors
         )?;
         writeln!(f, "  keyframes      {} sent, {} requested", self.keyframes, self.keyframe_requests)?;
+        if let Some(flood) = &self.flood {
+            write!(f, "{flood}")?;
+        }
         for w in &self.warnings {
             writeln!(f, "  WARNING        {w}")?;
         }

@@ -11,6 +11,8 @@ use serde_json::json;
 use crate::args::{Args, TargetKind, Verify};
 use crate::client::{Client, Publisher, Window};
 use crate::engine::{Command, Engine, EngineReport, EngineStatus};
+use crate::flood::Flood;
+use crate::hostile;
 use crate::media::{VideoCodec, VideoShape};
 use crate::peer::{Direct, Peer, PeerOptions};
 use crate::report::{Context, Report};
@@ -36,6 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
         idle: Memory::default(),
         next_id: AtomicU32::new(1),
         sessions: Mutex::default(),
+        hostile: Mutex::default(),
     };
     let result = if args.room.is_some() { room::measure(&mut run) } else { run.measure() };
     let failed_closes = run.close_all();
@@ -127,6 +130,8 @@ pub struct Run<'a> {
     pub idle: Memory,
     next_id: AtomicU32,
     sessions: Mutex<Vec<(u32, Close)>>,
+    /// Where a flood can be sent to.
+    hostile: Mutex<Vec<hostile::Target>>,
 }
 
 impl Run<'_> {
@@ -142,13 +147,31 @@ impl Run<'_> {
 
     fn single(&mut self) -> Result<()> {
         self.add_subscribers(0, self.args.subs)?;
-        let (report, _) = self.window()?;
+        let flood = self.flood()?;
+        let (mut report, _) = self.window()?;
+        if let Some((flood, port, before)) = flood {
+            let mut flood = flood.stop()?;
+            flood.dropped_at_server =
+                self.monitor.as_ref().map(|m| m.dropped_at(port).saturating_sub(before));
+            report.flood = Some(flood);
+        }
         if self.args.json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
             print!("{report}");
         }
         Ok(())
+    }
+
+    /// Begins the flood, if there is to be one: it, the server's port and what was dropped there before.
+    fn flood(&self) -> Result<Option<(Flood, u16, u64)>> {
+        if self.args.flood == 0 {
+            return Ok(None);
+        }
+        let targets = self.hostile.lock().unwrap().clone();
+        let port = targets.first().map_or(0, |target| target.server.port());
+        let before = self.monitor.as_ref().map_or(0, |m| m.dropped_at(port));
+        Ok(Some((Flood::start(self.args, &self.engine, targets)?, port, before)))
     }
 
     /// Adds subscribers until the server, or this program, no longer keeps up.
@@ -265,6 +288,7 @@ impl Run<'_> {
         let (id, mut peer) = self.new_peer(Direct::Publish)?;
         let close =
             self.target()?.publish(stream, &mut peer).with_context(|| format!("publishing s{stream}"))?;
+        self.hostile.lock().unwrap().extend(peer.target.take());
         let pts = peer.payload_types();
         let publisher = Publisher::new(stream, &peer, &pts, &self.layers).in_bursts(self.args.burst);
         let publisher = if self.args.idle { publisher.silent() } else { publisher };
@@ -277,6 +301,7 @@ impl Run<'_> {
         let asked_at = Instant::now();
         let close =
             self.target()?.subscribe(stream, &mut peer).with_context(|| format!("playing s{stream}"))?;
+        self.hostile.lock().unwrap().extend(peer.target.take());
         let pts = peer.payload_types();
         let verify = self.verifies(index);
         let subscriber =

@@ -84,6 +84,14 @@ impl ServerMonitor {
         }
     }
 
+    /// Datagrams that the kernel dropped so far at the server's sockets on a port, in the server's own network.
+    pub fn dropped_at(&self, port: u16) -> u64 {
+        ["udp", "udp6"]
+            .map(|table| crate::udp::dropped_in(&format!("/proc/{}/net/{table}", self.root), port))
+            .iter()
+            .sum()
+    }
+
     pub fn alive(&self) -> bool {
         fs::metadata(format!("/proc/{}", self.root)).is_ok()
     }

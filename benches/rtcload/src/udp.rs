@@ -93,6 +93,18 @@ impl BatchSocket {
         })
     }
 
+    /// Another handle to the same socket, to send from its port on another thread.
+    pub fn twin(&self) -> io::Result<Self> {
+        Ok(BatchSocket {
+            fd: self.fd.try_clone()?,
+            port: self.port,
+            recv_bufs: vec![],
+            queue: Vec::with_capacity(SEND_BATCH),
+            syscalls: 0,
+            send_errors: 0,
+        })
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -287,7 +299,12 @@ pub fn realtime_ns() -> u64 {
 
 /// Datagrams that the kernel dropped at the socket bound to `port`, from /proc/net/udp.
 pub fn dropped_at(port: u16) -> u64 {
-    let Ok(text) = std::fs::read_to_string("/proc/net/udp") else {
+    dropped_in("/proc/net/udp", port)
+}
+
+/// The same, from such a table of any network.
+pub fn dropped_in(table: &str, port: u16) -> u64 {
+    let Ok(text) = std::fs::read_to_string(table) else {
         return 0;
     };
     let suffix = format!(":{port:04X}");
