@@ -29,6 +29,7 @@ use crate::sfu::session::dtls::{Identity, IdentityError};
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
+use crate::signal::guesses::Guesses;
 use crate::signal::listener::Listener;
 use crate::signal::mint::Mint;
 use crate::signal::offered::CounterOffers;
@@ -146,6 +147,7 @@ impl Server {
             mint: Mint::default(),
             answering: Answering::default(),
             counter_offers: CounterOffers::default(),
+            guesses: Guesses::default(),
             websockets: Open::default(),
             exporter,
             http_metrics,

@@ -79,6 +79,7 @@ impl Exporter {
             Source::Build => vec![labelled(number(kind, 1.0), metric.labels, self.version)],
             Source::HttpRequests => taken(self.http.requests()),
             Source::HttpTime => taken(self.http.time()),
+            Source::Http(read) => vec![number(kind, read(&self.http) as f64)],
         }
     }
 }

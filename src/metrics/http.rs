@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts};
 
 use super::Error;
 use super::names::{HTTP_REQUESTS, HTTP_TIME};
@@ -21,6 +21,8 @@ const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 pub struct HttpMetrics {
     requests: IntCounterVec,
     time: HistogramVec,
+    wrong_keys: IntCounter,
+    refused_guesses: IntCounter,
 }
 
 impl HttpMetrics {
@@ -30,6 +32,8 @@ impl HttpMetrics {
         Ok(Self {
             requests: IntCounterVec::new(requests, HTTP_REQUESTS.labels)?,
             time: HistogramVec::new(time, HTTP_TIME.labels)?,
+            wrong_keys: IntCounter::new("wrong_keys", "wrong")?,
+            refused_guesses: IntCounter::new("refused_guesses", "refused")?,
         })
     }
 
@@ -47,6 +51,24 @@ impl HttpMetrics {
         if let Ok(time) = self.time.get_metric_with_label_values(&[route, method]) {
             time.observe(took.as_secs_f64());
         }
+    }
+
+    /// Counts a key that was wrong.
+    pub fn wrong_key(&self) {
+        self.wrong_keys.inc();
+    }
+
+    /// Counts a key that was not looked at.
+    pub fn refused_guess(&self) {
+        self.refused_guesses.inc();
+    }
+
+    pub(super) fn wrong_keys(&self) -> u64 {
+        self.wrong_keys.get()
+    }
+
+    pub(super) fn refused_guesses(&self) -> u64 {
+        self.refused_guesses.get()
     }
 
     pub(super) fn requests(&self) -> Vec<MetricFamily> {

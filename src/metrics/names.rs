@@ -5,6 +5,7 @@
 
 use prometheus::proto::MetricType;
 
+use super::http::HttpMetrics;
 use super::process::Process;
 use crate::net::demux::DropReason;
 use crate::room::directory::Census;
@@ -42,10 +43,12 @@ pub(super) enum Source {
     Process(fn(&Process) -> Option<f64>),
     /// The version, with the value 1.
     Build,
-    /// [`HttpMetrics`](super::http::HttpMetrics): how many requests.
+    /// [`HttpMetrics`]: how many requests.
     HttpRequests,
-    /// [`HttpMetrics`](super::http::HttpMetrics): how long they took.
+    /// [`HttpMetrics`]: how long they took.
     HttpTime,
+    /// [`HttpMetrics`]: another of its numbers.
+    Http(fn(&HttpMetrics) -> u64),
 }
 
 impl Metric {
@@ -345,6 +348,12 @@ pub static METRICS: &[Metric] = &[
     }),
     HTTP_REQUESTS,
     HTTP_TIME,
+    http("sluice_auth_wrong_keys_total", "Requests and joins whose key was wrong.", HttpMetrics::wrong_keys),
+    http(
+        "sluice_auth_refused_tries_total",
+        "Those whose key was not looked at, as too many from their address were wrong.",
+        HttpMetrics::refused_guesses,
+    ),
     Metric {
         name: "sluice_build_info",
         help: "Always 1; the label says which version runs.",
@@ -463,6 +472,10 @@ const fn histogram(name: &'static str, help: &'static str, read: fn(&Snapshot) -
 
 const fn rooms(name: &'static str, help: &'static str, read: fn(&Census) -> u64) -> Metric {
     Metric { name, help, kind: MetricType::GAUGE, labels: &[], source: Source::Rooms(read) }
+}
+
+const fn http(name: &'static str, help: &'static str, read: fn(&HttpMetrics) -> u64) -> Metric {
+    Metric { name, help, kind: MetricType::COUNTER, labels: &[], source: Source::Http(read) }
 }
 
 const fn process(

@@ -101,14 +101,23 @@ pub enum DropReason {
     UnknownSource,
     /// TURN while no TURN server runs, or through a relay.
     Turn,
+    /// A STUN request of somebody whose address was sent as many replies as it may be.
+    Stranger,
     /// From an address that only TURN clients have, in this process; nobody on the network has it.
     Forged,
 }
 
 impl DropReason {
     /// All reasons, for counters.
-    pub const ALL: [Self; 6] =
-        [Self::Garbage, Self::Truncated, Self::UnknownUfrag, Self::UnknownSource, Self::Turn, Self::Forged];
+    pub const ALL: [Self; 7] = [
+        Self::Garbage,
+        Self::Truncated,
+        Self::UnknownUfrag,
+        Self::UnknownSource,
+        Self::Turn,
+        Self::Stranger,
+        Self::Forged,
+    ];
 
     /// The name in metrics.
     #[must_use]
@@ -119,6 +128,7 @@ impl DropReason {
             Self::UnknownUfrag => "unknown_ufrag",
             Self::UnknownSource => "unknown_source",
             Self::Turn => "turn",
+            Self::Stranger => "stranger",
             Self::Forged => "forged",
         }
     }

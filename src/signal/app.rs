@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::answering::Answering;
+use super::guesses::Guesses;
 use super::ice_servers::IceServers;
 use super::mint::Mint;
 use super::offered::CounterOffers;
@@ -33,6 +34,8 @@ pub struct App {
     pub answering: Answering,
     /// Counter-offers that are not answered.
     pub counter_offers: CounterOffers,
+    /// Who tried wrong keys.
+    pub guesses: Guesses,
     /// WebSockets that are open.
     pub websockets: Open,
     /// The metrics page.

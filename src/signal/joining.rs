@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::app::App;
+use super::guesses::{self, WAIT};
 use crate::ids::{ParticipantId, RoomName};
 use crate::protocol::client::{ClientMessage, Join, Request};
 use crate::protocol::server::{ErrorCode, Limits, Welcome};
@@ -15,6 +16,7 @@ use crate::room::resource::ResumeToken;
 use crate::sfu::session::Session;
 use crate::sfu::session::negotiate::{Answered, answer};
 use crate::sfu::session::offer::{OfferError, Role};
+use crate::turn::strangers::Host;
 
 /// Why somebody is not let in.
 pub(super) struct Refused {
@@ -36,6 +38,15 @@ impl Refused {
     }
 }
 
+/// From where somebody asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    /// From this very machine.
+    pub(super) is_local: bool,
+    /// Whose tries of keys are counted.
+    pub(super) whom: Option<Host>,
+}
+
 /// Who joins as whom.
 struct Identity {
     participant: ParticipantId,
@@ -44,7 +55,7 @@ struct Identity {
 }
 
 /// Takes a client in, or back in.
-pub(super) async fn join(app: &Arc<App>, request: Request, is_local: bool) -> Result<(Seat, Texts), Refused> {
+pub(super) async fn join(app: &Arc<App>, request: Request, caller: Caller) -> Result<(Seat, Texts), Refused> {
     let re = request.id;
     let refused = |code, message: &str| Refused::new(re, code, message);
     let ClientMessage::Join(join) = request.message else {
@@ -55,7 +66,14 @@ pub(super) async fn join(app: &Arc<App>, request: Request, is_local: bool) -> Re
         return Err(Refused::new(re, ErrorCode::Version, message));
     }
     let room = room_name(&join.room).map_err(|error| Refused::new(re, ErrorCode::RoomName, error))?;
-    if !app.auth.admits_to_room(room.as_str(), join.key.as_deref(), is_local) {
+    if join.key.is_some() && !guesses::may_try(app, caller.whom) {
+        let message = "Too many wrong keys came from your address. Wait for two seconds.";
+        return Err(refused(ErrorCode::Rate, message).later(1_000 * WAIT as u32));
+    }
+    if !app.auth.admits_to_room(room.as_str(), join.key.as_deref(), caller.is_local) {
+        if join.key.is_some() {
+            guesses::count_wrong(app, caller.whom);
+        }
         return Err(refused(ErrorCode::RoomKey, "This room needs its key, and this is not it."));
     }
     if !app.control.pool().is_running() {

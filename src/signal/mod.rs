@@ -16,6 +16,7 @@ mod choice;
 mod events;
 pub mod open;
 mod rate;
+pub mod guesses;
 pub mod ice_servers;
 mod joining;
 mod websocket;
@@ -89,11 +90,13 @@ pub fn operator_router(app: Arc<App>) -> Router {
 pub fn admin_router(app: Arc<App>, key: AdminKey) -> Router {
     // Whoever has no key learns nothing, not even what is not there.
     let guarded = complete(admin::routes()).layer(from_fn_with_state(Arc::new(key), admin::authorize));
+    let guarded = guarded.layer(from_fn_with_state(app.clone(), guesses::limit));
     count(guarded.merge(admin::page()).layer(from_fn(layers::take_body)), app)
 }
 
 fn public(router: Router<Arc<App>>, app: Arc<App>) -> Router {
-    count(complete(router).layer(from_fn(layers::take_body)).layer(from_fn(layers::cors)), app)
+    let guarded = complete(router).layer(from_fn_with_state(app.clone(), guesses::limit));
+    count(guarded.layer(from_fn(layers::take_body)).layer(from_fn(layers::cors)), app)
 }
 
 /// With an answer to everything that is no route.

@@ -82,6 +82,14 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
+#[cfg(test)]
+impl Peer {
+    /// One at this address.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self { address, authority: None }
+    }
+}
+
 impl Connected<IncomingStream<'_, Listener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
         Self { address: *stream.remote_addr(), authority: None, listens: stream.io().listens() }

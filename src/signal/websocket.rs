@@ -13,8 +13,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::app::App;
 use super::error::Problem;
+use super::guesses;
 use super::ice_servers::RENEWED_EVERY;
-use super::joining::{self, Refused};
+use super::joining::{self, Caller, Refused};
 use super::peer::Peer;
 use super::rate::Rate;
 use crate::protocol::client::{ClientMessage, Request};
@@ -55,16 +56,16 @@ pub(super) async fn open(
         Problem::new(StatusCode::UPGRADE_REQUIRED, "upgrade", "Upgrade required", detail)
             .with(header::UPGRADE, "websocket")
     })?;
-    let is_local = peer.is_local(&headers);
+    let caller = Caller { is_local: peer.is_local(&headers), whom: guesses::whom(&peer, &headers) };
     let upgrade =
         upgrade.read_buffer_size(READ_BUFFER).max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| serve(app, socket, is_local)))
+    Ok(upgrade.on_upgrade(move |socket| serve(app, socket, caller)))
 }
 
-async fn serve(app: Arc<App>, mut socket: WebSocket, is_local: bool) {
+async fn serve(app: Arc<App>, mut socket: WebSocket, caller: Caller) {
     let _counted = app.websockets.count();
     let refused = match timeout(JOIN_WITHIN, first(&mut socket)).await {
-        Ok(First::Request(request)) => match joining::join(&app, *request, is_local).await {
+        Ok(First::Request(request)) => match joining::join(&app, *request, caller).await {
             Ok((seat, texts)) => return Client::new(app, socket, seat, texts).run().await,
             Err(refused) => refused,
         },

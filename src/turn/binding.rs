@@ -1,10 +1,13 @@
 //! Our STUN server: tells a client which address it is seen at (RFC 8489 section 6.3.1, without credentials).
 //!
 //! Anybody may ask, under any source address, so the server must be a poor amplifier: a reply is at most
-//! [`MAX_REPLY`] bytes, carries no text, and what is malformed gets none.
+//! [`MAX_REPLY`] bytes, carries no text, and what is malformed gets none. And an address gets only so many
+//! ([`strangers`](super::strangers)).
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use super::strangers::{Host, Strangers};
 use crate::wire::stun::{Class, Fingerprint, Message, Method, ParseError, Writer, attribute};
 
 /// The longest reply in bytes: a 420 error that names [`MAX_UNKNOWN`] attributes, with FINGERPRINT.
@@ -30,10 +33,52 @@ pub enum Refused {
     /// Not a Binding request.
     #[error("not a STUN Binding request")]
     NotBinding,
+    /// Its address was sent as much as it may be.
+    #[error("too many requests from this address")]
+    Stranger,
     /// It has a USERNAME, so it is an ICE check. An answer without the session's key would be useless, and
     /// one in the name of a session that is gone would be wrong (consent, RFC 7675).
     #[error("a STUN Binding request with credentials")]
     Credentials,
+}
+
+/// The STUN server of one worker.
+#[derive(Debug)]
+pub struct Binding {
+    strangers: Strangers,
+}
+
+impl Binding {
+    /// A server that has answered nobody yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { strangers: Strangers::new(now) }
+    }
+
+    /// Does what [`answer`] does for a datagram, whose source may be forged: so no address is sent more than half of what
+    /// came from it and a little to begin with.
+    ///
+    /// # Errors
+    /// When no reply may be sent; `out` is then empty.
+    pub fn answer(
+        &mut self,
+        now: Instant,
+        request: &[u8],
+        source: SocketAddr,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        answer(request, source, out)?;
+        if self.strangers.may_reply(now, Host::of(source.ip()), request.len(), out.len()) {
+            return Ok(());
+        }
+        out.clear();
+        Err(Refused::Stranger)
+    }
+
+    /// Forgets addresses of which there is nothing to remember. To be called now and then.
+    pub fn sweep(&mut self, now: Instant) {
+        self.strangers.sweep(now);
+    }
 }
 
 /// Answers a Binding request that came from `source`. The reply replaces the content of `out`: a success
@@ -171,6 +216,46 @@ mod tests {
             let mut out = Vec::new();
             let _ = answer(&request(&attributes, fingerprint), SocketAddr::new(ip, 9), &mut out);
             prop_assert!(out.len() <= MAX_REPLY);
+        }
+    }
+
+    #[test]
+    fn a_flood_under_forged_addresses_makes_less_than_itself() {
+        let began = Instant::now();
+        let mut server = Binding::new(began);
+        let (request, mut out) = (request(&[], false), Vec::new());
+        let mut flood = |addresses: u32, requests: u32| {
+            let (mut received, mut sent) = (0, 0);
+            for number in 0..requests {
+                let now = began + std::time::Duration::from_micros(10) * number;
+                let source = SocketAddr::from((std::net::Ipv4Addr::from(number % addresses), 9));
+                received += request.len();
+                if server.answer(now, &request, source, &mut out).is_ok() {
+                    sent += out.len();
+                }
+            }
+            sent as f64 / received as f64
+        };
+        let one = flood(1, 100_000);
+        assert!(one < 0.51, "{one} bytes for each");
+        let all = flood(1 << 20, 1 << 20);
+        assert!(all < 0.6, "{all} bytes for each");
+    }
+
+    #[test]
+    fn who_asks_now_and_then_is_always_answered() {
+        let began = Instant::now();
+        let mut server = Binding::new(began);
+        // Twelve people behind one address, each of whom asks every ten seconds.
+        for number in 0..1_000 {
+            let now = began + std::time::Duration::from_millis(833) * number;
+            let source = SocketAddr::from(([198, 51, 100, 1], 4_000));
+            let mut out = Vec::new();
+            assert_eq!(
+                server.answer(now, &request(&[], false), source, &mut out),
+                Ok(()),
+                "request {number}"
+            );
         }
     }
 }

@@ -4,9 +4,11 @@ use std::time::Instant;
 
 /// What a bucket holds and how it fills, in bytes or in tries.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rate {
-    pub(super) per_second: u64,
-    pub(super) burst: u64,
+pub struct Rate {
+    /// What comes in within a second.
+    pub per_second: u64,
+    /// What fits.
+    pub burst: u64,
 }
 
 /// One unit in the millionths that a bucket counts in.
@@ -14,18 +16,20 @@ const UNIT: u64 = 1_000_000;
 
 /// A token bucket that is full at first.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bucket {
+pub struct Bucket {
     level: u64,
     filled: Instant,
 }
 
 impl Bucket {
-    pub(super) fn full(rate: Rate, now: Instant) -> Self {
+    /// A full one.
+    #[must_use]
+    pub fn full(rate: Rate, now: Instant) -> Self {
         Self { level: rate.burst.saturating_mul(UNIT), filled: now }
     }
 
     /// Takes `amount` out, if there is as much.
-    pub(super) fn take(&mut self, rate: Rate, now: Instant, amount: usize) -> bool {
+    pub fn take(&mut self, rate: Rate, now: Instant, amount: usize) -> bool {
         self.fill(rate, now);
         let amount = u64::try_from(amount).unwrap_or(u64::MAX).saturating_mul(UNIT);
         let Some(left) = self.level.checked_sub(amount) else { return false };
@@ -34,19 +38,19 @@ impl Bucket {
     }
 
     /// Puts `amount` in; what does not fit is lost.
-    pub(super) fn put(&mut self, rate: Rate, amount: usize) {
+    pub fn put(&mut self, rate: Rate, amount: usize) {
         let amount = u64::try_from(amount).unwrap_or(u64::MAX).saturating_mul(UNIT);
         self.level = self.level.saturating_add(amount).min(rate.burst.saturating_mul(UNIT));
     }
 
     /// Whether there is anything in it, without taking.
-    pub(super) fn has(&mut self, rate: Rate, now: Instant, amount: u64) -> bool {
+    pub fn has(&mut self, rate: Rate, now: Instant, amount: u64) -> bool {
         self.fill(rate, now);
         self.level >= amount.saturating_mul(UNIT)
     }
 
     /// Whether nothing would be lost by forgetting it.
-    pub(super) fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
+    pub fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
         self.has(rate, now, rate.burst)
     }
 

@@ -17,7 +17,7 @@
 )]
 
 mod base64;
-mod bucket;
+pub mod bucket;
 mod nonce;
 pub mod counters;
 pub mod credentials;

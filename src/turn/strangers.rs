@@ -9,6 +9,7 @@
 //! And passwords are not guessed here: after [`GUESSES`] wrong ones, an address gets a try every two seconds.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -33,10 +34,12 @@ const TRIES: Rate = Rate { per_second: 1, burst: 2 * GUESSES };
 
 /// Who is counted as one: an IPv4 address, or the 64 bits of an IPv6 address within which its owner picks freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Host(IpAddr);
+pub struct Host(IpAddr);
 
 impl Host {
-    pub(super) fn of(address: IpAddr) -> Self {
+    /// Who has this address.
+    #[must_use]
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(ip) => {
                 let network = u128::from(ip) & !u128::from(u64::MAX);
@@ -44,6 +47,15 @@ impl Host {
             }
             ip @ IpAddr::V4(_) => Self(ip),
         }
+    }
+}
+
+/// The address, or the first of a network.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(address) = self;
+        write!(f, "{address}")?;
+        if address.is_ipv6() { f.write_str("/64") } else { Ok(()) }
     }
 }
 

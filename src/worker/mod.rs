@@ -30,7 +30,7 @@ use crate::net::udp::{ReceiveBatch, UdpPort};
 use crate::sfu::Core;
 use crate::sfu::relay::Relayed;
 use crate::turn::allocation::{FiveTuple, Transport};
-use crate::turn::binding;
+use crate::turn::binding::{Binding, Refused};
 
 /// How often the counters are copied out.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +70,7 @@ pub(crate) struct Worker {
     /// Whether the last turn ended before everything was read.
     unread: bool,
     batch: SendBatch,
+    binding: Binding,
     stun_reply: Vec<u8>,
 }
 
@@ -119,6 +120,7 @@ impl Worker {
             received: ReceiveBatch::new(),
             unread: false,
             batch: SendBatch::new(),
+            binding: Binding::new(Instant::now()),
             stun_reply: Vec::new(),
         }
     }
@@ -297,11 +299,12 @@ impl Worker {
             Route::Session(id) => self.core.receive(now, id, datagram, &mut self.batch),
             Route::Binding => {
                 self.stun_reply.clear();
-                match binding::answer(datagram.payload, datagram.source, &mut self.stun_reply) {
+                match self.binding.answer(now, datagram.payload, datagram.source, &mut self.stun_reply) {
                     Ok(()) => {
                         self.core.counters_mut().stun_bindings += 1;
                         self.batch.push(datagram.local, datagram.source, &self.stun_reply);
                     }
+                    Err(Refused::Stranger) => self.core.counters_mut().drop(DropReason::Stranger),
                     Err(_) => self.core.counters_mut().drop(DropReason::Garbage),
                 }
             }
@@ -408,6 +411,7 @@ impl Worker {
         let since = now.saturating_duration_since(self.snapshot_at);
         if since >= SNAPSHOT_EVERY || self.snapshot.load.number == 0 {
             self.snapshot_at = now;
+            self.binding.sweep(now);
             self.snapshot.core = self.core.counters();
             self.snapshot.relay = self.neighbours.counters;
             self.snapshot.turn = self.turn.as_ref().map(Turn::counters).unwrap_or_default();

@@ -22,7 +22,9 @@ use crate::ids::WorkerId;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::streams::mark::StreamId;
 use crate::net::streams::outgoing::StreamOut;
+use crate::net::throttle::Throttle;
 use crate::turn::allocation::{FiveTuple, Transport};
+use crate::turn::counters::Dropped;
 use crate::turn::credentials::Credential;
 use crate::turn::relays::Relayed;
 use crate::turn::server::{Limits, Outcome, Server, Settings};
@@ -144,6 +146,9 @@ pub(super) struct Turn {
     /// Until when what is sent is looked through.
     watched_until: Instant,
     clock_read: Instant,
+    /// Passwords that were not looked at, of which the log was told or is about to be.
+    guesses: u64,
+    guessing: Throttle,
     /// The moment of this turn of the worker's loop.
     now: Instant,
     clients: Clients,
@@ -206,6 +211,8 @@ impl Turn {
             lending,
             watched_until: now,
             clock_read: now,
+            guesses: 0,
+            guessing: Throttle::new(),
             now,
             clients: Clients::default(),
         }
@@ -217,9 +224,24 @@ impl Turn {
         if now.saturating_duration_since(self.clock_read) >= CLOCK_EVERY {
             self.clock_read = now;
             self.server.set_clock(now, since_1970());
+            self.tell_guesses(now);
         }
         if self.server.deadline().is_some_and(|deadline| deadline <= now) {
             self.server.expire(now);
+        }
+    }
+
+    /// Tells the log that somebody guesses passwords.
+    fn tell_guesses(&mut self, now: Instant) {
+        let total = self.server.counters().dropped(Dropped::Guessing);
+        if total > self.guesses && self.guessing.count(now).is_some() {
+            let (refused, wrong) = (total - self.guesses, self.server.counters().wrong_passwords);
+            tracing::warn!(
+                refused,
+                wrong,
+                "somebody guesses TURN passwords; they are looked at every 2 s only"
+            );
+            self.guesses = total;
         }
     }
 

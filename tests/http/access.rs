@@ -138,3 +138,46 @@ async fn where_only_rooms_have_keys_publishing_is_closed() {
         try_key(&server, stream, Some("Bearer team-secret"), false).await;
     }
 }
+
+/// The number that a metric has.
+async fn metric(server: &Running, name: &str) -> u64 {
+    let page = server.ask(&Request::new("GET", "/metrics")).await.body;
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} is missing: {page}"))
+}
+
+#[tokio::test]
+async fn who_guesses_keys_has_to_wait_and_nobody_else_has() {
+    let server = with_keys(&[("*", "common-secret")]).await;
+    let from = |address: &str, key: &str| {
+        let request =
+            Request::sdp("/whip/studio", offer("publish/obs-h264")).with("X-Forwarded-For", address);
+        request.with("Authorization", format!("Bearer {key}"))
+    };
+    let mut refused = None;
+    for number in 0..40 {
+        let reply = server.ask(&from("203.0.113.5", &format!("guess-{number}"))).await;
+        match reply.status {
+            401 => assert!(refused.is_none(), "once it has to wait it waits: {number}"),
+            429 => refused = refused.or(Some((number, reply))),
+            other => panic!("{other}"),
+        }
+    }
+    let (number, reply) = refused.expect("nobody may try forty keys in one go");
+    assert!(number >= 30, "thirty may be wrong: {number}");
+    assert_eq!((reply.problem().as_deref(), reply.header("retry-after")), (Some("wrong-keys"), Some("2")));
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "a page may read why");
+    // Others are let in, and so is who needs no key.
+    assert_created(
+        "from elsewhere",
+        &server.ask(&from("203.0.113.6", "common-secret")).await,
+        "/whip/studio/",
+    );
+    let plain = Request::new("OPTIONS", "/whep/studio").with("X-Forwarded-For", "203.0.113.5");
+    assert_eq!(server.ask(&plain).await.status, 200);
+    let refused = metric(&server, "sluice_auth_refused_tries_total").await;
+    assert_eq!(metric(&server, "sluice_auth_wrong_keys_total").await + refused, 40);
+    // Nobody is locked out: a try comes back by itself.
+    let again = from("203.0.113.5", "common-secret");
+    server.ask_until("its next try", &again, |reply| reply.status == 201).await;
+}

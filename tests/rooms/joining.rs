@@ -247,3 +247,26 @@ async fn who_may_join_learns_at_the_door_who_is_there() {
     assert_eq!(ask("the-common-key").await, (200, json!({"count": 1, "names": ["Ada"]})));
     assert_eq!(ask("another-key").await.0, 401);
 }
+
+#[tokio::test]
+async fn who_guesses_the_key_of_a_room_has_to_wait() {
+    let server = Running::with(|config| {
+        config.auth.room_keys = [("*".to_owned(), RoomKey::new("the-common-key").expect("a key"))].into();
+    });
+    let server = server.await;
+    let try_key = async |address: &str, key: &str| {
+        let mut client =
+            Client::on(Socket::connect(server.address, &format!("X-Real-IP: {address}\r\n")).await);
+        client.say(&with(join("hall"), &json!({"key": key}))).await;
+        let reply = client.next().await;
+        if reply["t"] == "error" { reply["code"].as_str().map(str::to_owned) } else { None }
+    };
+    let mut codes = Vec::new();
+    for number in 0..35 {
+        codes.extend(try_key("203.0.113.5", &format!("guess-{number}")).await);
+    }
+    assert_eq!(codes.len(), 35);
+    assert!(codes.iter().take(30).all(|code| code == "room_key"), "{codes:?}");
+    assert!(codes.iter().any(|code| code == "rate"), "{codes:?}");
+    assert_eq!(try_key("203.0.113.6", "the-common-key").await, None, "others get in");
+}

@@ -55,13 +55,15 @@ impl Server {
         if realm != self.credentials.realm().as_bytes() {
             return Err(Refused::Unauthenticated.into());
         }
+        // Before the password: who forges an address has no nonce for it, and so can neither use up its tries nor make us
+        // compute keys.
+        if !self.nonces.is_good(now, client.client.ip().to_canonical(), nonce) {
+            return Err(Refused::StaleNonce.into());
+        }
         let key = match self.key_of_allocation(client, username, algorithm) {
             Some(key) if message.is_proved_by(integrity, key.bytes()) => key,
             _ => self.search_key(now, client, message, username, (integrity, algorithm))?,
         };
-        if !self.nonces.is_good(now, client.client.ip().to_canonical(), nonce) {
-            return Err(Refused::StaleNonce.into());
-        }
         // Later a client may go on with what it has: sessions last longer than credentials.
         let is_new = message.method() == Method::ALLOCATE && self.table.find(client).is_none();
         if is_new && self.credentials.expires(username).is_some_and(|expires| expires < self.seconds(now)) {
