@@ -68,6 +68,18 @@ export function changeAddress(scope) {
   scope.defer(() => move(OTHER_ADDRESS, CLIENT_ADDRESS));
 }
 
+/// Addresses that all are the clients', until the scope ends.
+export function manyAddresses(scope, count) {
+  const { server, client } = JSON.parse(process.env.E2E_NAMESPACES);
+  ip('-n', client, 'route', 'add', 'local', '10.85.0.0/24', 'dev', 'lo');
+  ip('-n', server, 'route', 'add', '10.85.0.0/24', 'via', CLIENT_ADDRESS);
+  scope.defer(() => {
+    ip('-n', client, 'route', 'del', 'local', '10.85.0.0/24', 'dev', 'lo');
+    ip('-n', server, 'route', 'del', '10.85.0.0/24');
+  });
+  return Array.from({ length: count }, (_, number) => `10.85.0.${number + 1}`);
+}
+
 /// A third namespace, with a way to the server of its own, until the scope ends. Answers with its name, and with a function
 /// that sets how much that way carries towards it, in bits per second.
 export function slowNamespace(scope) {

@@ -49,6 +49,13 @@ export async function publishAiortc(scope, url, options = {}) {
   return child;
 }
 
+/// Floods a media port from these addresses; resolves when it has begun. Options: ufrag, port, rate, seconds.
+export async function flood(scope, server, sources, options) {
+  const child = python(scope, 'flood.py', [server, ...words(options), '--sources', ...sources]);
+  await child.message('flooding');
+  return child;
+}
+
 /// aiortc watches; resolves when connected. Its messages count what came.
 export async function watchAiortc(scope, url, options = {}) {
   const child = python(scope, 'watch_aiortc.py', [url, ...words(options)]);
