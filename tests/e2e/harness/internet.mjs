@@ -8,7 +8,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 
-import { SERVER_ADDRESS } from './namespaces.mjs';
+import { SERVER_ADDRESS, hasty, settle } from './namespaces.mjs';
 
 /// What the cloud maps to the machine, both ways.
 export const PUBLIC = '203.0.113.7';
@@ -27,6 +27,7 @@ function attach(scope, kind, to, addresses) {
   const name = names.server.replace('server', kind);
   const cable = `to-${kind}`;
   run('ip', 'netns', 'add', name);
+  [to, name].forEach(hasty);
   scope.defer(() => run('ip', 'netns', 'del', name));
   run('ip', '-n', to, 'link', 'add', cable, 'type', 'veth', 'peer', 'name', 'veth0', 'netns', name);
   // The namespace goes when its last process has; the cable goes now.
@@ -41,6 +42,8 @@ function attach(scope, kind, to, addresses) {
     run('ip', '-n', name, 'addr', 'add', `${own}/${length}`, 'dev', 'veth0', ...dad);
     run('ip', '-n', name, 'route', 'add', 'default', 'via', gateway);
   }
+  settle(to, cable);
+  settle(name, 'veth0');
   return name;
 }
 
@@ -88,14 +91,14 @@ export function container(scope) {
   return name;
 }
 
-/// A home whose router hides it behind one address, and takes back only answers (a port-restricted NAT). Answers with its
-/// namespace.
-export function home(scope) {
+/// A home whose router hides it behind one address, and takes back only answers (a port-restricted NAT). If `symmetric`, its
+/// port is another one for each destination, as with many offices and phone networks. Answers with its namespace.
+export function home(scope, { symmetric = false } = {}) {
   const name = attach(scope, 'home', names.client, [['192.168.7.1', '192.168.7.2']]);
   forwards(names.client);
   rules(scope, names.client, 'router', `
     add chain TABLE after { type nat hook postrouting priority 100 ; }
-    add rule TABLE after ip saddr 192.168.7.0/24 oifname "veth0" masquerade
+    add rule TABLE after ip saddr 192.168.7.0/24 oifname "veth0" masquerade ${symmetric ? 'fully-random' : ''}
     add chain TABLE firewall { type filter hook forward priority 0 ; policy drop ; }
     add rule TABLE firewall ct state established,related accept
     add rule TABLE firewall iifname "to-home" accept`);

@@ -80,12 +80,34 @@ export function manyAddresses(scope, count) {
   return Array.from({ length: count }, (_, number) => `10.85.0.${number + 1}`);
 }
 
+/// New links in this namespace have their own IPv6 addresses as soon as they are up, instead of asking for a second or two
+/// whether anybody else has them.
+export function hasty(namespace) {
+  execFileSync('ip', ['netns', 'exec', namespace, 'sysctl', '-qw', 'net.ipv6.conf.default.dad_transmits=0'], { stdio: 'pipe' });
+}
+
+/// Waits until this link is up and has all its addresses. A browser that sees an address come gives up what it is loading
+/// (ERR_NETWORK_CHANGED), and how long the kernel takes depends on how busy the machine is.
+export function settle(namespace, device) {
+  const end = Date.now() + 10_000;
+  const isSettled = () => {
+    const text = execFileSync('ip', ['-j', '-n', namespace, 'addr', 'show', 'dev', device], { encoding: 'utf8' });
+    const [{ operstate, addr_info }] = JSON.parse(text);
+    return operstate === 'UP' && addr_info.some(({ scope }) => scope === 'link') && !addr_info.some(({ tentative }) => tentative);
+  };
+  while (!isSettled()) {
+    if (Date.now() > end) throw new Error(`${device} in ${namespace} does not come up`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  }
+}
+
 /// A third namespace, with a way to the server of its own, until the scope ends. Answers with its name, and with a function
 /// that sets how much that way carries towards it, in bits per second.
 export function slowNamespace(scope) {
   const { server } = JSON.parse(process.env.E2E_NAMESPACES);
   const name = server.replace('server', 'slow');
   ip('netns', 'add', name);
+  [server, name].forEach(hasty);
   scope.defer(() => {
     // A namespace and what is in it go some time after they were told to: the next one needs the name of the link.
     execFileSync('sh', ['-c', `ip -n ${server} link del veth1 2>/dev/null || true`]);
@@ -98,6 +120,7 @@ export function slowNamespace(scope) {
     ip('-n', namespace, 'addr', 'add', `${four}/24`, 'dev', 'veth1');
   }
   ip('-n', name, 'route', 'add', 'default', 'via', SLOW_GATEWAY);
+  for (const namespace of [server, name]) settle(namespace, 'veth1');
   const limit = (rate) =>
     execFileSync('tc', ['-n', server, 'qdisc', 'replace', 'dev', 'veth1', 'root', 'tbf', 'rate', `${rate}bit`, 'burst', '6000', 'latency', '300ms'], { stdio: 'pipe' });
   return { name, limit };

@@ -42,12 +42,13 @@ function found(report, check) {
   return report.findings.filter((one) => one.check === check).map((one) => `${one.status}: ${one.found}`);
 }
 
-/// The address with which a page exchanges media.
+/// The address with which a page exchanges media, by its newest connection.
 function remoteOf(page) {
   return page.evaluate(async () => {
-    const reports = [...(await probe.connections[0].getStats()).values()];
-    const pair = reports.find((one) => one.type === 'candidate-pair' && one.nominated && one.state === 'succeeded');
-    return reports.find((one) => one.id === pair.remoteCandidateId).address;
+    const reports = [...(await probe.connections.at(-1).getStats()).values()];
+    const find = (id) => reports.find((one) => one.id === id);
+    const { selectedCandidatePairId } = reports.find((one) => one.type === 'transport');
+    return find(find(selectedCandidatePairId).remoteCandidateId).address;
   });
 }
 
