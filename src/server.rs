@@ -147,7 +147,7 @@ impl Server {
             mint: Mint::default(),
             answering: Answering::default(),
             counter_offers: CounterOffers::default(),
-            guesses: Guesses::default(),
+            guesses: Guesses::new(http_metrics.clone()),
             websockets: Open::default(),
             exporter,
             http_metrics,

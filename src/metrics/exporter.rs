@@ -79,7 +79,8 @@ impl Exporter {
             Source::Build => vec![labelled(number(kind, 1.0), metric.labels, self.version)],
             Source::HttpRequests => taken(self.http.requests()),
             Source::HttpTime => taken(self.http.time()),
-            Source::Http(read) => vec![number(kind, read(&self.http) as f64)],
+            Source::WrongKeys => vec![number(kind, self.http.wrong_keys() as f64)],
+            Source::RefusedTries => vec![number(kind, self.http.refused_guesses() as f64)],
         }
     }
 }

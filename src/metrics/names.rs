@@ -5,7 +5,6 @@
 
 use prometheus::proto::MetricType;
 
-use super::http::HttpMetrics;
 use super::process::Process;
 use crate::net::demux::DropReason;
 use crate::room::directory::Census;
@@ -43,12 +42,14 @@ pub(super) enum Source {
     Process(fn(&Process) -> Option<f64>),
     /// The version, with the value 1.
     Build,
-    /// [`HttpMetrics`]: how many requests.
+    /// [`HttpMetrics`](super::http::HttpMetrics): how many requests.
     HttpRequests,
-    /// [`HttpMetrics`]: how long they took.
+    /// [`HttpMetrics`](super::http::HttpMetrics): how long they took.
     HttpTime,
-    /// [`HttpMetrics`]: another of its numbers.
-    Http(fn(&HttpMetrics) -> u64),
+    /// [`HttpMetrics`](super::http::HttpMetrics): keys that were wrong.
+    WrongKeys,
+    /// [`HttpMetrics`](super::http::HttpMetrics): keys that were not looked at.
+    RefusedTries,
 }
 
 impl Metric {
@@ -348,11 +349,11 @@ pub static METRICS: &[Metric] = &[
     }),
     HTTP_REQUESTS,
     HTTP_TIME,
-    http("sluice_auth_wrong_keys_total", "Requests and joins whose key was wrong.", HttpMetrics::wrong_keys),
+    http("sluice_auth_wrong_keys_total", "Requests and joins whose key was wrong.", Source::WrongKeys),
     http(
         "sluice_auth_refused_tries_total",
         "Those whose key was not looked at, as too many from their address were wrong.",
-        HttpMetrics::refused_guesses,
+        Source::RefusedTries,
     ),
     Metric {
         name: "sluice_build_info",
@@ -474,8 +475,8 @@ const fn rooms(name: &'static str, help: &'static str, read: fn(&Census) -> u64)
     Metric { name, help, kind: MetricType::GAUGE, labels: &[], source: Source::Rooms(read) }
 }
 
-const fn http(name: &'static str, help: &'static str, read: fn(&HttpMetrics) -> u64) -> Metric {
-    Metric { name, help, kind: MetricType::COUNTER, labels: &[], source: Source::Http(read) }
+const fn http(name: &'static str, help: &'static str, source: Source) -> Metric {
+    Metric { name, help, kind: MetricType::COUNTER, labels: &[], source }
 }
 
 const fn process(

@@ -117,6 +117,15 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, "Bearer")
     }
 
+    /// Keys of this client are not looked at for a while.
+    #[must_use]
+    pub fn too_many_wrong_keys() -> Self {
+        let detail =
+            "Too many wrong keys came from your address. Wait for two seconds, and send the right one.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "wrong-keys", "Too many wrong keys", detail)
+            .with(header::RETRY_AFTER, "2")
+    }
+
     /// A precondition of RFC 9110 section 13 is missing or does not hold.
     #[must_use]
     pub fn precondition(missing: bool) -> Self {

@@ -3,17 +3,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderName};
 
-use super::app::App;
-use super::error::Problem;
 use super::peer::Peer;
+use crate::metrics::http::HttpMetrics;
 use crate::turn::bucket::{Bucket, Rate};
 use crate::turn::strangers::{GUESSES, Host, MAX_HOSTS};
 
@@ -27,8 +23,11 @@ const TRIES: Rate = Rate { per_second: 1, burst: WAIT * GUESSES };
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Who tried wrong keys.
-#[derive(Debug, Default)]
-pub struct Guesses(Mutex<Table>);
+#[derive(Debug)]
+pub struct Guesses {
+    table: Mutex<Table>,
+    metrics: HttpMetrics,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -44,30 +43,54 @@ struct Account {
 }
 
 impl Guesses {
-    /// Whether a key of this host is to be looked at.
-    pub(super) fn may_try(&self, now: Instant, host: Host) -> bool {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.hosts.get_mut(&host).is_none_or(|account| account.tries.has(TRIES, now, WAIT))
+    /// Nobody has tried any. What is tried is counted in `metrics`.
+    #[must_use]
+    pub fn new(metrics: HttpMetrics) -> Self {
+        Self { table: Mutex::default(), metrics }
     }
 
-    /// The key was wrong. Returns whether the host has no try left, for the first time in a while. Beyond [`MAX_HOSTS`]
-    /// nobody is remembered: to lock out everybody would be worse.
-    pub(super) fn failed(&self, now: Instant, host: Host) -> bool {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        table.sweep(now);
-        if table.hosts.len() >= MAX_HOSTS && !table.hosts.contains_key(&host) {
+    /// Whether a key of theirs is to be looked at; counted if not.
+    pub(super) fn may_try(&self, now: Instant, whom: Option<Host>) -> bool {
+        let Some(host) = whom else { return true };
+        let may = self.table().hosts.get_mut(&host).is_none_or(|account| account.tries.has(TRIES, now, WAIT));
+        if !may {
+            self.metrics.refused_guess();
+        }
+        may
+    }
+
+    /// The key was wrong. Returns whether that is news for the log, which is told: their last try for now is gone.
+    pub(super) fn failed(&self, now: Instant, whom: Option<Host>) -> bool {
+        self.metrics.wrong_key();
+        let Some(host) = whom else { return false };
+        let is_news = self.table().failed(now, host);
+        if is_news {
+            tracing::warn!(from = %host, "too many wrong keys; from there one is looked at every {WAIT} s now");
+        }
+        is_news
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Takes a try. Returns whether none is left, for the first time in a while. Beyond [`MAX_HOSTS`] nobody is remembered:
+    /// to lock out everybody would be worse.
+    fn failed(&mut self, now: Instant, host: Host) -> bool {
+        self.sweep(now);
+        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&host) {
             return false;
         }
         let fresh = || Account { tries: Bucket::full(TRIES, now), told: false };
-        let account = table.hosts.entry(host).or_insert_with(fresh);
+        let account = self.hosts.entry(host).or_insert_with(fresh);
         account.tries.take(TRIES, now, WAIT as usize);
         let is_news = !account.told && !account.tries.has(TRIES, now, WAIT);
         account.told |= is_news;
         is_news
     }
-}
 
-impl Table {
     /// Forgets those who have all their tries again.
     fn sweep(&mut self, now: Instant) {
         if self.swept.is_some_and(|swept| now < swept + SWEEP) {
@@ -107,52 +130,16 @@ fn passed_on_for(headers: &HeaderMap) -> Option<IpAddr> {
     last("x-forwarded-for").or_else(|| last("x-real-ip"))
 }
 
-/// Counts a wrong key, and tells the log when there are too many.
-pub(super) fn count_wrong(app: &App, whom: Option<Host>) {
-    app.http_metrics.wrong_key();
-    if let Some(host) = whom
-        && app.guesses.failed(Instant::now(), host)
-    {
-        tracing::warn!(from = %host, "too many wrong keys; from there one is looked at every {WAIT} s now");
-    }
-}
-
-/// Whether a key of theirs is to be looked at; counted if not.
-pub(super) fn may_try(app: &App, whom: Option<Host>) -> bool {
-    let may = whom.is_none_or(|host| app.guesses.may_try(Instant::now(), host));
-    if !may {
-        app.http_metrics.refused_guess();
-    }
-    may
-}
-
-/// Around every request: whoever presents a key, and has presented too many wrong ones, is told to wait.
-pub(super) async fn limit(State(app): State<Arc<App>>, peer: Peer, request: Request, next: Next) -> Response {
-    if !request.headers().contains_key(header::AUTHORIZATION) {
-        return next.run(request).await;
-    }
-    let whom = whom(&peer, request.headers());
-    if !may_try(&app, whom) {
-        return too_many().into_response();
-    }
-    let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
-        count_wrong(&app, whom);
-    }
-    response
-}
-
-fn too_many() -> Problem {
-    let detail = "Too many wrong keys came from your address. Wait for two seconds, and send the right one.";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "wrong-keys", "Too many wrong keys", detail)
-        .with(header::RETRY_AFTER, "2")
-}
-
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, header};
 
     use super::*;
+    use crate::metrics::exporter::Exporter;
+
+    fn guesses() -> Guesses {
+        Guesses::new(Exporter::new("1").unwrap().http())
+    }
 
     fn host(text: &str) -> Host {
         Host::of(text.parse().unwrap())
@@ -163,9 +150,9 @@ mod tests {
         let (mut tried, mut told) = (0, 0);
         for ms in 0..keys {
             let now = began + Duration::from_millis(ms);
-            if guesses.may_try(now, host) {
+            if guesses.may_try(now, Some(host)) {
                 tried += 1;
-                told += u64::from(guesses.failed(now, host));
+                told += u64::from(guesses.failed(now, Some(host)));
             }
         }
         (tried, told)
@@ -173,28 +160,28 @@ mod tests {
 
     #[test]
     fn who_guesses_has_to_wait_and_nobody_else_has() {
-        let (guesses, began) = (Guesses::default(), Instant::now());
+        let (guesses, began) = (guesses(), Instant::now());
         let (tried, told) = guess(&guesses, began, host("203.0.113.5"), 60_000);
         assert!((59..=60).contains(&tried), "thirty, then one in two seconds: {tried}");
         assert_eq!(told, 1, "one line for all of it");
         let end = began + Duration::from_secs(60);
-        assert!(guesses.may_try(end, host("203.0.113.6")));
+        assert!(guesses.may_try(end, Some(host("203.0.113.6"))));
         assert!(
-            guesses.may_try(end + Duration::from_secs(WAIT), host("203.0.113.5")),
+            guesses.may_try(end + Duration::from_secs(WAIT), Some(host("203.0.113.5"))),
             "nobody is locked out"
         );
     }
 
     #[test]
     fn addresses_are_forgotten_and_no_more_than_so_many_are_remembered() {
-        let (guesses, began) = (Guesses::default(), Instant::now());
+        let (guesses, began) = (guesses(), Instant::now());
         for number in 0..2 * MAX_HOSTS {
             let host = Host::of(IpAddr::V4(u32::try_from(number).unwrap().into()));
-            guesses.failed(began, host);
+            guesses.failed(began, Some(host));
         }
-        assert_eq!(guesses.0.lock().unwrap().hosts.len(), MAX_HOSTS);
-        guesses.failed(began + Duration::from_secs(10), host("203.0.113.5"));
-        assert_eq!(guesses.0.lock().unwrap().hosts.len(), 1);
+        assert_eq!(guesses.table().hosts.len(), MAX_HOSTS);
+        guesses.failed(began + Duration::from_secs(10), Some(host("203.0.113.5")));
+        assert_eq!(guesses.table().hosts.len(), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::app::App;
-use super::guesses::{self, WAIT};
+use super::guesses::WAIT;
 use crate::ids::{ParticipantId, RoomName};
 use crate::protocol::client::{ClientMessage, Join, Request};
 use crate::protocol::server::{ErrorCode, Limits, Welcome};
@@ -66,13 +66,13 @@ pub(super) async fn join(app: &Arc<App>, request: Request, caller: Caller) -> Re
         return Err(Refused::new(re, ErrorCode::Version, message));
     }
     let room = room_name(&join.room).map_err(|error| Refused::new(re, ErrorCode::RoomName, error))?;
-    if join.key.is_some() && !guesses::may_try(app, caller.whom) {
+    if join.key.is_some() && !app.guesses.may_try(Instant::now(), caller.whom) {
         let message = "Too many wrong keys came from your address. Wait for two seconds.";
         return Err(refused(ErrorCode::Rate, message).later(1_000 * WAIT as u32));
     }
     if !app.auth.admits_to_room(room.as_str(), join.key.as_deref(), caller.is_local) {
         if join.key.is_some() {
-            guesses::count_wrong(app, caller.whom);
+            app.guesses.failed(Instant::now(), caller.whom);
         }
         return Err(refused(ErrorCode::RoomKey, "This room needs its key, and this is not it."));
     }

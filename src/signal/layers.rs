@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
+use super::guesses::whom;
+use super::peer::Peer;
 use crate::wire::sdp::MAX_BYTES;
 
 /// How much of a body that is too large is still read, so that its sender gets to see the refusal.
@@ -88,6 +90,27 @@ fn allow_methods(headers: &mut HeaderMap) {
         HeaderValue::from_static("Authorization, Content-Type, If-Match, ETag"),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+}
+
+/// Whoever presents a key, and has presented too many wrong ones, is told to wait.
+pub(super) async fn limit_guesses(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if !request.headers().contains_key(header::AUTHORIZATION) {
+        return Ok(next.run(request).await);
+    }
+    let whom = whom(&peer, request.headers());
+    if !app.guesses.may_try(Instant::now(), whom) {
+        return Err(Problem::too_many_wrong_keys());
+    }
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        app.guesses.failed(Instant::now(), whom);
+    }
+    Ok(response)
 }
 
 /// Counts a request under its route, not its path: paths are endless, and session URLs are secrets.

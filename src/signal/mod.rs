@@ -90,12 +90,12 @@ pub fn operator_router(app: Arc<App>) -> Router {
 pub fn admin_router(app: Arc<App>, key: AdminKey) -> Router {
     // Whoever has no key learns nothing, not even what is not there.
     let guarded = complete(admin::routes()).layer(from_fn_with_state(Arc::new(key), admin::authorize));
-    let guarded = guarded.layer(from_fn_with_state(app.clone(), guesses::limit));
+    let guarded = guarded.layer(from_fn_with_state(app.clone(), layers::limit_guesses));
     count(guarded.merge(admin::page()).layer(from_fn(layers::take_body)), app)
 }
 
 fn public(router: Router<Arc<App>>, app: Arc<App>) -> Router {
-    let guarded = complete(router).layer(from_fn_with_state(app.clone(), guesses::limit));
+    let guarded = complete(router).layer(from_fn_with_state(app.clone(), layers::limit_guesses));
     count(guarded.layer(from_fn(layers::take_body)).layer(from_fn(layers::cors)), app)
 }
 

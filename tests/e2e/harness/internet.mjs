@@ -19,6 +19,8 @@ export const CONTAINER = '172.17.0.2';
 export const CONTAINER_HOST = SERVER_ADDRESS;
 
 const names = JSON.parse(process.env.E2E_NAMESPACES);
+/// The internet itself.
+export const GATEWAY = names.server;
 const run = (command, ...words) => execFileSync(command, words, { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
 const inside = (namespace, ...words) => run('ip', 'netns', 'exec', namespace, ...words);
 

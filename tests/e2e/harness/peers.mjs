@@ -10,11 +10,12 @@ import { Child } from './child.mjs';
 const PYTHON = process.env.E2E_PYTHON ?? new URL('../../../target/e2e/venv/bin/python', import.meta.url).pathname;
 const peer = (name) => new URL(`../peers/${name}`, import.meta.url).pathname;
 
-function python(scope, script, words) {
+function python(scope, script, words, namespace) {
   if (!existsSync(PYTHON)) {
     throw new Error(`${PYTHON} is missing: tests/run installs it`);
   }
-  return new Child(scope, script, PYTHON, ['-u', peer(script), ...words.map(String)]);
+  const command = [...(namespace ? ['ip', 'netns', 'exec', namespace] : []), PYTHON, '-u', peer(script), ...words.map(String)];
+  return new Child(scope, script, command[0], command.slice(1));
 }
 
 let certificate;
@@ -35,9 +36,10 @@ function ownCertificate() {
 
 const words = (options) => Object.entries(options).flatMap(([key, value]) => [`--${key}`, value]);
 
-/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, first, token.
-export async function publishFfmpeg(scope, url, options = {}) {
-  const child = python(scope, 'publish_ffmpeg.py', [url, ...words({ ...ownCertificate(), ...options })]);
+/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, first, token; and namespace,
+/// where it is not to be the clients'.
+export async function publishFfmpeg(scope, url, { namespace, ...options } = {}) {
+  const child = python(scope, 'publish_ffmpeg.py', [url, ...words({ ...ownCertificate(), ...options })], namespace);
   await child.message('up');
   return child;
 }
