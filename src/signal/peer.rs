@@ -86,7 +86,7 @@ fn is_loopback(address: IpAddr) -> bool {
 impl Peer {
     /// One at this address.
     pub(super) fn at(address: SocketAddr) -> Self {
-        Self { address, authority: None }
+        Self { address, authority: None, listens: Listens::default() }
     }
 }
 
