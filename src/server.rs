@@ -1,11 +1,13 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 mod announcer;
+mod secured;
 mod telling;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use self::announcer::{Announcer, Following, Ports};
+use self::secured::Secured;
 use self::telling::{Relay, Telling};
 use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
 use crate::log;
@@ -22,7 +25,7 @@ use crate::metrics::exporter::Exporter;
 use crate::net::addresses::{Announced, Wanted};
 use crate::net::streams::port::{Carried, Streams};
 use crate::net::surroundings::{self, Surroundings};
-use crate::net::tls::{Credentials, TlsError};
+use crate::net::tls::TlsError;
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
 use crate::sfu::session::dtls::{Identity, IdentityError};
@@ -68,6 +71,14 @@ pub enum StartError {
     /// No certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The folder of the certificate cannot be used.
+    #[error("cannot write to tls.acme_folder {folder}: {error}. Give this user the right to, or name another folder")]
+    Acme {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
     /// The certificate of the HTTP server.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -82,8 +93,8 @@ pub struct Server {
     http: Listener,
     operator: Option<Listener>,
     admin: Option<(Listener, AdminKey)>,
-    /// The certificate of the HTTP server, where it has one.
-    credentials: Option<Credentials>,
+    /// What HTTPS needs beside the listener.
+    secured: Secured,
     /// Keeps what is announced fresh.
     announcing: Following,
 }
@@ -94,11 +105,9 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the port that is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let credentials = match (&config.tls.cert, &config.tls.key) {
-            (Some(certificate), Some(key)) => Some(Credentials::load(certificate, key)?),
-            _ => None,
-        };
-        let tls = credentials.as_ref().map(Credentials::config);
+        let exporter =
+            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
+        let (secured, tls) = Secured::begin(config, &exporter).await?;
         let (http, http_at) = bind("http.listen", config.http.listen).await?;
         let admin = match (config.admin.listen, &config.admin.key) {
             (Some(address), Some(key)) => {
@@ -111,8 +120,6 @@ impl Server {
             None => None,
         };
         let identity = Identity::generate()?;
-        let exporter =
-            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let announcer = Announcer::begin(&config.media).await.map_err(StartError::Announce)?;
@@ -141,7 +148,7 @@ impl Server {
             control,
             told,
             auth: config.auth.clone(),
-            public_url: config.http.public_url.clone(),
+            public_url: config.public_url(),
             config: Arc::new(effective),
             mint: Mint::default(),
             answering: Answering::default(),
@@ -150,7 +157,7 @@ impl Server {
             exporter,
             http_metrics,
         };
-        Ok(Self { app: Arc::new(app), http, operator, admin, credentials, announcing })
+        Ok(Self { app: Arc::new(app), http, operator, admin, secured, announcing })
     }
 
     /// The address of the HTTP server, with the port that port 0 became.
@@ -206,11 +213,14 @@ impl Server {
     ///
     /// # Errors
     /// When a listening socket breaks.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let (stopping, stopped) = watch::channel(false);
         let with_metrics = self.operator.is_none();
-        let clients = serve(self.http, signal::router(self.app.clone(), with_metrics), stopped.clone());
         let mut servers = tokio::task::JoinSet::new();
+        if let Some((listener, router)) = self.secured.redirect() {
+            servers.spawn(serve(listener, router, stopped.clone()));
+        }
+        let clients = serve(self.http, signal::router(self.app.clone(), with_metrics), stopped.clone());
         servers.spawn(clients);
         if let Some(listener) = self.operator {
             servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped.clone()));
@@ -220,9 +230,7 @@ impl Server {
         }
         // Its tasks end with it.
         let mut renewal = tokio::task::JoinSet::new();
-        if let Some(credentials) = self.credentials {
-            renewal.spawn(credentials.watch());
-        }
+        self.secured.start(&mut renewal);
         renewal.spawn(self.announcing.watch());
         tokio::select! {
             () = stop => {}
