@@ -72,7 +72,9 @@ pub enum StartError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// The folder of the certificate cannot be used.
-    #[error("cannot write to tls.acme_folder {folder}: {error}. Give this user the right to, or name another folder")]
+    #[error(
+        "cannot write to tls.acme_folder {folder}: {error}. Give this user the right to, or name another folder"
+    )]
     Acme {
         /// The folder.
         folder: PathBuf,

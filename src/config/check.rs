@@ -133,7 +133,8 @@ fn two_certificates(config: &Config) -> Vec<String> {
 }
 
 fn directory_without_tls(config: &Config) -> Vec<String> {
-    let sentence = "`tls.acme_directory` is no https address: certificate authorities are asked by HTTPS only";
+    let sentence =
+        "`tls.acme_directory` is no https address: certificate authorities are asked by HTTPS only";
     if config.tls.acme_directory.is_https() { Vec::new() } else { vec![sentence.to_owned()] }
 }
 
@@ -150,9 +151,11 @@ fn redirect_on_another_address(config: &Config) -> Vec<String> {
         ("metrics.listen", config.metrics.listen),
         ("admin.listen", config.admin.listen),
     ];
-    let taken = others.into_iter().filter(|(_, other)| other.is_some_and(|o| is_taken(config.http.redirect, o)));
-    let sentence =
-        |(key, _)| format!("`http.redirect` is the same address as `{key}`: the redirection needs another port");
+    let taken =
+        others.into_iter().filter(|(_, other)| other.is_some_and(|o| is_taken(config.http.redirect, o)));
+    let sentence = |(key, _)| {
+        format!("`http.redirect` is the same address as `{key}`: the redirection needs another port")
+    };
     taken.map(sentence).collect()
 }
 

@@ -143,7 +143,9 @@ mod tests {
     fn certificates_are_for_public_names() {
         let taken = |text| DomainName::parse(text).map(|name| name.to_string());
         assert_eq!(taken("Live.Example.org."), Some("live.example.org".to_owned()));
-        for bad in ["localhost", "203.0.113.7", "::1", "*.example.org", "a_b.example.org", "https://example.org", ""] {
+        for bad in
+            ["localhost", "203.0.113.7", "::1", "*.example.org", "a_b.example.org", "https://example.org", ""]
+        {
             assert_eq!(taken(bad), None, "{bad:?}");
         }
     }

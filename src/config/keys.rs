@@ -257,11 +257,9 @@ pub static KEYS: &[Key] = &[
         "Where the certificate authority may write to, for instance when it has to take a certificate back.",
         |c| optional(&mut c.tls.acme_mail),
     ),
-    Key::new(
-        "tls.acme_directory",
-        "The certificate authority, by the address of its ACME directory.",
-        |c| one(&mut c.tls.acme_directory),
-    ),
+    Key::new("tls.acme_directory", "The certificate authority, by the address of its ACME directory.", |c| {
+        one(&mut c.tls.acme_directory)
+    }),
     Key::new(
         "tls.acme_folder",
         "Where the account, the key and the certificate are kept. Keep it over updates and new containers, as\n\

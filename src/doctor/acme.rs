@@ -35,7 +35,8 @@ pub(super) fn check(config: &Config, announced: &[SocketAddr], now: SystemTime) 
 /// What failed last, if nothing was got since.
 fn failure(memory: &Memory, now: SystemTime) -> Option<Finding> {
     let failed = memory.failure.as_ref()?;
-    let ago = |at: u64| now.duration_since(UNIX_EPOCH + Duration::from_secs(at)).unwrap_or_default().as_secs() / 60;
+    let ago =
+        |at: u64| now.duration_since(UNIX_EPOCH + Duration::from_secs(at)).unwrap_or_default().as_secs() / 60;
     let left = (UNIX_EPOCH + Duration::from_secs(failed.next)).duration_since(now).unwrap_or_default();
     let next = match left.as_secs() {
         0 => "as soon as Sluice runs".to_owned(),
@@ -61,11 +62,16 @@ fn ports(config: &Config) -> Option<Finding> {
         "certificate authorities ask on port 443 or 80 only, and http.listen is on port {}",
         config.http.listen.port()
     );
-    let fix = "set http.listen to port 443 or http.redirect to port 80, unless a router forwards one of them here";
+    let fix =
+        "set http.listen to port 443 or http.redirect to port 80, unless a router forwards one of them here";
     Some(Finding::note(CHECK, found, fix))
 }
 
-fn leads_here(name: &str, addresses: Result<Vec<IpAddr>, String>, announced: &[SocketAddr]) -> Option<Finding> {
+fn leads_here(
+    name: &str,
+    addresses: Result<Vec<IpAddr>, String>,
+    announced: &[SocketAddr],
+) -> Option<Finding> {
     let fix = format!("set the A or AAAA record of {name} to the public address of this machine");
     match addresses {
         Err(error) => Some(Finding::error(CHECK, format!("{name} is not found: {error}"), fix)),
@@ -75,7 +81,10 @@ fn leads_here(name: &str, addresses: Result<Vec<IpAddr>, String>, announced: &[S
             if elsewhere.is_empty() {
                 return None;
             }
-            let found = format!("{name} leads to {}, which is none of the addresses that clients are told", listed(&elsewhere));
+            let found = format!(
+                "{name} leads to {}, which is none of the addresses that clients are told",
+                listed(&elsewhere)
+            );
             Some(Finding::warning(CHECK, found, format!("{fix}, or set media.announce to it if it is that")))
         }
     }

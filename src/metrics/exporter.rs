@@ -89,7 +89,9 @@ impl Exporter {
             Source::Process(read) => read(process).map(|value| number(kind, value)).into_iter().collect(),
             Source::Certificates(read) => {
                 let values = read(&self.certificates).into_iter();
-                values.map(|(value, count)| labelled(number(kind, count as f64), metric.labels, value)).collect()
+                values
+                    .map(|(value, count)| labelled(number(kind, count as f64), metric.labels, value))
+                    .collect()
             }
             Source::CertificateEnd => {
                 self.certificates.end().map(|end| number(kind, end as f64)).into_iter().collect()

@@ -366,7 +366,9 @@ pub static METRICS: &[Metric] = &[
         help: "Certificates asked for from the certificate authority of tls.acme, by what came of it.",
         kind: MetricType::COUNTER,
         labels: &["outcome"],
-        source: Source::Certificates(|count| [("issued", count.issued.get()), ("failed", count.failed.get())]),
+        source: Source::Certificates(|count| {
+            [("issued", count.issued.get()), ("failed", count.failed.get())]
+        }),
     },
     Metric {
         name: "sluice_build_info",

@@ -57,7 +57,9 @@ impl Acme {
         let held = folder::held(&folder.certificate(), &config.tls.acme, schedule.issued());
         if !held.is_some_and(|held| held.fits) {
             let names = listed(&config.tls);
-            tracing::warn!("there is no certificate for {names} yet: until there is, browsers will warn of this server");
+            tracing::warn!(
+                "there is no certificate for {names} yet: until there is, browsers will warn of this server"
+            );
         }
         let challenges = Challenges::default();
         Ok(Some(Self { config: config.tls.clone(), folder, schedule, challenges, counters, random }))
@@ -73,7 +75,10 @@ impl Acme {
     pub async fn run(mut self) {
         loop {
             let now = SystemTime::now();
-            match self.schedule.step(folder::held(&self.path(), &self.config.acme, self.schedule.issued()), now) {
+            match self
+                .schedule
+                .step(folder::held(&self.path(), &self.config.acme, self.schedule.issued()), now)
+            {
                 Step::Wait(wait) => tokio::time::sleep(wait).await,
                 Step::Order(way) => {
                     let attempt = order::obtain(&self.config, &self.folder, &self.challenges, way);

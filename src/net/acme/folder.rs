@@ -165,7 +165,8 @@ mod tests {
     #[test]
     fn a_certificate_must_be_for_all_names_and_of_the_right_authority() {
         let folder = folder("fits");
-        let authority = rcgen::Issuer::from_params(&CertificateParams::default(), KeyPair::generate().unwrap());
+        let params = CertificateParams::default();
+        let authority = rcgen::Issuer::from_params(&params, KeyPair::generate().unwrap());
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["live.example.org".to_owned()]).unwrap();
         // The subject must differ from the issuer's, else it would look as if it had signed itself.

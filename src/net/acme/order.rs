@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder, Order,
-    OrderStatus, Problem, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder,
+    Order, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
@@ -92,7 +92,9 @@ async fn registered(config: &TlsConfig, folder: &Folder) -> Result<Account, Fail
     let (account, credentials) = Account::builder()?.create(&new, directory.clone(), None).await?;
     let saved = Saved { directory, mail, credentials };
     let kept = folder.write(ACCOUNT, &saved);
-    kept.map_err(|error| Failure::other(format!("the account cannot be written to tls.acme_folder: {error}")))?;
+    kept.map_err(|error| {
+        Failure::other(format!("the account cannot be written to tls.acme_folder: {error}"))
+    })?;
     Ok(account)
 }
 
@@ -153,7 +155,12 @@ async fn refusal(order: &mut Order, way: Way) -> Option<Failure> {
         let errors = state.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
         let errors: Vec<String> = errors.map(words).collect();
         if !errors.is_empty() {
-            reasons.push(format!("{} is not proven by {}: {}", state.identifier(), way.name(), errors.join(", ")));
+            reasons.push(format!(
+                "{} is not proven by {}: {}",
+                state.identifier(),
+                way.name(),
+                errors.join(", ")
+            ));
         }
     }
     (!reasons.is_empty()).then(|| Failure { fault: Fault::Unproven, reason: reasons.join("; ") })
@@ -176,7 +183,10 @@ fn request(config: &TlsConfig) -> Result<(String, Vec<u8>), rcgen::Error> {
 }
 
 fn has_type(problem: &Problem, name: &str) -> bool {
-    problem.r#type.as_deref().is_some_and(|kind| kind.strip_prefix("urn:ietf:params:acme:error:") == Some(name))
+    problem
+        .r#type
+        .as_deref()
+        .is_some_and(|kind| kind.strip_prefix("urn:ietf:params:acme:error:") == Some(name))
 }
 
 /// The sentence of a problem document, without its full stop, so that it can stand in another.
@@ -215,14 +225,18 @@ mod tests {
             r#"{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many certificates.","status":429}"#,
         );
         let failure = Failure::from(Error::Api(limited));
-        assert_eq!(failure, Failure { fault: Fault::RateLimited, reason: "too many certificates".to_owned() });
+        assert_eq!(
+            failure,
+            Failure { fault: Fault::RateLimited, reason: "too many certificates".to_owned() }
+        );
         let silent = Failure::from(Error::Api(problem("{}")));
         assert_eq!(silent, Failure::other("it gives no reason"));
     }
 
     #[test]
     fn a_request_is_for_all_names() {
-        let acme = ["live.example.org", "www.example.org"].map(|name| crate::config::DomainName::parse(name).unwrap());
+        let acme = ["live.example.org", "www.example.org"]
+            .map(|name| crate::config::DomainName::parse(name).unwrap());
         let config = TlsConfig { acme: acme.to_vec(), ..TlsConfig::default() };
         let (key, request) = request(&config).unwrap();
         assert!(key.contains("PRIVATE KEY"));

@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// How a certificate authority sees that a name leads here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// A TLS handshake on port 443 (RFC 8737).
     #[default]
+    #[serde(rename = "tls-alpn-01")]
     TlsAlpn01,
     /// A request for a page on port 80 (RFC 8555 section 8.3).
+    #[serde(rename = "http-01")]
     Http01,
 }
 
@@ -294,7 +295,11 @@ mod tests {
         let after = Schedule::new(serde_json::from_str(&text).unwrap(), false, CA);
         assert_eq!(after.step(None, start()), Step::Wait(FIRST));
         let elsewhere = Schedule::new(after.memory().clone(), false, "https://other.example");
-        assert_eq!(elsewhere.step(None, start()), Step::Order(Way::TlsAlpn01), "another authority is asked at once");
+        assert_eq!(
+            elsewhere.step(None, start()),
+            Step::Order(Way::TlsAlpn01),
+            "another authority is asked at once"
+        );
         assert_eq!(after.step(None, start() - DAY), Step::Order(Way::TlsAlpn01), "the clock was wrong then");
     }
 
