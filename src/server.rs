@@ -1,13 +1,13 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 mod announcer;
+mod opening;
 mod secured;
 mod telling;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use self::announcer::{Announcer, Following, Ports};
+pub use self::opening::StartError;
+use self::opening::{bind, listen};
 use self::secured::Secured;
 use self::telling::{Relay, Telling};
 use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
@@ -25,10 +27,9 @@ use crate::metrics::exporter::Exporter;
 use crate::net::addresses::{Announced, Wanted};
 use crate::net::streams::port::{Carried, Streams};
 use crate::net::surroundings::{self, Surroundings};
-use crate::net::tls::TlsError;
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
-use crate::sfu::session::dtls::{Identity, IdentityError};
+use crate::sfu::session::dtls::Identity;
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
@@ -48,46 +49,6 @@ use crate::worker::random::random;
 /// after Ctrl-C.
 const GOODBYE: Duration = Duration::from_millis(1_000);
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
-
-/// Why the server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address that cannot be had.
-    #[error("cannot listen on {what} {address}: {error}. Is another program using it?")]
-    Listen {
-        /// The configuration key.
-        what: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        error: io::Error,
-    },
-    /// Nothing of what is to be announced has an address.
-    #[error("{0}: correct media.announce, or see why names cannot be resolved here")]
-    Announce(String),
-    /// The media port cannot be had.
-    #[error("cannot open the media port (media.listen): {0}")]
-    Media(io::Error),
-    /// No certificate.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The folder of the certificate cannot be used.
-    #[error(
-        "cannot write to tls.acme_folder {folder}: {error}. Give this user the right to, or name another folder"
-    )]
-    Acme {
-        /// The folder.
-        folder: PathBuf,
-        /// The system's reason.
-        error: io::Error,
-    },
-    /// The certificate of the HTTP server.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// No runtime, no metrics: a broken machine.
-    #[error("cannot start: {0}")]
-    System(String),
-}
 
 /// A server that is listening.
 pub struct Server {
@@ -280,22 +241,6 @@ async fn serve(
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     let service = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop).await
-}
-
-async fn listen(
-    what: &'static str,
-    address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-) -> Result<Listener, StartError> {
-    let (socket, _) = bind(what, address).await?;
-    Listener::new(socket, tls).map_err(|error| StartError::Listen { what, address, error })
-}
-
-/// A bound socket, and its address with the port that port 0 became.
-async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket)));
-    let (at, socket) = bound.map_err(|error| StartError::Listen { what, address, error })?;
-    Ok((socket, at))
 }
 
 /// The listener of the HTTP server, with media beside it where that is wanted.

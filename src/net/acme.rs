@@ -1,10 +1,9 @@
 //! Certificates from a certificate authority (ACME, RFC 8555), got and renewed while the server runs.
 //!
-//! [`schedule`] decides when, [`order`] asks, [`challenges`] has what the authority is answered, and [`folder`] keeps
+//! [`schedule`] decides when, [`order`] asks, [`Challenges`] has what the authority is answered, and [`folder`] keeps
 //! what must outlive a restart. A new certificate is a changed file, which [`Credentials`](super::tls::Credentials)
 //! see as they see the files of a user.
 
-pub mod challenges;
 mod folder;
 mod order;
 pub mod schedule;
@@ -14,13 +13,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use self::challenges::Challenges;
 use self::folder::Folder;
 pub use self::folder::remembered;
 use self::order::Failure;
 use self::schedule::{Fault, Memory, Schedule, Step};
 use crate::config::{Config, TlsConfig};
-use crate::net::tls::{CertificateCounters, inspect};
+use crate::net::tls::{CertificateCounters, Challenges, inspect};
 
 /// The longest that one attempt may take, over all that it asks.
 const ATTEMPT: Duration = Duration::from_secs(300);

@@ -1,5 +1,6 @@
 //! TLS for the HTTP listener: certificate files in, encrypted connections out.
 
+mod challenges;
 mod counters;
 mod credentials;
 mod files;
@@ -25,11 +26,11 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub use self::challenges::Challenges;
 pub use self::counters::CertificateCounters;
 pub use self::credentials::Credentials;
 pub use self::files::TlsError;
-pub(in crate::net) use self::files::provider;
-use self::files::read_first;
+use self::files::{provider, read_first};
 pub(in crate::net) use self::handshakes::Handshakes;
 pub use self::inspect::{Facts, inspect};
 use crate::net::throttle::Throttle;

@@ -6,7 +6,7 @@ use axum::Router;
 use rustls::ServerConfig;
 use tokio::task::JoinSet;
 
-use super::{StartError, listen};
+use super::opening::{StartError, listen};
 use crate::config::Config;
 use crate::metrics::exporter::Exporter;
 use crate::net::acme::Acme;

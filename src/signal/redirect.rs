@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::config::{Config, PublicUrl};
-use crate::net::acme::challenges::Challenges;
+use crate::net::tls::Challenges;
 
 /// Where HTTPS is.
 #[derive(Clone)]

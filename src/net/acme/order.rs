@@ -9,10 +9,10 @@ use instant_acme::{
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
 
-use super::challenges::Challenges;
 use super::folder::Folder;
 use super::schedule::{Fault, Way};
 use crate::config::TlsConfig;
+use crate::net::tls::Challenges;
 
 const ACCOUNT: &str = "account.json";
 

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::challenges::{Challenges, PROTOCOL};
 use super::counters::CertificateCounters;
 use super::files::{Contents, Files, TlsError, provider};
 use super::renewal::{Renewal, Verdict};
-use crate::net::acme::challenges::{Challenges, PROTOCOL};
 
 /// How often the files are looked at. They are small, and a renewed certificate is not urgent.
 const EVERY: Duration = Duration::from_secs(2);

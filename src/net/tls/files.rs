@@ -93,7 +93,7 @@ pub(super) fn read_first(path: &Path) -> Result<CertificateDer<'static>, TlsErro
     chain.into_iter().next().ok_or_else(|| TlsError::Empty(path.to_owned()))
 }
 
-pub(in crate::net) fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 

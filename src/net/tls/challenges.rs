@@ -8,10 +8,10 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ClientHello;
 use rustls::sign::CertifiedKey;
 
-use crate::net::tls::provider;
+use super::files::provider;
 
 /// The protocol that a certificate authority names in its handshake (RFC 8737 section 6.2).
-pub const PROTOCOL: &[u8] = b"acme-tls/1";
+pub(super) const PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// The answers that are good now. Clones share them.
 #[derive(Debug, Clone, Default)]
@@ -33,17 +33,17 @@ impl Challenges {
     }
 
     /// Whether a handshake is one of TLS-ALPN-01.
-    pub(in crate::net) fn asks(hello: &ClientHello<'_>) -> bool {
+    pub(super) fn asks(hello: &ClientHello<'_>) -> bool {
         hello.alpn().is_some_and(|mut protocols| protocols.any(|protocol| protocol == PROTOCOL))
     }
 
     /// The certificate for a name of TLS-ALPN-01, if this one is expected.
-    pub(in crate::net) fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+    pub(super) fn certificate(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         self.answers().tls.get(&name.to_ascii_lowercase()).cloned()
     }
 
     /// Answers requests for `token` with `text` from now on.
-    pub(super) fn expect_http(&self, token: &str, text: &str) {
+    pub(in crate::net) fn expect_http(&self, token: &str, text: &str) {
         self.answers().http.insert(token.to_owned(), text.to_owned());
     }
 
@@ -51,14 +51,14 @@ impl Challenges {
     ///
     /// # Errors
     /// A sentence, when there can be no such certificate.
-    pub(super) fn expect_tls(&self, name: &str, digest: &[u8]) -> Result<(), String> {
+    pub(in crate::net) fn expect_tls(&self, name: &str, digest: &[u8]) -> Result<(), String> {
         let certificate = proof(name, digest).map_err(|error| format!("no proof for {name}: {error}"))?;
         self.answers().tls.insert(name.to_owned(), Arc::new(certificate));
         Ok(())
     }
 
     /// Answers nothing any more.
-    pub(super) fn clear(&self) {
+    pub(in crate::net) fn clear(&self) {
         *self.answers() = Answers::default();
     }
 
