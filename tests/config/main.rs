@@ -92,6 +92,7 @@ fn every_key_is_read_the_same_from_every_source() {
         ("http.listen", "\"[::1]:1\"", "[::1]:1"),
         ("http.public_url", "\"https://live.example.org/\"", " https://live.example.org "),
         ("http.wait_for_stream", "true", "true"),
+        ("http.redirect", "\"[::1]:80\"", "[::1]:80"),
         ("metrics.listen", "\"0.0.0.0:9\"", "0.0.0.0:9"),
         ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
         ("admin.key", "\"1234567890123456\"", "1234567890123456"),
@@ -121,12 +122,17 @@ fn every_key_is_read_the_same_from_every_source() {
         ("log.format", "\"json\"", "json"),
         ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),
         ("tls.key", "\"/etc/key.pem\"", "/etc/key.pem"),
+        ("tls.acme", "[\"live.example.org\", \"www.example.org\"]", "Live.example.org,www.example.org."),
+        ("tls.acme_mail", "\"admin@example.org\"", " admin@example.org "),
+        ("tls.acme_directory", "\"https://ca.example.org/acme\"", " https://ca.example.org/acme "),
+        ("tls.acme_folder", "\"/var/lib/sluice\"", "/var/lib/sluice"),
     ];
     assert_eq!(cases.len(), KEYS.len(), "a key has no case here");
     for (key, toml, text) in cases {
         // Some keys need another one beside them.
         let partner = match key {
             "admin.listen" => "admin.key=1234567890123456",
+            "http.redirect" => "tls.acme=live.example.org",
             "tls.cert" => "tls.key=/k",
             "tls.key" => "tls.cert=/c",
             "worker.count" => "limits.sessions=2000",
@@ -429,6 +435,34 @@ fn certificate_and_key_go_together() {
         &[
             "--set tls.key: `tls.key` is set without `tls.cert`: a private key needs its certificate; set both \
            or none",
+        ],
+    );
+}
+
+#[test]
+fn a_certificate_comes_from_files_or_from_an_authority() {
+    let both = "--set tls.acme: `tls.acme` is set beside `tls.cert` or `tls.key`: a certificate comes from files or \
+                   from a certificate authority; remove one of them";
+    refused(sources("", &[], &["tls.acme=live.example.org", "tls.cert=c.pem", "tls.key=k.pem"]), &[both]);
+    refused(
+        set("tls.acme_directory=http://ca.example.org/acme"),
+        &[
+            "--set tls.acme_directory: `tls.acme_directory` is no https address: certificate authorities are asked by \
+           HTTPS only",
+        ],
+    );
+    refused(
+        set("http.redirect=[::]:80"),
+        &[
+            "--set http.redirect: `http.redirect` is set, and there is no HTTPS to send people to: set `tls.acme`, or \
+           `tls.cert` and `tls.key`",
+        ],
+    );
+    refused(
+        set("tls.acme=203.0.113.7"),
+        &[
+            "--set tls.acme: `tls.acme` takes a list, each item a DNS name with a dot, like \"live.example.org\"; found \
+           \"203.0.113.7\"",
         ],
     );
 }
