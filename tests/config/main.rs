@@ -443,7 +443,8 @@ fn certificate_and_key_go_together() {
 fn a_certificate_comes_from_files_or_from_an_authority() {
     let both = "--set tls.acme: `tls.acme` is set beside `tls.cert` or `tls.key`: a certificate comes from files or \
                    from a certificate authority; remove one of them";
-    refused(sources("", &[], &["tls.acme=live.example.org", "tls.cert=c.pem", "tls.key=k.pem"]), &[both]);
+    let loaded = sources("", &[], &["tls.acme=live.example.org", "tls.cert=c.pem", "tls.key=k.pem"]);
+    refused(loaded.map(|loaded| loaded.config), &[both]);
     refused(
         set("tls.acme_directory=http://ca.example.org/acme"),
         &[
