@@ -147,7 +147,7 @@ e2e('an authority that refuses does not keep the server from running, and the do
 });
 
 e2e('nonces that are refused are asked for again', async (scope) => {
-  const authority = await Authority.start(scope, { env: { PEBBLE_WFE_NONCEREJECT: '30' } });
+  const authority = await Authority.start(scope, { env: { PEBBLE_WFE_NONCEREJECT: '10' } });
   await serve(scope, authority, join(scope.folder(), 'acme'));
   await until('a certificate, or a failure that will be tried again', async () =>
     /pebble/i.test(await issuer(scope)), 150);
