@@ -102,7 +102,8 @@ fn list(loaded: &Loaded) -> ExitCode {
 }
 
 fn health(config: &Config) -> ExitCode {
-    match sluice::health::check(config.http.listen, config.tls.cert.as_deref(), HEALTH_STEP) {
+    let certificate = config.tls.files().map(|(certificate, _)| certificate);
+    match sluice::health::check(config.http.listen, certificate.as_deref(), HEALTH_STEP) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("not healthy: {error}");

@@ -1,6 +1,8 @@
 //! Builds the house out of a configuration, opens its doors, and closes them again in order.
 
 mod announcer;
+mod opening;
+mod secured;
 mod telling;
 
 use std::future::Future;
@@ -15,6 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use self::announcer::{Announcer, Following, Ports};
+pub use self::opening::StartError;
+use self::opening::{bind, listen};
+use self::secured::Secured;
 use self::telling::{Relay, Telling};
 use crate::config::{AdminKey, AuthConfig, Config, TurnConfig, TurnPassword};
 use crate::log;
@@ -22,10 +27,9 @@ use crate::metrics::exporter::Exporter;
 use crate::net::addresses::{Announced, Wanted};
 use crate::net::streams::port::{Carried, Streams};
 use crate::net::surroundings::{self, Surroundings};
-use crate::net::tls::{Credentials, TlsError};
 use crate::net::udp::{Sharing, UdpConfig};
 use crate::room::control::{Control, Limits};
-use crate::sfu::session::dtls::{Identity, IdentityError};
+use crate::sfu::session::dtls::Identity;
 use crate::signal;
 use crate::signal::answering::Answering;
 use crate::signal::app::App;
@@ -47,44 +51,14 @@ use crate::worker::random::random;
 const GOODBYE: Duration = Duration::from_millis(1_000);
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 
-/// Why the server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address that cannot be had.
-    #[error("cannot listen on {what} {address}: {error}. Is another program using it?")]
-    Listen {
-        /// The configuration key.
-        what: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        error: io::Error,
-    },
-    /// Nothing of what is to be announced has an address.
-    #[error("{0}: correct media.announce, or see why names cannot be resolved here")]
-    Announce(String),
-    /// The media port cannot be had.
-    #[error("cannot open the media port (media.listen): {0}")]
-    Media(io::Error),
-    /// No certificate.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The certificate of the HTTP server.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// No runtime, no metrics: a broken machine.
-    #[error("cannot start: {0}")]
-    System(String),
-}
-
 /// A server that is listening.
 pub struct Server {
     app: Arc<App>,
     http: Listener,
     operator: Option<Listener>,
     admin: Option<(Listener, AdminKey)>,
-    /// The certificate of the HTTP server, where it has one.
-    credentials: Option<Credentials>,
+    /// What HTTPS needs beside the listener.
+    secured: Secured,
     /// Keeps what is announced fresh.
     announcing: Following,
 }
@@ -95,11 +69,9 @@ impl Server {
     /// # Errors
     /// [`StartError`] names the port that is taken.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let credentials = match (&config.tls.cert, &config.tls.key) {
-            (Some(certificate), Some(key)) => Some(Credentials::load(certificate, key)?),
-            _ => None,
-        };
-        let tls = credentials.as_ref().map(Credentials::config);
+        let exporter =
+            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
+        let (secured, tls) = Secured::begin(config, &exporter).await?;
         let (http, http_at) = bind("http.listen", config.http.listen).await?;
         let admin = match (config.admin.listen, &config.admin.key) {
             (Some(address), Some(key)) => {
@@ -112,8 +84,6 @@ impl Server {
             None => None,
         };
         let identity = Identity::generate()?;
-        let exporter =
-            Exporter::new(env!("CARGO_PKG_VERSION")).map_err(|e| StartError::System(e.to_string()))?;
         let http_metrics = exporter.http();
         let (events, event_queue) = mpsc::unbounded_channel();
         let announcer = Announcer::begin(&config.media).await.map_err(StartError::Announce)?;
@@ -142,7 +112,7 @@ impl Server {
             control,
             told,
             auth: config.auth.clone(),
-            public_url: config.http.public_url.clone(),
+            public_url: config.public_url(),
             config: Arc::new(effective),
             mint: Mint::default(),
             answering: Answering::default(),
@@ -152,7 +122,7 @@ impl Server {
             exporter,
             http_metrics,
         };
-        Ok(Self { app: Arc::new(app), http, operator, admin, credentials, announcing })
+        Ok(Self { app: Arc::new(app), http, operator, admin, secured, announcing })
     }
 
     /// The address of the HTTP server, with the port that port 0 became.
@@ -208,11 +178,14 @@ impl Server {
     ///
     /// # Errors
     /// When a listening socket breaks.
-    pub async fn serve(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let (stopping, stopped) = watch::channel(false);
         let with_metrics = self.operator.is_none();
-        let clients = serve(self.http, signal::router(self.app.clone(), with_metrics), stopped.clone());
         let mut servers = tokio::task::JoinSet::new();
+        if let Some((listener, router)) = self.secured.redirect() {
+            servers.spawn(serve(listener, router, stopped.clone()));
+        }
+        let clients = serve(self.http, signal::router(self.app.clone(), with_metrics), stopped.clone());
         servers.spawn(clients);
         if let Some(listener) = self.operator {
             servers.spawn(serve(listener, signal::operator_router(self.app.clone()), stopped.clone()));
@@ -222,9 +195,7 @@ impl Server {
         }
         // Its tasks end with it.
         let mut renewal = tokio::task::JoinSet::new();
-        if let Some(credentials) = self.credentials {
-            renewal.spawn(credentials.watch());
-        }
+        self.secured.start(&mut renewal);
         renewal.spawn(self.announcing.watch());
         tokio::select! {
             () = stop => {}
@@ -272,22 +243,6 @@ async fn serve(
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     let service = router.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service).with_graceful_shutdown(stop).await
-}
-
-async fn listen(
-    what: &'static str,
-    address: SocketAddr,
-    tls: Option<Arc<ServerConfig>>,
-) -> Result<Listener, StartError> {
-    let (socket, _) = bind(what, address).await?;
-    Listener::new(socket, tls).map_err(|error| StartError::Listen { what, address, error })
-}
-
-/// A bound socket, and its address with the port that port 0 became.
-async fn bind(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let bound = TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?, socket)));
-    let (at, socket) = bound.map_err(|error| StartError::Listen { what, address, error })?;
-    Ok((socket, at))
 }
 
 /// The listener of the HTTP server, with media beside it where that is wanted.

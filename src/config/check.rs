@@ -24,6 +24,13 @@ static RULES: &[Rule] = &[
     Rule { keys: &["media.announce", "media.loopback"], broken: unreachable_announcements },
     Rule { keys: &["tls.cert", "tls.key"], broken: cert_without_key },
     Rule { keys: &["tls.key", "tls.cert"], broken: key_without_cert },
+    Rule { keys: &["tls.acme", "tls.cert", "tls.key"], broken: two_certificates },
+    Rule { keys: &["tls.acme_directory"], broken: directory_without_tls },
+    Rule { keys: &["http.redirect", "tls.acme", "tls.cert"], broken: redirect_to_nowhere },
+    Rule {
+        keys: &["http.redirect", "http.listen", "metrics.listen", "admin.listen"],
+        broken: redirect_on_another_address,
+    },
 ];
 
 /// All demands that `config` does not meet, except those that look at a `faulty` key.
@@ -116,6 +123,40 @@ fn key_without_cert(config: &Config) -> Vec<String> {
     let sentence =
         "`tls.key` is set without `tls.cert`: a private key needs its certificate; set both or none";
     if alone { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn two_certificates(config: &Config) -> Vec<String> {
+    let both = !config.tls.acme.is_empty() && (config.tls.cert.is_some() || config.tls.key.is_some());
+    let sentence = "`tls.acme` is set beside `tls.cert` or `tls.key`: a certificate comes from files or from a \
+                    certificate authority; remove one of them";
+    if both { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn directory_without_tls(config: &Config) -> Vec<String> {
+    let sentence =
+        "`tls.acme_directory` is no https address: certificate authorities are asked by HTTPS only";
+    if config.tls.acme_directory.is_https() { Vec::new() } else { vec![sentence.to_owned()] }
+}
+
+fn redirect_to_nowhere(config: &Config) -> Vec<String> {
+    let nowhere = config.http.redirect.is_some() && config.tls.acme.is_empty() && config.tls.cert.is_none();
+    let sentence = "`http.redirect` is set, and there is no HTTPS to send people to: set `tls.acme`, or `tls.cert` \
+                    and `tls.key`";
+    if nowhere { vec![sentence.to_owned()] } else { Vec::new() }
+}
+
+fn redirect_on_another_address(config: &Config) -> Vec<String> {
+    let others = [
+        ("http.listen", Some(config.http.listen)),
+        ("metrics.listen", config.metrics.listen),
+        ("admin.listen", config.admin.listen),
+    ];
+    let taken =
+        others.into_iter().filter(|(_, other)| other.is_some_and(|o| is_taken(config.http.redirect, o)));
+    let sentence = |(key, _)| {
+        format!("`http.redirect` is the same address as `{key}`: the redirection needs another port")
+    };
+    taken.map(sentence).collect()
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::access_key::AccessKey;
-use super::host::{Host, HostPort};
-use super::types::{LogFilter, LogFormat, PublicUrl, Realm};
+use super::host::{DomainName, Host, HostPort};
+use super::types::{Folder, LogFilter, LogFormat, Mail, PublicUrl, Realm};
 use crate::ids::RoomName;
 
 /// A value as a source wrote it.
@@ -388,6 +388,45 @@ impl Scalar for HostPort {
 
     fn show(&self) -> String {
         quoted(&self.to_string())
+    }
+}
+
+impl Scalar for DomainName {
+    const FORM: Form = Form::Text;
+    const TAKES: &'static str = "a DNS name with a dot, like \"live.example.org\"";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+impl Scalar for Mail {
+    const FORM: Form = Form::Text;
+    const TAKES: &'static str = "a mail address, like \"admin@example.org\"";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
+
+impl Scalar for Folder {
+    const FORM: Form = Form::Text;
+    const TAKES: &'static str = "the path of a folder";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.as_path().display().to_string())
     }
 }
 

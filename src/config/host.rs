@@ -45,6 +45,33 @@ impl fmt::Display for Host {
     }
 }
 
+/// A DNS name that a certificate can be for: a [`Host`] that is a name, with a dot in it and no underscore.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DomainName(String);
+
+impl DomainName {
+    /// Takes `text` as such a name; `None` when it is none. It is put into lower case.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match Host::parse(text)? {
+            Host::Name(name) if name.contains('.') && !name.contains('_') => Some(Self(name)),
+            _ => None,
+        }
+    }
+
+    /// The name, in lower case and without a dot at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A UDP port of another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HostPort {
@@ -109,6 +136,17 @@ mod tests {
             &long,
         ] {
             assert_eq!(Host::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_for_public_names() {
+        let taken = |text| DomainName::parse(text).map(|name| name.to_string());
+        assert_eq!(taken("Live.Example.org."), Some("live.example.org".to_owned()));
+        for bad in
+            ["localhost", "203.0.113.7", "::1", "*.example.org", "a_b.example.org", "https://example.org", ""]
+        {
+            assert_eq!(taken(bad), None, "{bad:?}");
         }
     }
 

@@ -45,7 +45,7 @@ pub static SECTIONS: &[Section] = &[
     Section { name: "log", doc: "What is written to standard error." },
     Section {
         name: "tls",
-        doc: "HTTPS instead of HTTP: set both keys, or none. Files that change are read again while the server runs.",
+        doc: "HTTPS instead of HTTP: set acme, or cert and key. Files that change are read again while the server runs.",
     },
 ];
 
@@ -68,6 +68,13 @@ pub static KEYS: &[Key] = &[
         "Let WHEP players in while nobody publishes: they wait on their connection, and the picture comes when\n\
          somebody does. If false, they get 409 and are told when to ask again.",
         |c| one(&mut c.http.wait_for_stream),
+    ),
+    Key::new(
+        "http.redirect",
+        "The TCP address of a second listener, usually port 80, that sends everybody to the HTTPS address. It also\n\
+         answers the certificate authority of tls.acme, for the case that it cannot reach port 443.\n\
+         Empty: there is no such listener.",
+        |c| optional(&mut c.http.redirect),
     ),
     Key::new(
         "metrics.listen",
@@ -236,6 +243,29 @@ pub static KEYS: &[Key] = &[
         "A PEM file with the private key of the certificate.\n\
          A relative path starts at the working directory.",
         |c| optional(&mut c.tls.key),
+    ),
+    Key::new(
+        "tls.acme",
+        "The names under which people open this server: it gets a certificate for them by itself, and renews it.\n\
+         They must lead to this machine, and the port of http.listen must be 443 for those who come from outside,\n\
+         or the one of http.redirect 80. Whoever sets this agrees to the terms of the certificate authority.\n\
+         Empty: no certificate is got.",
+        |c| list(&mut c.tls.acme, 0),
+    ),
+    Key::new(
+        "tls.acme_mail",
+        "Where the certificate authority may write to, for instance when it has to take a certificate back.",
+        |c| optional(&mut c.tls.acme_mail),
+    ),
+    Key::new("tls.acme_directory", "The certificate authority, by the address of its ACME directory.", |c| {
+        one(&mut c.tls.acme_directory)
+    }),
+    Key::new(
+        "tls.acme_folder",
+        "Where the account, the key and the certificate are kept. Keep it over updates and new containers, as\n\
+         certificate authorities give out only a few certificates a week for a name.\n\
+         A relative path starts at the working directory.",
+        |c| one(&mut c.tls.acme_folder),
     ),
 ];
 

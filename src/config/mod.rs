@@ -23,9 +23,9 @@ use std::path::PathBuf;
 pub use access_key::{AccessKey, AccessKeyError, AdminKey, RoomKey, StreamKey, TurnPassword, TurnSecret};
 pub use check::unfit_to_announce;
 pub use error::{Error, Origin, Problem};
-pub use host::{Host, HostPort};
+pub use host::{DomainName, Host, HostPort};
 pub use load::{Loaded, load};
-pub use types::{LogFilter, LogFormat, PublicUrl, Realm};
+pub use types::{Folder, LogFilter, LogFormat, Mail, PublicUrl, Realm};
 
 use crate::units::ByteSize;
 
@@ -66,6 +66,9 @@ pub struct HttpConfig {
     pub public_url: Option<PublicUrl>,
     /// `http.wait_for_stream`: let WHEP players in while nobody publishes. Default false: they are refused with 409.
     pub wait_for_stream: bool,
+    /// `http.redirect`: the TCP address of a listener without TLS that sends everybody to HTTPS, and answers the
+    /// certificate authority. Default: none.
+    pub redirect: Option<SocketAddr>,
 }
 
 /// `[metrics]`: what Prometheus scrapes.
@@ -175,13 +178,52 @@ pub struct LogConfig {
     pub format: LogFormat,
 }
 
-/// `[tls]`: HTTPS instead of HTTP. Both keys are set, or none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// `[tls]`: HTTPS instead of HTTP, with a certificate of files or of a certificate authority (ACME, RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsConfig {
     /// `tls.cert`: a PEM file with the certificate, then its chain. Default: none.
     pub cert: Option<PathBuf>,
     /// `tls.key`: a PEM file with the private key of the certificate. Default: none.
     pub key: Option<PathBuf>,
+    /// `tls.acme`: the names that a certificate is got for and renewed. Default: empty, none is got.
+    pub acme: Vec<DomainName>,
+    /// `tls.acme_mail`: where the certificate authority writes to. Default: none.
+    pub acme_mail: Option<Mail>,
+    /// `tls.acme_directory`: the certificate authority, by its `https` address. Default: Let's Encrypt.
+    pub acme_directory: PublicUrl,
+    /// `tls.acme_folder`: where account, key and certificate are kept. Default `acme` in the working directory.
+    pub acme_folder: Folder,
+}
+
+impl TlsConfig {
+    /// The files of certificate and key: those of the user, else the one of ACME, which holds both. `None` without TLS.
+    #[must_use]
+    pub fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        match (&self.cert, &self.key) {
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            _ if self.acme.is_empty() => None,
+            _ => {
+                let both = self.acme_folder.as_path().join(ACME_CERTIFICATE);
+                Some((both.clone(), both))
+            }
+        }
+    }
+}
+
+/// The file in [`TlsConfig::acme_folder`] with key, certificate and chain. One file, so that they change together.
+pub const ACME_CERTIFICATE: &str = "certificate.pem";
+
+impl Config {
+    /// The address under which others reach this server: `http.public_url`, else the first name of `tls.acme`, if the
+    /// server is on the port of HTTPS itself.
+    #[must_use]
+    pub fn public_url(&self) -> Option<PublicUrl> {
+        let named = || {
+            let name = self.tls.acme.first().filter(|_| self.http.listen.port() == 443)?;
+            PublicUrl::parse(&format!("https://{name}"))
+        };
+        self.http.public_url.clone().or_else(named)
+    }
 }
 
 impl AuthConfig {
@@ -228,6 +270,7 @@ impl Default for HttpConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_url: None,
             wait_for_stream: false,
+            redirect: None,
         }
     }
 }
@@ -274,6 +317,19 @@ impl Default for LimitsConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { level: LogFilter::default(), format: LogFormat::Text }
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            cert: None,
+            key: None,
+            acme: Vec::new(),
+            acme_mail: None,
+            acme_directory: PublicUrl::lets_encrypt(),
+            acme_folder: Folder::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The values of keys that need a type of their own.
 
 use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,6 +11,12 @@ use tracing_subscriber::EnvFilter;
 pub struct PublicUrl(String);
 
 impl PublicUrl {
+    /// The directory of Let's Encrypt, a certificate authority that everybody may use.
+    #[must_use]
+    pub fn lets_encrypt() -> Self {
+        Self("https://acme-v02.api.letsencrypt.org/directory".to_owned())
+    }
+
     /// Takes `text` as a URL; `None` when it is not one of this kind. Slashes at the end are dropped.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -99,6 +106,50 @@ impl Realm {
 impl Default for Realm {
     fn default() -> Self {
         Self("sluice".to_owned())
+    }
+}
+
+/// A folder that this server writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Takes `text` as a path; `None` when it is empty.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(PathBuf::from(text)))
+    }
+
+    /// Its path; a relative one starts at the working directory.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self(PathBuf::from("acme"))
+    }
+}
+
+/// A mail address, as far as it has to be understood here: visible ASCII characters around one `@`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail(String);
+
+impl Mail {
+    /// Takes `text` as a mail address; `None` when it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (user, host) = text.split_once('@')?;
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b",;<>?\"".contains(&b));
+        (plain && !user.is_empty() && !host.is_empty() && !host.contains('@')).then(|| Self(text.to_owned()))
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -13,11 +13,26 @@ const DAY: Duration = Duration::from_secs(86_400);
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 pub(super) fn check(config: &Config, now: SystemTime) -> Vec<Finding> {
-    let (Some(certificate), Some(key)) = (&config.tls.cert, &config.tls.key) else {
+    let Some((certificate, key)) = config.tls.files() else {
         return vec![without(config)];
     };
-    let host = config.http.public_url.as_ref().map(|url| url.host());
-    match inspect(certificate, key) {
+    let by_acme = !config.tls.acme.is_empty();
+    if by_acme && !certificate.exists() {
+        return vec![Finding::note(CHECK, "there is none yet", "start Sluice: it gets one within a minute")];
+    }
+    let public_url = config.public_url();
+    let host = public_url.as_ref().map(|url| url.host());
+    match inspect(&certificate, &key) {
+        Ok(Some(facts)) if by_acme && facts.self_signed => vec![Finding::warning(
+            CHECK,
+            "there is none of a certificate authority yet, so browsers warn of this server",
+            "see below why, or wait a minute if Sluice has just been started",
+        )],
+        Err(error) if by_acme => vec![Finding::error(
+            CHECK,
+            error.to_string().replace("tls.cert", "tls.acme_folder").replace("tls.key", "tls.acme_folder"),
+            "run this as the user that Sluice runs as, or correct the rights on tls.acme_folder",
+        )],
         Err(error) => vec![Finding::error(
             CHECK,
             error.to_string(),
@@ -31,7 +46,7 @@ pub(super) fn check(config: &Config, now: SystemTime) -> Vec<Finding> {
             ),
             "see with `openssl x509 -text -in FILE` what it says",
         )],
-        Ok(Some(facts)) => judge(&facts, host, now),
+        Ok(Some(facts)) => judge(&facts, host, now, by_acme),
     }
 }
 
@@ -51,9 +66,13 @@ fn without(config: &Config) -> Finding {
     }
 }
 
-fn judge(facts: &Facts, host: Option<&str>, now: SystemTime) -> Vec<Finding> {
+fn judge(facts: &Facts, host: Option<&str>, now: SystemTime, by_acme: bool) -> Vec<Finding> {
     let Facts { not_before, not_after, until, names, self_signed } = facts;
-    let renew = "renew it; Sluice takes the new files within seconds";
+    let renew = if by_acme {
+        "see below why Sluice could not renew it; start it if it does not run"
+    } else {
+        "renew it; Sluice takes the new files within seconds"
+    };
     let mut findings = Vec::new();
     if now > *not_after {
         findings.push(Finding::error(CHECK, format!("it ended on {until}"), renew));
@@ -111,7 +130,7 @@ mod tests {
     }
 
     fn said(facts: &Facts, host: Option<&str>) -> Vec<(Status, String)> {
-        judge(facts, host, now()).into_iter().map(|finding| (finding.status, finding.found)).collect()
+        judge(facts, host, now(), false).into_iter().map(|finding| (finding.status, finding.found)).collect()
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! well as before the first start, and in the server itself (`GET /admin/doctor`). Nobody is asked whom the
 //! configuration does not name, so without `media.discover` nothing leaves this machine but questions to its resolver.
 
+mod acme;
 mod addresses;
 mod buffers;
 mod certificate;
@@ -42,6 +43,7 @@ pub fn examine(
     }
     findings.extend(buffers::check(&config.media));
     findings.extend(certificate::check(config, began.1));
+    findings.extend(acme::check(config, &announced, began.1));
     findings.extend(files::check(&config.limits));
     findings.push(clock::check(began));
     Report::new(findings)

@@ -47,13 +47,17 @@ struct Wanted {
 /// Also answers with whether the server runs.
 pub(super) fn check(config: &Config, mut transaction: impl FnMut() -> TransactionId) -> (Vec<Finding>, bool) {
     let http = tcp(config.http.listen);
+    let certificate = config.tls.files().map(|(certificate, _)| certificate);
     let health = match http {
-        Port::Taken => health::check(config.http.listen, config.tls.cert.as_deref(), STEP).is_ok(),
+        Port::Taken => health::check(config.http.listen, certificate.as_deref(), STEP).is_ok(),
         _ => false,
     };
     let mut findings = vec![server(health)];
     let wanted = |check, key, address| Wanted { check, key, transport: "TCP", address };
     let mut ports = vec![(wanted("HTTP port", "http.listen", config.http.listen), http)];
+    if let Some(address) = config.http.redirect {
+        ports.push((wanted("redirect port", "http.redirect", address), tcp(address)));
+    }
     if let Some(address) = config.metrics.listen {
         ports.push((wanted("metrics port", "metrics.listen", address), tcp(address)));
     }

@@ -68,9 +68,9 @@ pub(super) fn check(
     // One on loopback is for a proxy, and no client is told of it.
     if !http.ip().is_loopback() || config.media.loopback {
         findings.push(judge("TCP", connect(http).and_then(|stream| over_stream(stream, trial()))));
-        if let Some(certificate) = &config.tls.cert {
+        if let Some((certificate, _)) = config.tls.files() {
             let pinned =
-                |stream| tls::pinned(this_machine(http).ip(), certificate, stream).map_err(io::Error::other);
+                |stream| tls::pinned(this_machine(http).ip(), &certificate, stream).map_err(io::Error::other);
             let secured = connect(http).and_then(|stream| Ok(pinned(stream)?));
             findings.push(judge("TLS", secured.and_then(|stream| over_stream(stream, trial()))));
         }

@@ -1,5 +1,7 @@
 //! One scrape: the newest snapshots, summed and written as text.
 
+use std::sync::Arc;
+
 use prometheus::TextEncoder;
 use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
 
@@ -7,6 +9,7 @@ use super::Error;
 use super::http::HttpMetrics;
 use super::names::{METRICS, Metric, Source};
 use super::process::Process;
+use crate::net::tls::CertificateCounters;
 use crate::sfu::counters::Histogram;
 use crate::worker::message::Snapshot;
 
@@ -23,6 +26,7 @@ const MICROS_PER_SECOND: f64 = 1e6;
 pub struct Exporter {
     version: &'static str,
     http: HttpMetrics,
+    certificates: Arc<CertificateCounters>,
     start_time: Option<f64>,
 }
 
@@ -32,13 +36,20 @@ impl Exporter {
     /// # Errors
     /// Never, unless a name or a label in [`METRICS`] is not one that Prometheus allows.
     pub fn new(version: &'static str) -> Result<Self, Error> {
-        Ok(Self { version, http: HttpMetrics::new()?, start_time: Process::read().start_time })
+        let (http, certificates) = (HttpMetrics::new()?, Arc::default());
+        Ok(Self { version, http, certificates, start_time: Process::read().start_time })
     }
 
     /// The counts of HTTP requests, which the HTTP server is to keep.
     #[must_use]
     pub fn http(&self) -> HttpMetrics {
         self.http.clone()
+    }
+
+    /// What is counted of the certificate, which whoever uses and renews it is to keep.
+    #[must_use]
+    pub fn certificates(&self) -> Arc<CertificateCounters> {
+        self.certificates.clone()
     }
 
     /// All metrics as text: the sum of the workers' newest `snapshots`, the `rooms`, HTTP and process.
@@ -76,6 +87,15 @@ impl Exporter {
             Source::WorkersTime(read) => vec![time(snapshots.iter().map(read))],
             Source::Rooms(read) => vec![number(kind, read(rooms) as f64)],
             Source::Process(read) => read(process).map(|value| number(kind, value)).into_iter().collect(),
+            Source::Certificates(read) => {
+                let values = read(&self.certificates).into_iter();
+                values
+                    .map(|(value, count)| labelled(number(kind, count as f64), metric.labels, value))
+                    .collect()
+            }
+            Source::CertificateEnd => {
+                self.certificates.end().map(|end| number(kind, end as f64)).into_iter().collect()
+            }
             Source::Build => vec![labelled(number(kind, 1.0), metric.labels, self.version)],
             Source::HttpRequests => taken(self.http.requests()),
             Source::HttpTime => taken(self.http.time()),

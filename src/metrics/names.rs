@@ -7,6 +7,7 @@ use prometheus::proto::MetricType;
 
 use super::process::Process;
 use crate::net::demux::DropReason;
+use crate::net::tls::CertificateCounters;
 use crate::room::directory::Census;
 use crate::sfu::counters::Histogram;
 use crate::sfu::session::EndReason;
@@ -40,6 +41,10 @@ pub(super) enum Source {
     Rooms(fn(&Census) -> u64),
     /// What the kernel says; left out when it says nothing.
     Process(fn(&Process) -> Option<f64>),
+    /// Counts of certificates, by the value of the label. All values are always told.
+    Certificates(fn(&CertificateCounters) -> [(&'static str, u64); 2]),
+    /// When the certificate in use ends; left out without one.
+    CertificateEnd,
     /// The version, with the value 1.
     Build,
     /// [`HttpMetrics`](super::http::HttpMetrics): how many requests.
@@ -59,6 +64,9 @@ impl Metric {
         match self.source {
             Source::WorkersBy(read) => {
                 read(&Snapshot::default()).into_iter().map(|(value, _)| value).collect()
+            }
+            Source::Certificates(read) => {
+                read(&CertificateCounters::default()).into_iter().map(|(value, _)| value).collect()
             }
             _ => Vec::new(),
         }
@@ -355,6 +363,23 @@ pub static METRICS: &[Metric] = &[
         "Those whose key was not looked at, as too many from their address were wrong.",
         Source::RefusedTries,
     ),
+    // The certificate.
+    Metric {
+        name: "sluice_certificate_end_timestamp_seconds",
+        help: "When the certificate of the HTTP server ends, in seconds since 1970; only with TLS.",
+        kind: MetricType::GAUGE,
+        labels: &[],
+        source: Source::CertificateEnd,
+    },
+    Metric {
+        name: "sluice_certificate_orders_total",
+        help: "Certificates asked for from the certificate authority of tls.acme, by what came of it.",
+        kind: MetricType::COUNTER,
+        labels: &["outcome"],
+        source: Source::Certificates(|count| {
+            [("issued", count.issued.get()), ("failed", count.failed.get())]
+        }),
+    },
     Metric {
         name: "sluice_build_info",
         help: "Always 1; the label says which version runs.",

@@ -3,7 +3,7 @@
 //! In reading order: [`datagram`] has the plain values, [`udp`] the sockets, [`demux`] tells a datagram's
 //! session, [`ufrag`] is the name a session has in ICE, [`addresses`] decides what clients are told to
 //! connect to, [`announcing`] keeps that fresh, [`discover`] asks others, [`surroundings`] doubts. [`tls`] and [`streams`]
-//! are what comes over TCP.
+//! are what comes over TCP, and [`acme`] gets the certificate for it.
 #![cfg_attr(
     not(test),
     deny(
@@ -30,5 +30,6 @@ pub mod udp;
 mod udp_linux;
 mod udp_portable;
 pub mod ufrag;
+pub mod acme;
 pub mod tls;
 pub mod streams;

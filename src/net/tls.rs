@@ -1,5 +1,7 @@
 //! TLS for the HTTP listener: certificate files in, encrypted connections out.
 
+mod challenges;
+mod counters;
 mod credentials;
 mod files;
 mod handshakes;
@@ -24,6 +26,8 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+pub use self::challenges::Challenges;
+pub use self::counters::CertificateCounters;
 pub use self::credentials::Credentials;
 pub use self::files::TlsError;
 use self::files::{provider, read_first};

@@ -32,7 +32,8 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn new(config: &Config, secret: String, tls: bool) -> Self {
-        let name = config.http.public_url.as_ref().and_then(PublicUrl::secure_host);
+        let name = config.public_url();
+        let name = name.as_ref().and_then(PublicUrl::secure_host);
         Self { secret, tls, name: name.map(str::to_owned) }
     }
 

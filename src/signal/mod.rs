@@ -26,6 +26,7 @@ mod layers;
 mod admin;
 pub mod peer;
 pub mod listener;
+pub mod redirect;
 
 use std::sync::Arc;
 

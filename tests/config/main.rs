@@ -86,47 +86,55 @@ fn other_variables_are_passed_over() {
 
 // How values are written.
 
+/// Each key with a value as a file writes it, and as a variable and `--set` do.
+const CASES: &[(&str, &str, &str)] = &[
+    ("http.listen", "\"[::1]:1\"", "[::1]:1"),
+    ("http.public_url", "\"https://live.example.org/\"", " https://live.example.org "),
+    ("http.wait_for_stream", "true", "true"),
+    ("http.redirect", "\"[::1]:80\"", "[::1]:80"),
+    ("metrics.listen", "\"0.0.0.0:9\"", "0.0.0.0:9"),
+    ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
+    ("admin.key", "\"1234567890123456\"", "1234567890123456"),
+    ("media.listen", "[\"127.0.0.1:0\", \"[::1]:0\"]", "127.0.0.1:0, [::1]:0"),
+    ("media.announce", "[\"203.0.113.7\", \"live.example.org\"]", "203.0.113.7,Live.example.org."),
+    ("media.discover", "\"stun.example.org:3478\"", " STUN.example.org:3478 "),
+    ("media.loopback", "true", "true"),
+    ("media.tcp", "false", "false"),
+    ("media.receive_buffer", "1_048_576", "1_048_576"),
+    ("media.send_buffer", "0x10_0000", "1048576"),
+    ("turn.enabled", "false", "false"),
+    ("turn.realm", "\"example.org\"", "example.org"),
+    ("turn.secrets", "[\"1234567890123456\", \"6543210987654321\"]", "1234567890123456,6543210987654321"),
+    ("turn.users.a", "\"12345678\"", "12345678"),
+    ("turn.allocations", "8000", "8000"),
+    ("turn.per_user", "1", "1"),
+    ("turn.per_address", "8000", "8_000"),
+    ("turn.bandwidth", "0", "0"),
+    ("auth.open", "true", "true"),
+    ("auth.stream_keys.a", "\"12345678\"", "12345678"),
+    ("auth.room_keys.a", "\"12345678\"", "12345678"),
+    ("worker.count", "2", "2"),
+    ("limits.sessions", "100000", "100000"),
+    ("limits.participants", "1000", "1_000"),
+    ("limits.overflow", "\"https://second.example.org/\"", " https://second.example.org "),
+    ("log.level", "\"info,str0m=warn\"", "info,str0m=warn"),
+    ("log.format", "\"json\"", "json"),
+    ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),
+    ("tls.key", "\"/etc/key.pem\"", "/etc/key.pem"),
+    ("tls.acme", "[\"live.example.org\", \"www.example.org\"]", "Live.example.org,www.example.org."),
+    ("tls.acme_mail", "\"admin@example.org\"", " admin@example.org "),
+    ("tls.acme_directory", "\"https://ca.example.org/acme\"", " https://ca.example.org/acme "),
+    ("tls.acme_folder", "\"/var/lib/sluice\"", "/var/lib/sluice"),
+];
+
 #[test]
 fn every_key_is_read_the_same_from_every_source() {
-    let cases = [
-        ("http.listen", "\"[::1]:1\"", "[::1]:1"),
-        ("http.public_url", "\"https://live.example.org/\"", " https://live.example.org "),
-        ("http.wait_for_stream", "true", "true"),
-        ("metrics.listen", "\"0.0.0.0:9\"", "0.0.0.0:9"),
-        ("admin.listen", "\"127.0.0.1:9\"", "127.0.0.1:9"),
-        ("admin.key", "\"1234567890123456\"", "1234567890123456"),
-        ("media.listen", "[\"127.0.0.1:0\", \"[::1]:0\"]", "127.0.0.1:0, [::1]:0"),
-        ("media.announce", "[\"203.0.113.7\", \"live.example.org\"]", "203.0.113.7,Live.example.org."),
-        ("media.discover", "\"stun.example.org:3478\"", " STUN.example.org:3478 "),
-        ("media.loopback", "true", "true"),
-        ("media.tcp", "false", "false"),
-        ("media.receive_buffer", "1_048_576", "1_048_576"),
-        ("media.send_buffer", "0x10_0000", "1048576"),
-        ("turn.enabled", "false", "false"),
-        ("turn.realm", "\"example.org\"", "example.org"),
-        ("turn.secrets", "[\"1234567890123456\", \"6543210987654321\"]", "1234567890123456,6543210987654321"),
-        ("turn.users.a", "\"12345678\"", "12345678"),
-        ("turn.allocations", "8000", "8000"),
-        ("turn.per_user", "1", "1"),
-        ("turn.per_address", "8000", "8_000"),
-        ("turn.bandwidth", "0", "0"),
-        ("auth.open", "true", "true"),
-        ("auth.stream_keys.a", "\"12345678\"", "12345678"),
-        ("auth.room_keys.a", "\"12345678\"", "12345678"),
-        ("worker.count", "2", "2"),
-        ("limits.sessions", "100000", "100000"),
-        ("limits.participants", "1000", "1_000"),
-        ("limits.overflow", "\"https://second.example.org/\"", " https://second.example.org "),
-        ("log.level", "\"info,str0m=warn\"", "info,str0m=warn"),
-        ("log.format", "\"json\"", "json"),
-        ("tls.cert", "\"/etc/cert.pem\"", "/etc/cert.pem"),
-        ("tls.key", "\"/etc/key.pem\"", "/etc/key.pem"),
-    ];
-    assert_eq!(cases.len(), KEYS.len(), "a key has no case here");
-    for (key, toml, text) in cases {
+    assert_eq!(CASES.len(), KEYS.len(), "a key has no case here");
+    for (key, toml, text) in CASES {
         // Some keys need another one beside them.
-        let partner = match key {
+        let partner = match *key {
             "admin.listen" => "admin.key=1234567890123456",
+            "http.redirect" => "tls.acme=live.example.org",
             "tls.cert" => "tls.key=/k",
             "tls.key" => "tls.cert=/c",
             "worker.count" => "limits.sessions=2000",
@@ -429,6 +437,35 @@ fn certificate_and_key_go_together() {
         &[
             "--set tls.key: `tls.key` is set without `tls.cert`: a private key needs its certificate; set both \
            or none",
+        ],
+    );
+}
+
+#[test]
+fn a_certificate_comes_from_files_or_from_an_authority() {
+    let both = "--set tls.acme: `tls.acme` is set beside `tls.cert` or `tls.key`: a certificate comes from files or \
+                   from a certificate authority; remove one of them";
+    let loaded = sources("", &[], &["tls.acme=live.example.org", "tls.cert=c.pem", "tls.key=k.pem"]);
+    refused(loaded.map(|loaded| loaded.config), &[both]);
+    refused(
+        set("tls.acme_directory=http://ca.example.org/acme"),
+        &[
+            "--set tls.acme_directory: `tls.acme_directory` is no https address: certificate authorities are asked by \
+           HTTPS only",
+        ],
+    );
+    refused(
+        set("http.redirect=[::]:80"),
+        &[
+            "--set http.redirect: `http.redirect` is set, and there is no HTTPS to send people to: set `tls.acme`, or \
+           `tls.cert` and `tls.key`",
+        ],
+    );
+    refused(
+        set("tls.acme=203.0.113.7"),
+        &[
+            "--set tls.acme: `tls.acme` takes a list, each item a DNS name with a dot, like \"live.example.org\"; found \
+           \"203.0.113.7\"",
         ],
     );
 }

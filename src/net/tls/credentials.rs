@@ -11,6 +11,8 @@ use tokio::sync::watch;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
+use super::challenges::{Challenges, PROTOCOL};
+use super::counters::CertificateCounters;
 use super::files::{Contents, Files, TlsError, provider};
 use super::renewal::{Renewal, Verdict};
 
@@ -27,15 +29,23 @@ pub struct Credentials {
     renewal: Renewal,
     current: watch::Sender<Arc<CertifiedKey>>,
     config: Arc<ServerConfig>,
+    counters: Arc<CertificateCounters>,
 }
 
 /// Hands out what is in use. A handshake keeps what it got, whatever comes after.
 #[derive(Debug)]
-struct Current(watch::Receiver<Arc<CertifiedKey>>);
+struct Current {
+    pair: watch::Receiver<Arc<CertifiedKey>>,
+    challenges: Option<Challenges>,
+}
 
 impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.borrow().clone())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        match &self.challenges {
+            // Who asks for the proof of a name gets that, or nothing.
+            Some(challenges) if Challenges::asks(&hello) => challenges.certificate(hello.server_name()?),
+            _ => Some(self.pair.borrow().clone()),
+        }
     }
 }
 
@@ -45,14 +55,35 @@ impl Credentials {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        Self::proving(certificate, key, None, Arc::default())
+    }
+
+    /// As [`Self::load`], and also answers a certificate authority with `challenges`. Tells the end of what is in use
+    /// to `counters`.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn proving(
+        certificate: &Path,
+        key: &Path,
+        challenges: Option<Challenges>,
+        counters: Arc<CertificateCounters>,
+    ) -> Result<Self, TlsError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let contents = files.read()?;
-        let (current, receiver) = watch::channel(Arc::new(files.pair(&contents)?));
+        let pair = files.pair(&contents)?;
+        counters.ends(end(&pair));
+        let (current, receiver) = watch::channel(Arc::new(pair));
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = builder.map_err(TlsError::Setup)?.with_no_client_auth();
-        let mut config = builder.with_cert_resolver(Arc::new(Current(receiver)));
+        let proving = challenges.is_some();
+        let mut config = builder.with_cert_resolver(Arc::new(Current { pair: receiver, challenges }));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { files, renewal: Renewal::new(contents.digest()), current, config: Arc::new(config) })
+        if proving {
+            config.alpn_protocols.push(PROTOCOL.to_vec());
+        }
+        let renewal = Renewal::new(contents.digest());
+        Ok(Self { files, renewal, current, config: Arc::new(config), counters })
     }
 
     /// HTTP/1.1 over TLS 1.2 and 1.3, each new connection with the certificate that is then in use.
@@ -81,6 +112,7 @@ impl Credentials {
             Verdict::Renew(pair) => {
                 let valid_until = expiry(&pair);
                 tracing::info!(%certificate, valid_until, "certificate reloaded");
+                self.counters.ends(end(&pair));
                 self.current.send_replace(Arc::new(pair));
             }
         }
@@ -111,6 +143,12 @@ impl Credentials {
 fn expiry(pair: &CertifiedKey) -> Option<String> {
     let certificate = Certificate::from_der(pair.end_entity_cert().ok()?).ok()?;
     Some(certificate.tbs_certificate().validity().not_after.to_string())
+}
+
+/// The same in seconds since 1970.
+fn end(pair: &CertifiedKey) -> Option<u64> {
+    let certificate = Certificate::from_der(pair.end_entity_cert().ok()?).ok()?;
+    Some(certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs())
 }
 
 #[cfg(test)]
