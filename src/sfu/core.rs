@@ -295,7 +295,6 @@ impl Core {
             }
         }
         self.forwarding = false;
-        self.allotting.flows |= !self.media.is_empty();
         self.media.clear();
         self.request_keyframes(now, batch);
         self.relay.tell_keyframes();

@@ -5,26 +5,15 @@ use std::time::{Duration, Instant};
 
 use crate::ids::{SessionId, TrackId};
 
-/// How often it is dealt out,
-const EVERY: Duration = Duration::from_millis(200);
-/// and how often while no media comes: then there is next to nothing that could change.
-const EVERY_WHILE_SILENT: Duration = Duration::from_secs(1);
+/// How often it is dealt out.
+pub(super) const EVERY: Duration = Duration::from_millis(200);
 
 /// When it was done last, and what was told.
 #[derive(Debug, Default)]
 pub(super) struct Allotting {
     pub(super) at: Option<Instant>,
-    /// Whether media came since then.
-    pub(super) flows: bool,
     /// Who does not wait for the next time: their link carries so much less than was dealt out, or a slot was bound anew.
     pub(super) short: Vec<SessionId>,
     /// The used encodings of tracks that anybody subscribes to, one bit each.
     pub(super) used: HashMap<TrackId, u8>,
-}
-
-impl Allotting {
-    /// When it is time again.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.at.map(|at| at + if self.flows { EVERY } else { EVERY_WHILE_SILENT })
-    }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Core;
+use super::allotting::EVERY;
 use super::event::CoreEvent;
 use crate::ids::{SessionId, TrackId};
 use crate::sfu::forward::track::Track;
@@ -19,7 +20,7 @@ impl Core {
     /// When [`Self::allot`] has something to do.
     pub(super) fn next_allotting(&self) -> Option<Instant> {
         let is_needed = !self.tracks.is_empty() || !self.relay.imports.is_empty();
-        self.allotting.due().filter(|_| is_needed)
+        self.allotting.at.filter(|_| is_needed).map(|at| at + EVERY)
     }
 
     /// Deals out what links carry, if it is time.
@@ -27,10 +28,10 @@ impl Core {
         let mut short = std::mem::take(&mut self.allotting.short);
         short.sort_unstable();
         short.dedup();
-        if self.allotting.due().is_some_and(|due| now < due) {
+        if self.allotting.at.is_some_and(|at| now.saturating_duration_since(at) < EVERY) {
             return short.into_iter().for_each(|id| self.allot_to(now, id));
         }
-        (self.allotting.at, self.allotting.flows) = (Some(now), false);
+        self.allotting.at = Some(now);
         for track in self.tracks.values_mut() {
             if track.refresh(now) {
                 self.relay.tell_ladder(track);

@@ -7,11 +7,13 @@ const FIRST_HOLD: Duration = Duration::from_millis(1_500);
 /// The same for one that shows nothing: who waits for a picture is not to wait for two seconds.
 const PAUSED_HOLD: Duration = Duration::from_millis(800);
 /// What an upgrade that failed again and again makes of it, whatever the link is said to carry by then.
-const LONG_HOLD: Duration = Duration::from_secs(12);
+const LONG_HOLD: Duration = Duration::from_secs(6);
 /// And what it makes of it while the link is said to carry no more than when it failed.
 const LONGEST_HOLD: Duration = Duration::from_secs(60);
-/// From this part of what it was, in percent, a budget counts as more.
-const MORE: u64 = 125;
+/// What it makes of it when the link is said to carry far more.
+const SHORT_HOLD: Duration = Duration::from_secs(3);
+/// From these parts of what it was, in percent, a budget counts as more, and as far more.
+const MORE: (u64, u64) = (125, 200);
 /// An upgrade that is taken back within this time has failed.
 const PROOF: Duration = Duration::from_secs(8);
 
@@ -46,11 +48,12 @@ impl Past {
     /// Whether it went down a moment ago, too recently to be raised with such a budget. For what is paused it is whether it has
     /// to stay so.
     pub(super) fn is_held(&self, now: Instant, budget: u64) -> bool {
-        let is_more = budget > self.raised_with.saturating_mul(MORE) / 100;
-        let hold = match (self.is_paused, is_more) {
-            (true, _) => PAUSED_HOLD,
-            (false, true) => self.hold.min(LONG_HOLD),
-            (false, false) => self.hold,
+        let is_over = |percent: u64| budget > self.raised_with.saturating_mul(percent) / 100;
+        let hold = match () {
+            () if self.is_paused => PAUSED_HOLD,
+            () if is_over(MORE.1) => self.hold.min(SHORT_HOLD),
+            () if is_over(MORE.0) => self.hold.min(LONG_HOLD),
+            () => self.hold,
         };
         self.lowered.is_some_and(|lowered| now.saturating_duration_since(lowered) < hold)
     }
