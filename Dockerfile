@@ -15,7 +15,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 
 FROM debian:bookworm-slim
 # A number as well as a name: orchestrators that forbid root can only judge numbers.
-RUN useradd --uid 10001 --no-create-home --home-dir /etc/sluice --shell /usr/sbin/nologin sluice
+# The folder is for a volume, which gets its owner from it: certificates are kept there (tls.acme_folder).
+RUN useradd --uid 10001 --no-create-home --home-dir /etc/sluice --shell /usr/sbin/nologin sluice && \
+    install -d -o 10001 -m 700 /var/lib/sluice
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/sluice/
 COPY --from=build /sluice /usr/local/bin/sluice
 # sluice.toml in the working directory is read if it is there.

@@ -279,7 +279,7 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// `http`: what the TCP port listens on.
+/// `http`: what the TCP port listens on. Clients may know it by another number.
 fn worker_config(config: &Config, announce: Wanted, http: SocketAddr, secrets: &[String]) -> WorkerConfig {
     WorkerConfig {
         count: workers(config.worker.count),
@@ -290,7 +290,8 @@ fn worker_config(config: &Config, announce: Wanted, http: SocketAddr, secrets: &
             sharing: Sharing::Alone,
         },
         announce,
-        tcp: (config.media.tcp || config.turn.enabled).then_some(http),
+        tcp: (config.media.tcp || config.turn.enabled)
+            .then(|| SocketAddr::new(http.ip(), config.tcp_port(http.port()))),
         turn: config.turn.enabled.then(|| turn_config(&config.turn, secrets)),
     }
 }

@@ -59,3 +59,14 @@ fn old_credentials_are_worth_nothing_after_a_restart() {
     assert_eq!(ended(&world, &viewer), Some(EndReason::TimedOut));
     assert!(world.clients[0].connected && !world.clients[0].closed);
 }
+
+#[test]
+fn restarts_without_a_check_do_not_keep_a_session() {
+    let (mut world, _, viewer) = World::publisher_and_viewer(Codec::Vp8);
+    for (host, seconds) in [(9, 20), (10, 11)] {
+        let offer = world.clients[1].moves(elsewhere(host));
+        let _ = world.restart(&viewer, 1, &offer);
+        world.run(Duration::from_secs(seconds));
+    }
+    assert_eq!(ended(&world, &viewer), Some(EndReason::TimedOut), "31 s without a check");
+}

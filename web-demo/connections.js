@@ -118,6 +118,8 @@ function drawDetail(entry, names, told) {
   setText(byId('what'), `${entry.kind} in ${entry.room}`);
   const { session } = entry;
   const { link } = session;
+  byId('advice').hidden = session.advice.length === 0;
+  setText(byId('advice').querySelector('span'), session.advice.join(' '));
   const readings = [
     ['Estimate', link?.estimate ? formatBitrate(link.estimate) : '–'],
     ['Receives', formatBitrate(link?.sent ?? sum(session.receives))],

@@ -26,6 +26,7 @@ static RULES: &[Rule] = &[
     Rule { keys: &["tls.key", "tls.cert"], broken: key_without_cert },
     Rule { keys: &["tls.acme", "tls.cert", "tls.key"], broken: two_certificates },
     Rule { keys: &["tls.acme_directory"], broken: directory_without_tls },
+    Rule { keys: &["limits.overflow", "http.public_url"], broken: overflow_to_itself },
     Rule { keys: &["http.redirect", "tls.acme", "tls.cert"], broken: redirect_to_nowhere },
     Rule {
         keys: &["http.redirect", "http.listen", "metrics.listen", "admin.listen"],
@@ -136,6 +137,15 @@ fn directory_without_tls(config: &Config) -> Vec<String> {
     let sentence =
         "`tls.acme_directory` is no https address: certificate authorities are asked by HTTPS only";
     if config.tls.acme_directory.is_https() { Vec::new() } else { vec![sentence.to_owned()] }
+}
+
+fn overflow_to_itself(config: &Config) -> Vec<String> {
+    let other = config.limits.overflow.as_ref();
+    let own = config.public_url().filter(|own| other == Some(own));
+    let sentence = |_| {
+        "`limits.overflow` is this server's own `http.public_url`: name another server, or nothing".to_owned()
+    };
+    own.map(sentence).into_iter().collect()
 }
 
 fn redirect_to_nowhere(config: &Config) -> Vec<String> {

@@ -60,6 +60,7 @@ pub static KEYS: &[Key] = &[
     Key::new(
         "http.public_url",
         "The address under which others reach this server, for instance behind a reverse proxy.\n\
+         With TLS of the server's own, media and relay over TCP are announced at its port, which a router may map.\n\
          Empty: addresses are told as the request named them.",
         |c| optional(&mut c.http.public_url),
     ),

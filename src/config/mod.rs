@@ -224,6 +224,15 @@ impl Config {
         };
         self.http.public_url.clone().or_else(named)
     }
+
+    /// The port by which clients reach the TCP port that listens on `own`: that of the public address, if it is `https` and
+    /// the certificate is this server's, as then connections to it end here. A router or a container engine may map it. Where
+    /// a proxy has the certificate, it leads to the proxy.
+    #[must_use]
+    pub fn tcp_port(&self, own: u16) -> u16 {
+        let ends_here = self.public_url().filter(|url| url.is_https() && self.tls.files().is_some());
+        ends_here.map_or(own, |url| url.port())
+    }
 }
 
 impl AuthConfig {
@@ -353,6 +362,19 @@ mod tests {
         assert!(both.key_for("other").unwrap().matches("common-secret"));
         assert!(both.key_for("Live").unwrap().matches("common-secret"));
         assert_eq!(auth(false, &[("live", "live-secret")]).key_for("other"), None);
+    }
+
+    #[test]
+    fn tcp_is_announced_at_the_port_that_leads_here() {
+        let mut config = Config::default();
+        config.http.public_url = PublicUrl::parse("https://live.example.org");
+        assert_eq!(config.tcp_port(8080), 8080, "a proxy speaks HTTPS");
+        (config.tls.cert, config.tls.key) = (Some("cert.pem".into()), Some("key.pem".into()));
+        assert_eq!(config.tcp_port(8080), 443);
+        config.http.public_url = PublicUrl::parse("http://live.example.org:81");
+        assert_eq!(config.tcp_port(8080), 8080);
+        config.http.public_url = None;
+        assert_eq!(config.tcp_port(8080), 8080);
     }
 
     #[test]

@@ -43,6 +43,16 @@ impl PublicUrl {
         }
     }
 
+    /// The port: the one that is written, else the usual one of HTTP or HTTPS.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        // What stands behind the last colon of an IPv6 address alone ends with a bracket.
+        let written = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        written.unwrap_or(if self.is_https() { 443 } else { 80 })
+    }
+
     /// Whether it is an `https` URL.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -233,13 +243,15 @@ mod tests {
 
     #[test]
     fn a_public_url_has_a_host() {
-        for (text, host, is_https) in [
-            ("https://live.example.org/sluice", "live.example.org", true),
-            ("HTTP://10.0.0.1:8080", "10.0.0.1", false),
-            ("https://[2001:db8::1]:8443", "2001:db8::1", true),
+        for (text, host, is_https, port) in [
+            ("https://live.example.org/sluice:1", "live.example.org", true, 443),
+            ("HTTP://10.0.0.1:8080", "10.0.0.1", false, 8080),
+            ("http://10.0.0.1", "10.0.0.1", false, 80),
+            ("https://[2001:db8::1]:8443", "2001:db8::1", true, 8443),
+            ("https://[2001:db8::8443]", "2001:db8::8443", true, 443),
         ] {
             let url = PublicUrl::parse(text).unwrap();
-            assert_eq!((url.host(), url.is_https()), (host, is_https));
+            assert_eq!((url.host(), url.is_https(), url.port()), (host, is_https, port));
         }
     }
 

@@ -151,6 +151,14 @@ pub static METRICS: &[Metric] = &[
     gauge("sluice_paused_slots", "Video that is not sent to who shows it, as the link is too slow.", |now| {
         now.core.links.paused_slots
     }),
+    counter("sluice_layer_switches_up_total", "Times that a subscriber was given a better picture.", |sum| {
+        sum.core.switches_up
+    }),
+    counter(
+        "sluice_layer_switches_down_total",
+        "Times that a subscriber was given a smaller picture.",
+        |sum| sum.core.switches_down,
+    ),
     counter("sluice_probes_sent_total", "Attempts to send faster, to see what a link carries.", |sum| {
         sum.core.probes
     }),

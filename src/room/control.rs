@@ -139,9 +139,10 @@ impl Control {
     ) -> Result<(), JoinError> {
         let _order = self.in_order();
         let room = resource.room.clone();
-        // A full server still lets encoders come back whose old session it has not yet noticed to be dead.
-        let replaces = self.directory.visit(&room, |room| room.is_live()).unwrap_or_default();
-        let reserve = if replaces { self.limits.sessions / 8 + 1 } else { 0 };
+        // A full server still lets encoders come back whose old session it has not yet noticed to be dead, and those for whom
+        // viewers wait: these may be who fills it.
+        let is_expected = self.directory.visit(&room, |room| room.is_live() || room.has_viewers());
+        let reserve = if is_expected.unwrap_or_default() { self.limits.sessions / 8 + 1 } else { 0 };
         self.check_room_for(reserve)?;
         let ids: Vec<_> = tracks.iter().map(|track| track.id).collect();
         self.directory.enter(session.id, room.clone(), session.ufrag.worker(), ids, Some((id, resource)));
@@ -289,7 +290,8 @@ impl Control {
         self.carry_out(actions);
     }
 
-    /// Restarts ICE on a session of WHIP or WHEP whose entity tag is still `before`. Returns whether it is.
+    /// Restarts ICE on a session of WHIP or WHEP whose entity tag is still `before`, which is answered with `answer`.
+    /// Returns whether it is.
     pub fn restart(
         &self,
         id: ResourceId,
@@ -297,9 +299,10 @@ impl Control {
         before: &str,
         ice: IceCredentials,
         client: ClientCredentials,
+        answer: &str,
     ) -> bool {
         let _order = self.in_order();
-        let taken = self.directory.restarted(id, before, ice.ufrag.as_str(), &client);
+        let taken = self.directory.restarted(id, before, ice.ufrag.as_str(), &client, answer);
         if taken {
             self.send(session, Command::Restart { session, ice, client });
         }
@@ -354,6 +357,12 @@ impl Control {
                 tracing::info!(%track, %format, "receiving");
                 if let Some(room) = self.directory.room_of_track(track) {
                     self.carry_out(self.directory.handle(now, &room, Event::Format(track, format)));
+                }
+                return;
+            }
+            CoreEvent::Advice(track, advice) => {
+                if let Some(room) = self.directory.advise(track, advice) {
+                    tracing::warn!(stream = %room, %track, "{advice}");
                 }
                 return;
             }

@@ -19,6 +19,7 @@ use super::resource::{Events, Resource, ResourceId, ResumeToken};
 use super::room::Room;
 use super::viewers::WatchError;
 use crate::ids::{ParticipantId, RoomName, SessionId, TrackId, WorkerId};
+use crate::sfu::forward::habits::Advice;
 use crate::sfu::session::negotiate::AnsweredSlot;
 use crate::sfu::session::restart::ClientCredentials;
 use crate::sfu::session::stats::{NamedRung, SessionStats};
@@ -36,6 +37,8 @@ struct Home {
     stats: Option<Box<SessionStats>>,
     /// The last minutes of it, from the first that was heard.
     history: Option<Box<History>>,
+    /// What is wrong with its encoder.
+    advice: Vec<Advice>,
     /// How much of its room it is, for [`Directory::spread`].
     weight: u64,
 }
@@ -111,7 +114,10 @@ impl Directory {
     #[must_use]
     pub fn report(&self, name: &RoomName) -> Option<RoomReport> {
         let session = |id: SessionId| match self.sessions.get(&id) {
-            Some(home) => SessionReport::new(id, home.connected, home.stats.as_deref()),
+            Some(home) => SessionReport {
+                advice: home.advice.iter().map(Advice::to_string).collect(),
+                ..SessionReport::new(id, home.connected, home.stats.as_deref())
+            },
             None => SessionReport::new(id, false, None),
         };
         self.visit(name, |room| room.report(name.clone(), session))
@@ -123,6 +129,16 @@ impl Directory {
             home.history.get_or_insert_with(|| Box::new(History::new(now))).add(now, &stats);
             home.stats = Some(stats);
         }
+    }
+
+    /// Keeps what whoever runs a track's encoder should know. Returns the track's room.
+    pub fn advise(&self, track: TrackId, advice: Advice) -> Option<RoomName> {
+        let session = *self.tracks.get(&track)?;
+        let mut home = self.sessions.get_mut(&session)?;
+        let is_same = |known: &Advice| std::mem::discriminant(known) == std::mem::discriminant(&advice);
+        home.advice.retain(|known| !is_same(known));
+        home.advice.push(advice);
+        Some(home.room.clone())
     }
 
     /// The last minutes of a session, if it is in this room and anything was heard of it.
@@ -153,6 +169,7 @@ impl Directory {
             connected: false,
             stats: None,
             history: None,
+            advice: Vec::new(),
         };
         self.connecting.fetch_add(1, Ordering::Relaxed);
         self.sessions.insert(session, home);
@@ -187,15 +204,35 @@ impl Directory {
         self.resources.get(&id).map(|resource| resource.clone())
     }
 
+    /// Whether a viewer may choose another picture or layer already. It counts as chosen.
+    #[must_use]
+    pub fn may_choose(&self, now: Instant, id: ResourceId) -> bool {
+        self.resources.get_mut(&id).is_some_and(|mut resource| resource.may_choose(now))
+    }
+
+    /// Whether a client may restart ICE again already. It counts as restarted.
+    #[must_use]
+    pub fn may_restart(&self, now: Instant, id: ResourceId) -> bool {
+        self.resources.get_mut(&id).is_some_and(|mut resource| resource.may_restart(now))
+    }
+
     /// Gives a session's resource the credentials of an ICE restart: `etag` instead of `before`. Returns whether that was
     /// its tag: somebody else may have restarted it meanwhile, or it ended.
     #[must_use]
-    pub fn restarted(&self, id: ResourceId, before: &str, etag: &str, client: &ClientCredentials) -> bool {
+    pub fn restarted(
+        &self,
+        id: ResourceId,
+        before: &str,
+        etag: &str,
+        client: &ClientCredentials,
+        answer: &str,
+    ) -> bool {
         let known = self.resources.get_mut(&id);
         let Some(mut resource) = known.filter(|known| known.is_live() && known.etag == before) else {
             return false;
         };
         etag.clone_into(&mut resource.etag);
+        resource.restarted = Some(answer.to_owned());
         resource.remote_credentials = vec![(client.ufrag.clone(), client.password.clone())];
         true
     }

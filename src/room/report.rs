@@ -72,6 +72,8 @@ pub struct SessionReport {
     pub estimate: Option<u64>,
     /// The way to it, if anything is sent to it.
     pub link: Option<LinkReport>,
+    /// What should be done otherwise with its encoder, in sentences.
+    pub advice: Vec<String>,
     /// What it sends to the server.
     pub sends: Vec<SentReport>,
     /// What it receives from the server; empty slots are left out.
@@ -154,6 +156,7 @@ impl SessionReport {
         Self {
             id: id.to_string(),
             connected,
+            advice: Vec::new(),
             rtt_ms: stats.and_then(|stats| stats.rtt).map(|rtt| rtt.as_secs_f64() * 1_000.0),
             estimate: stats.and_then(|stats| stats.estimate).map(|bitrate| bitrate.0),
             link: stats.and_then(|stats| stats.link.as_ref()).map(LinkReport::from),

@@ -2,9 +2,12 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::ids::{RoomName, SessionId};
+use crate::turn::bucket::{Bucket, Rate};
 use crate::wire::fragment::Transport;
 use crate::wire::sdp::{Sdp, Section};
 
@@ -84,8 +87,29 @@ pub struct Resource {
     pub members: bool,
     /// The streams of events that its client made, each by its number.
     pub event_streams: Vec<(u32, Events)>,
+    /// The fragment that its last ICE restart was answered with, for a client to which the answer got lost.
+    pub restarted: Option<String>,
+    restarts: Option<Bucket>,
+    choices: Option<Bucket>,
     next_stream: u32,
+    /// Who is being told events.
+    listeners: Arc<AtomicUsize>,
     ended: Option<Instant>,
+}
+
+/// How often a client may restart ICE: each makes all pairs of addresses anew.
+const RESTARTS: Rate = Rate { per_second: 1, burst: 5 };
+/// How often a viewer may choose another picture or layer: a person by hand, a player by its size.
+const CHOICES: Rate = Rate { per_second: 5, burst: 20 };
+
+/// A client that is being told events, until this is dropped.
+#[derive(Debug)]
+pub struct Listening(Arc<AtomicUsize>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Resource {
@@ -118,7 +142,11 @@ impl Resource {
             sections: Vec::new(),
             members: false,
             event_streams: Vec::new(),
+            restarted: None,
+            restarts: None,
+            choices: None,
             next_stream: 1,
+            listeners: Arc::default(),
             ended: None,
         }
     }
@@ -140,6 +168,24 @@ impl Resource {
             self.next_stream += 1;
             number
         })
+    }
+
+    /// Whether ICE may be restarted again already. It counts as restarted.
+    pub(super) fn may_restart(&mut self, now: Instant) -> bool {
+        self.restarts.get_or_insert_with(|| Bucket::full(RESTARTS, now)).take(RESTARTS, now, 1)
+    }
+
+    /// Whether a viewer may choose again already. It counts as chosen.
+    pub(super) fn may_choose(&mut self, now: Instant) -> bool {
+        self.choices.get_or_insert_with(|| Bucket::full(CHOICES, now)).take(CHOICES, now, 1)
+    }
+
+    /// A client listens to events, whichever stream they are of. `None` when as many do as may.
+    #[must_use]
+    pub fn listen(&self) -> Option<Listening> {
+        let before = self.listeners.fetch_add(1, Ordering::Relaxed);
+        // Dropped at once, it is taken back.
+        Some(Listening(self.listeners.clone())).filter(|_| before < MOST_STREAMS)
     }
 
     /// Whether the session is still there; a tombstone is not.

@@ -96,6 +96,12 @@ impl Room {
         !self.shown(&self.catalog(), target).is_empty()
     }
 
+    /// Whether anybody watches by WHEP, or waits for something to watch.
+    #[must_use]
+    pub fn has_viewers(&self) -> bool {
+        self.viewers.len() > 0
+    }
+
     /// Whether a WHIP publisher is on air.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -66,7 +66,7 @@ impl Announcer {
     }
 }
 
-/// What the ports listen on.
+/// What the ports listen on; the TCP port has the number by which clients know it.
 pub(super) struct Ports {
     /// Media.
     pub(super) udp: Vec<SocketAddr>,

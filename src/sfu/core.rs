@@ -224,9 +224,12 @@ impl Core {
     fn subscribe(&mut self, id: SessionId, slot: usize, track: TrackId) {
         if let Some(state) = self.tracks.get_mut(&track) {
             state.subscribers.push((id, slot));
-            // Until its link is dealt out it would be sent the largest encoding.
+            // Until its link is dealt out it would be sent the largest encoding. Of several, the one that it gets is asked
+            // for a key frame then.
             self.allotting.short.push(id);
-            self.want_keyframe(track, None, true);
+            if state.ladder().rungs.is_empty() {
+                self.want_keyframe(track, None, true);
+            }
         } else if self.relay.subscribe(track, (id, slot)) {
             // Its packets come from another worker.
             self.allotting.short.push(id);
@@ -421,7 +424,9 @@ impl Core {
                 self.counters.keyframe_requests_in += 1;
                 self.want_keyframe(track, encoding, false);
             }
-            SessionEvent::Awaits(track, encoding) => self.want_keyframe(track, Some(encoding), false),
+            SessionEvent::Awaits { track, encoding, begins } => {
+                self.want_keyframe(track, Some(encoding), begins);
+            }
             SessionEvent::Nacks(sent) => self.counters.nacks_out += sent,
             SessionEvent::ChannelOpen(channel) => {
                 self.events.push(CoreEvent::ChannelOpen { session: id, channel });
@@ -456,6 +461,7 @@ impl Core {
         if let Some(format) = received.format {
             self.events.push(CoreEvent::TrackFormat(id, format));
         }
+        self.events.extend(received.advice.map(|advice| CoreEvent::Advice(id, advice)));
         if received.has_new_ladder {
             self.relay.tell_ladder(track);
         }

@@ -27,6 +27,10 @@ pub struct Counters {
     pub unsent: u64,
     /// Packets of frames that were given up for a subscriber whose link is too slow for them.
     pub given_up: u64,
+    /// Times that a subscriber was given a better picture of what it shows.
+    pub switches_up: u64,
+    /// Times that a subscriber was given a smaller picture of what it shows, but one.
+    pub switches_down: u64,
     /// Probes that were begun.
     pub probes: u64,
     /// Bytes of padding that were sent to see what links carry.

@@ -1,6 +1,7 @@
 //! The layers extension of WHEP: a viewer chooses an encoding, a layer, a size, or another picture.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -47,7 +48,10 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (_, resource) = resource::find_live(&app, &path, Side::Watch)?;
+    let (id, resource) = resource::find_live(&app, &path, Side::Watch)?;
+    if !app.control.directory().may_choose(Instant::now(), id) {
+        return Err(Problem::too_often("1"));
+    }
     let choice: Choice = read(&headers, &body)?;
     let asked = [("participant", &choice.participant), ("track", &choice.track)];
     let mut asked = asked.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
@@ -88,15 +92,21 @@ fn wish(
     // Of another picture nothing is known yet.
     let shown = picture.track.filter(|_| !changes);
     let ladder = shown.map(|track| app.control.directory().ladder(track)).unwrap_or_default();
-    let wish = choice.of(&ladder).ok_or_else(|| {
-        if ladder.is_empty() {
-            let detail = "It is not known yet what encodings there are. Wait for the layers event.";
-            return Problem::new(StatusCode::CONFLICT, "no-layers", "Not known yet", detail)
-                .with(header::RETRY_AFTER, "2");
+    let wish = choice.of(&ladder).map_err(|unmet| match unmet {
+        Unmet::NotKnownYet => {
+            let detail =
+                "It is not known yet what encodings there are, or how large. Wait for the layers event.";
+            Problem::new(StatusCode::CONFLICT, "no-layers", "Not known yet", detail)
+                .with(header::RETRY_AFTER, "2")
         }
-        let mut names: Vec<_> = ladder.iter().map(encoding).collect();
-        names.dedup();
-        Problem::bad_request(format!("There is no such encoding or layer; there are: {}.", names.join(", ")))
+        Unmet::NoSuch => {
+            let mut names: Vec<_> = ladder.iter().map(encoding).collect();
+            names.dedup();
+            Problem::bad_request(format!(
+                "There is no such encoding or layer; there are: {}.",
+                names.join(", ")
+            ))
+        }
     })?;
     Ok(Some((picture.slot, wish)))
 }
@@ -114,9 +124,18 @@ pub(super) fn encoding(rung: &NamedRung) -> String {
     rung.rid.clone().unwrap_or_else(|| rung.rung.selection.encoding.0.to_string())
 }
 
+/// Why there is no wish for a choice.
+#[derive(Debug, PartialEq, Eq)]
+enum Unmet {
+    /// What is named is not there.
+    NoSuch,
+    /// Encodings are chosen by the size of their picture, which nobody knows yet.
+    NotKnownYet,
+}
+
 impl Choice {
-    /// The wish for which the best of these pictures that is asked for is enough. `None` when there is none of it.
-    fn of(&self, ladder: &[NamedRung]) -> Option<Wish> {
+    /// The wish for which the best of these pictures that is asked for is enough.
+    fn of(&self, ladder: &[NamedRung]) -> Result<Wish, Unmet> {
         let named = self.encoding_id.as_ref().or(self.rid.as_ref());
         let spatial = self.spatial_layer_id.or(self.max_spatial_layer_id);
         let temporal = self.temporal_layer_id.or(self.max_temporal_layer_id);
@@ -127,17 +146,32 @@ impl Choice {
                 && temporal.is_none_or(|most| selection.temporal <= most)
         };
         let best = ladder.iter().rfind(fits);
-        if best.is_none() && named.is_some() {
-            return None;
+        if named.is_some() {
+            let best = best.ok_or(if ladder.is_empty() { Unmet::NotKnownYet } else { Unmet::NoSuch })?;
+            let is_only = ladder.iter().all(|other| encoding(other) == encoding(best));
+            if best.rung.height == 0 && !is_only {
+                return Err(Unmet::NotKnownYet);
+            }
         }
         let layer = best.filter(|_| named.is_some() || spatial.is_some()).map_or(0, |best| best.rung.height);
         // Pictures are wider than high: 16 to 9, where nothing else is known.
         let by_width = self.max_width.map(|width| width.saturating_mul(9) / 16);
         let bounds = [self.max_height, by_width, Some(u32::from(layer))].into_iter().flatten();
-        let height = bounds.filter(|height| *height > 0).min().unwrap_or(0);
+        let bound = bounds.filter(|height| *height > 0).min().unwrap_or(0);
+        let height = within(u16::try_from(bound).unwrap_or(u16::MAX), ladder);
         let fps = best.filter(|_| temporal.is_some()).map_or(0, |best| best.rung.fps);
-        Some(Wish { height: u16::try_from(height).unwrap_or(u16::MAX), fps, ..Wish::default() })
+        Ok(Wish { height, fps, ..Wish::default() })
     }
+}
+
+/// The height of the largest picture within a bound; of the smallest, if none is. A wish is the size of a tile, in which a
+/// somewhat larger picture looks better than a much smaller one. 0 for no bound.
+fn within(bound: u16, ladder: &[NamedRung]) -> u16 {
+    let heights = || ladder.iter().map(|rung| rung.rung.height).filter(|height| *height > 0);
+    if bound == 0 {
+        return 0;
+    }
+    heights().filter(|height| *height <= bound).max().or_else(|| heights().min()).unwrap_or(bound)
 }
 
 /// `Accept-Post` for who asks by OPTIONS.
@@ -176,16 +210,27 @@ mod tests {
             (r#"{"encodingId":"low"}"#, 180, 0),
             (r#"{"rid":"high","temporalLayerId":0}"#, 720, 15),
             (r#"{"maxTemporalLayerId":0}"#, 0, 15),
-            (r#"{"maxHeight":360}"#, 360, 0),
-            (r#"{"maxWidth":640,"maxHeight":1080}"#, 360, 0),
-            (r#"{"maxHeight":100000}"#, u16::MAX, 0),
-            (r#"{"encodingId":"low","maxHeight":90,"unknown":[]}"#, 90, 0),
+            (r#"{"maxHeight":360}"#, 180, 0),
+            (r#"{"maxHeight":719}"#, 180, 0),
+            (r#"{"maxWidth":640,"maxHeight":1080}"#, 180, 0),
+            (r#"{"maxHeight":100000}"#, 720, 0),
+            (r#"{"encodingId":"low","maxHeight":90,"unknown":[]}"#, 180, 0),
         ] {
             let choice: Choice = serde_json::from_str(text).unwrap();
-            let wish = choice.of(&ladder()).unwrap_or_else(|| panic!("{text}"));
+            let wish = choice.of(&ladder()).unwrap_or_else(|_| panic!("{text}"));
             assert_eq!((wish.height, wish.fps), (height, fps), "{text}");
         }
         let unknown: Choice = serde_json::from_str(r#"{"rid":"medium"}"#).unwrap();
-        assert_eq!(unknown.of(&ladder()), None);
+        assert_eq!(unknown.of(&ladder()), Err(Unmet::NoSuch));
+        assert_eq!(unknown.of(&[]), Err(Unmet::NotKnownYet));
+    }
+
+    #[test]
+    fn an_encoding_of_unknown_size_cannot_be_chosen_yet_unless_it_is_the_only_one() {
+        let mut ladder = ladder();
+        ladder.iter_mut().for_each(|rung| rung.rung.height = 0);
+        let low: Choice = serde_json::from_str(r#"{"encodingId":"low"}"#).unwrap();
+        assert_eq!(low.of(&ladder), Err(Unmet::NotKnownYet));
+        assert_eq!(low.of(&ladder[..2]), Ok(Wish::default()));
     }
 }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::app::App;
 use super::error::Problem;
 use super::exchange::{self, Exchange};
+use super::extensions;
 use super::offered::Open;
 use crate::ids::RoomName;
 use crate::room::event::Target;
@@ -44,6 +45,9 @@ pub(super) async fn offer(
     let open = Open { new, room: room.clone(), target, members, made: Instant::now() };
     app.counter_offers.add(Instant::now(), id, open)?;
     let mut response = exchange::created(app, query, id, &resource, offer);
+    extensions::link(app, room, id, response.headers_mut());
+    let answers = HeaderValue::from_static("application/sdp, application/trickle-ice-sdpfrag");
+    response.headers_mut().insert(exchange::ACCEPT_PATCH, answers);
     *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
     Ok(response)
 }
@@ -55,7 +59,12 @@ pub(super) async fn accept(
     body: Bytes,
 ) -> Option<Result<Response, Problem>> {
     let (id, open) = app.counter_offers.take(Instant::now(), stream, id)?;
-    Some(finish(app, id, open, body).await)
+    let finished = finish(app, id, open.clone(), body).await;
+    // Who is told to come again must find it.
+    if finished.as_ref().is_err_and(Problem::passes) {
+        app.counter_offers.put_back(id, open);
+    }
+    Some(finished)
 }
 
 async fn finish(app: &Arc<App>, id: ResourceId, open: Open, body: Bytes) -> Result<Response, Problem> {

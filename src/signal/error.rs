@@ -48,6 +48,12 @@ impl Problem {
         self
     }
 
+    /// Whether the same request may be taken later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.header.as_ref().is_some_and(|(name, _)| *name == header::RETRY_AFTER)
+    }
+
     /// There is nothing at this address.
     #[must_use]
     pub fn not_found(detail: &'static str) -> Self {
@@ -126,6 +132,14 @@ impl Problem {
             .with(header::RETRY_AFTER, "2")
     }
 
+    /// This client asks for something more often than anybody needs it; `seconds` is when it may again.
+    #[must_use]
+    pub fn too_often(seconds: &'static str) -> Self {
+        let detail = "Too many requests of this kind for this session. Wait as long as Retry-After says.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-often", "Too many requests", detail)
+            .with(header::RETRY_AFTER, seconds)
+    }
+
     /// A precondition of RFC 9110 section 13 is missing or does not hold.
     #[must_use]
     pub fn precondition(missing: bool) -> Self {
@@ -181,7 +195,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header {
-            // All are made of visible ASCII characters.
+            // All are made of visible ASCII characters, see `exchange::refusal`.
             HeaderValue::from_str(&value).map(|value| headers.insert(name, value)).ok();
         }
         response

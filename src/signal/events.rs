@@ -16,14 +16,16 @@ use axum::response::{IntoResponse, Response};
 use http_body::Frame;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 
 use super::app::App;
 use super::choice::{encoding, read};
 use super::error::Problem;
+use super::extensions::EVENTS;
 use super::path::Named;
 use super::peer::Peer;
 use super::{exchange, resource};
-use crate::room::resource::{Events, Resource, ResourceId, Side};
+use crate::room::resource::{Events, Listening, Resource, ResourceId, Side};
 use crate::room::watching::Watched;
 use crate::sfu::forward::ladder::Rung;
 use crate::sfu::session::stats::NamedRung;
@@ -51,11 +53,6 @@ const QUIET_LOOKS: u32 = 40;
 /// Events that wait for a client that does not read. They hold their teller up, and nobody else.
 const WAITING: usize = 4;
 
-/// The events that are told, as the extension's `Link` names them.
-pub(super) fn names() -> String {
-    NAMES.map(|(name, _)| name).join(",")
-}
-
 /// `POST /whep/{stream}/{session}/events`: makes a stream of the events that the body names; of all, where there is none.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
@@ -71,18 +68,14 @@ pub(super) async fn post(
     for name in wanted {
         let known = NAMES.iter().find(|(known, _)| *known == name);
         let (_, event) = known.ok_or_else(|| {
-            Problem::bad_request(format!("There is no event of this name. There are: {}.", names()))
+            Problem::bad_request(format!("There is no event of this name. There are: {EVENTS}."))
         })?;
         events.0 |= event.0;
     }
     if events.0 == 0 {
         return Err(Problem::bad_request("Name the events that are wanted."));
     }
-    let number = app.control.directory().add_stream(id, events).ok_or_else(|| {
-        let detail = "This session has as many streams of events as it may. Delete one.";
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "streams", "Too many streams", detail)
-            .with(header::RETRY_AFTER, "10")
-    })?;
+    let number = app.control.directory().add_stream(id, events).ok_or_else(too_many)?;
     let location = format!("{}/whep/{}/{id}/events/{number}", exchange::base(&app), resource.room);
     let location = HeaderValue::from_str(&location).map_err(|_| Problem::bug())?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]).into_response())
@@ -94,9 +87,10 @@ pub(super) async fn get_all(
     peer: Peer,
     Named(path): Named<(String, String)>,
 ) -> Result<Response, Problem> {
-    let (id, _) = resource::find_live(&app, &path, Side::Watch)?;
+    let (id, resource) = resource::find_live(&app, &path, Side::Watch)?;
+    let listening = resource.listen().ok_or_else(too_many)?;
     peer.listens();
-    Ok(stream(Teller { app, id, number: None, events: ALL, told: Told::default() }))
+    Ok(stream(Teller { app, id, number: None, events: ALL, told: Told::default(), _listening: listening }))
 }
 
 /// `GET /whep/{stream}/{session}/events/{number}`: the events of a stream that was made.
@@ -107,10 +101,12 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let (id, resource) = resource::find_live(&app, &(room, session), Side::Watch)?;
     let number = number.parse().ok();
-    let made = resource.event_streams.into_iter().find(|(known, _)| Some(*known) == number);
-    let (number, events) = made.ok_or_else(no_stream)?;
+    let made = resource.event_streams.iter().find(|(known, _)| Some(*known) == number);
+    let (number, events) = *made.ok_or_else(no_stream)?;
+    let listening = resource.listen().ok_or_else(too_many)?;
     peer.listens();
-    Ok(stream(Teller { app, id, number: Some(number), events, told: Told::default() }))
+    let number = Some(number);
+    Ok(stream(Teller { app, id, number, events, told: Told::default(), _listening: listening }))
 }
 
 /// `DELETE /whep/{stream}/{session}/events/{number}`
@@ -121,6 +117,12 @@ pub(super) async fn delete(
     let (id, _) = resource::find_live(&app, &(room, session), Side::Watch)?;
     let removed = number.parse().is_ok_and(|number| app.control.directory().remove_stream(id, number));
     if removed { Ok((StatusCode::OK, "ended\n").into_response()) } else { Err(no_stream()) }
+}
+
+fn too_many() -> Problem {
+    let detail = "This session has as many streams of events as it may. Close or delete one.";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "streams", "Too many streams", detail)
+        .with(header::RETRY_AFTER, "10")
 }
 
 fn no_stream() -> Problem {
@@ -163,6 +165,7 @@ struct Teller {
     number: Option<u32>,
     events: Events,
     told: Told,
+    _listening: Listening,
 }
 
 /// What the viewer knows.
@@ -176,6 +179,7 @@ struct Told {
 impl Teller {
     async fn run(mut self, out: mpsc::Sender<Bytes>) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut quiet = 0;
         loop {
             tokio::select! {

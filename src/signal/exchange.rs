@@ -153,6 +153,9 @@ pub(super) fn created(
     response
 }
 
+/// What marks a request that was sent on already: two full servers would send it to and fro.
+const SENT_ON: &str = "sent-on=1";
+
 /// Why somebody is not taken in; clients of a full server are sent to the one that stands in for it, if there is any (RFC 9725
 /// section 4.5).
 pub(super) fn refusal(
@@ -162,12 +165,17 @@ pub(super) fn refusal(
     query: Option<&str>,
     error: JoinError,
 ) -> Problem {
-    let Some(other) = app.config.limits.overflow.as_ref().filter(|_| matches!(error, JoinError::Full(_)))
-    else {
+    let query = query.unwrap_or_default();
+    let was_sent = query.split('&').any(|pair| pair == SENT_ON);
+    let is_full = matches!(error, JoinError::Full(_));
+    let Some(other) = app.config.limits.overflow.as_ref().filter(|_| is_full && !was_sent) else {
         return error.into();
     };
-    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-    Problem::elsewhere(format!("{}/{}/{room}{query}", other.as_str(), path(side)))
+    // What no header can hold is left out.
+    let kept =
+        Some(query).filter(|query| !query.is_empty() && query.bytes().all(|byte| byte.is_ascii_graphic()));
+    let query = kept.map(|query| format!("{query}&")).unwrap_or_default();
+    Problem::elsewhere(format!("{}/{}/{room}?{query}{SENT_ON}", other.as_str(), path(side)))
 }
 
 /// How the addresses of a side begin.

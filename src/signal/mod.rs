@@ -6,6 +6,7 @@ pub mod error;
 mod path;
 pub mod answering;
 mod exchange;
+mod extensions;
 mod whip;
 mod whep;
 mod resource;

@@ -20,7 +20,7 @@ const MOST_OPEN: usize = 1_024;
 pub struct CounterOffers(Mutex<HashMap<ResourceId, Open>>);
 
 /// A counter-offer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Open {
     /// The identity that it told.
     pub(super) new: NewSession,
@@ -55,6 +55,11 @@ impl CounterOffers {
             |open: &Open| open.room.as_str() == stream && now.saturating_duration_since(open.made) < GOOD_FOR;
         all.get(&id).filter(|open| is_meant(open))?;
         all.remove(&id).map(|open| (id, open))
+    }
+
+    /// Puts one back whose answer came too early. It is good for no longer than it was.
+    pub(super) fn put_back(&self, id: ResourceId, open: Open) {
+        self.open().insert(id, open);
     }
 
     /// Gives one up. Returns whether it was there.

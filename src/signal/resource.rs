@@ -3,6 +3,7 @@
 //! Its URL is a capability: who knows it may use it, without a token (several clients send none here).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -105,8 +106,29 @@ fn patch(
     let fragment = Sdp::parse(&fragment).map_err(|error| Problem::bad_request(format!("{error}.")))?;
     match asked_restart(&fragment, &resource.remote_credentials)? {
         Some(client) => restart(app, id, &resource, client),
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
+        None => match resource.restarted.as_ref().filter(|_| repeats_restart(&fragment)) {
+            Some(answer) => Ok(restart_answer(&resource.etag, answer.clone())),
+            None => Ok(StatusCode::NO_CONTENT.into_response()),
+        },
     }
+}
+
+/// Whether a fragment that names the newest credentials asks once more for the restart that they belong to, as its answer got
+/// lost: candidates come when it did not.
+fn repeats_restart(fragment: &Sdp<'_>) -> bool {
+    let parts =
+        || std::iter::once(&fragment.session).chain(fragment.sections.iter().map(|section| &section.lines));
+    let has = |name: &str| parts().any(|lines| lines.attribute(name).is_some());
+    has("ice-ufrag") && has("ice-pwd") && !has("candidate") && !has("end-of-candidates")
+}
+
+fn restart_answer(etag: &str, fragment: String) -> Response {
+    let media_type = HeaderValue::from_static(exchange::SDP_FRAGMENT);
+    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], fragment).into_response();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
 }
 
 /// RFC 9725 section 4.3.3. What flows goes on to where it went until the client's checks come in.
@@ -116,21 +138,19 @@ fn restart(
     resource: &Resource,
     client: ClientCredentials,
 ) -> Result<Response, Problem> {
+    if !app.control.directory().may_restart(Instant::now(), id) {
+        return Err(Problem::too_often("1"));
+    }
     let worker = app.control.directory().worker(resource.session);
     let Some(worker) = worker else { return Err(Problem::not_found("The session has ended.")) };
     let ice = app.mint.ice(worker);
-    let etag = format!("\"{}\"", ice.ufrag);
+    let etag = ice.ufrag.to_string();
     let fragment = resource.transport.with(ice.ufrag.as_str(), &ice.password);
-    if !app.control.restart(id, resource.session, &resource.etag, ice, client) {
+    if !app.control.restart(id, resource.session, &resource.etag, ice, client, &fragment) {
         return Err(Problem::precondition(false));
     }
     tracing::info!(session = %resource.session, "ICE restart");
-    let media_type = HeaderValue::from_static(exchange::SDP_FRAGMENT);
-    let mut response = (StatusCode::OK, [(header::CONTENT_TYPE, media_type)], fragment).into_response();
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response.headers_mut().insert(header::ETAG, etag);
-    }
-    Ok(response)
+    Ok(restart_answer(&etag, fragment))
 }
 
 /// RFC 9725 section 4.3.1. One client names the tag in `ETag` instead of `If-Match`; what it means is clear.

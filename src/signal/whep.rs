@@ -1,6 +1,7 @@
 //! WHEP, draft-ietf-wish-whep: a player posts an offer and sees the stream.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -10,15 +11,15 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::counter;
 use super::error::Problem;
-use super::events;
 use super::exchange::{self, Exchange};
+use super::extensions;
+use super::guesses;
 use super::path::Named;
 use super::peer::Peer;
 use super::target;
-use crate::ids::RoomName;
 use crate::room::WatchError;
 use crate::room::control::JoinError;
-use crate::room::resource::{ResourceId, Side};
+use crate::room::resource::Side;
 
 /// `POST /whep/{stream}`: watch.
 pub(super) async fn post(
@@ -34,6 +35,10 @@ pub(super) async fn post(
     let key = exchange::token(&headers);
     let members = app.auth.admits_to_room(room.as_str(), key, peer.is_local(&headers));
     let target = target::asked(query.as_deref().unwrap_or_default(), members)?;
+    // Nobody needs a key to watch, but the answers tell whether it was one. The stream's own key is not a guess.
+    if key.is_some() && !members && !app.auth.admits(room.as_str(), key) {
+        app.guesses.failed(Instant::now(), guesses::whom(&peer, &headers));
+    }
     // Players poll for streams that are not there yet: those are told before anything is made for them.
     let is_there = app.control.directory().visit(&room, |room| room.has(target));
     if !is_there.unwrap_or_default() && !app.config.http.wait_for_stream {
@@ -45,26 +50,12 @@ pub(super) async fn post(
     let Exchange { id, mut resource, answered } = exchange::negotiate(&app, &room, Side::Watch, body).await?;
     resource.members = members;
     let mut response = exchange::created(&app, query.as_deref(), id, &resource, answered.answer);
-    link_extensions(&app, &room, id, response.headers_mut());
+    extensions::link(&app, &room, id, response.headers_mut());
     let session = resource.session;
     let watched = app.control.watch(id, resource, answered.session, answered.slots, target);
     watched.map_err(|error| exchange::refusal(&app, Side::Watch, &room, query.as_deref(), error))?;
     tracing::info!(%session, stream = %room, "watch");
     Ok(response)
-}
-
-/// Names the extensions of a session, each in a line of its own.
-fn link_extensions(app: &App, room: &RoomName, id: ResourceId, headers: &mut HeaderMap) {
-    let session = format!("{}/whep/{room}/{id}", exchange::base(app));
-    let core = "urn:ietf:params:whep:ext:core";
-    for link in [
-        format!("<{session}/events>; rel=\"{core}:server-sent-events\"; events=\"{}\"", events::names()),
-        format!("<{session}/layer>; rel=\"{core}:layer\""),
-    ] {
-        if let Ok(link) = HeaderValue::from_str(&link) {
-            headers.append(header::LINK, link);
-        }
-    }
 }
 
 /// `OPTIONS /whep/{stream}`, not preflight.

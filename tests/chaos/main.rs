@@ -15,9 +15,11 @@ mod judge;
 #[path = "../common/link.rs"]
 #[allow(dead_code, unreachable_pub, reason = "each test uses its own part of the link")]
 mod link;
+mod newcomer;
 mod peer;
 mod people;
 mod play;
+mod stage;
 mod world;
 
 use std::sync::Mutex;

@@ -462,6 +462,14 @@ fn a_certificate_comes_from_files_or_from_an_authority() {
         ],
     );
     refused(
+        sources("", &[], &["limits.overflow=https://a.example.org", "http.public_url=https://a.example.org"])
+            .map(|loaded| loaded.config),
+        &[
+            "--set limits.overflow: `limits.overflow` is this server's own `http.public_url`: name another server, or \
+           nothing",
+        ],
+    );
+    refused(
         set("tls.acme=203.0.113.7"),
         &[
             "--set tls.acme: `tls.acme` takes a list, each item a DNS name with a dot, like \"live.example.org\"; found \

@@ -123,7 +123,12 @@ async fn a_full_server_may_send_clients_to_another() {
     assert_created("the only one", &server.ask(&publish("one")).await, "/whip/one/");
     let full = server.ask(&publish("two")).await;
     assert_eq!(full.status, 307, "{full:?}");
-    assert_eq!(full.location(), "https://second.example.org/live/whip/two?take=2");
+    assert_eq!(full.location(), "https://second.example.org/live/whip/two?take=2&sent-on=1");
+    let sent_on = Request::sdp("/whip/two?sent-on=1", offer("publish/obs-h264"));
+    let refused = server.ask(&sent_on).await;
+    assert_eq!((refused.status, refused.header("location")), (503, None), "nobody is sent to and fro");
+    let odd = server.ask(&Request::sdp("/whip/two?take=\u{e9}", offer("publish/obs-h264"))).await;
+    assert_eq!(odd.location(), "https://second.example.org/live/whip/two?sent-on=1");
 }
 
 #[tokio::test]
@@ -180,4 +185,30 @@ async fn who_guesses_keys_has_to_wait_and_nobody_else_has() {
     // Nobody is locked out: a try comes back by itself.
     let again = from("203.0.113.5", "common-secret");
     server.ask_until("its next try", &again, |reply| reply.status == 201).await;
+}
+
+/// Watching needs no key, and what is answered to a key tells whether it was the room's.
+#[tokio::test]
+async fn keys_of_rooms_are_not_guessed_by_watching() {
+    let server = Running::with(|config| {
+        config.auth.room_keys.insert("team".to_owned(), RoomKey::new("team-secret").expect("a key"));
+        config.auth.stream_keys.insert("team".to_owned(), StreamKey::new("stream-secret").expect("a key"));
+    })
+    .await;
+    let from = |address: &str, key: &str| {
+        let request = Request::sdp("/whep/team", offer("play/chromium")).with("X-Forwarded-For", address);
+        request.with("Authorization", format!("Bearer {key}"))
+    };
+    let mut answers = Vec::new();
+    for number in 0..40 {
+        answers.push(server.ask(&from("203.0.113.5", &format!("guess-number-{number}"))).await.status);
+    }
+    assert!(answers[..30].iter().all(|status| *status == 409), "nobody publishes: {answers:?}");
+    assert!(answers.contains(&429), "{answers:?}");
+    // A player that was given the stream's key, or the room's, guesses nothing.
+    for key in ["stream-secret", "team-secret"] {
+        for _ in 0..40 {
+            assert_eq!(server.ask(&from("203.0.113.6", key)).await.status, 409, "{key}");
+        }
+    }
 }

@@ -30,6 +30,23 @@ async fn a_player_that_asks_for_an_offer_gets_one_and_sees_the_stream() {
     player.until("the goodbye", |seen| seen.closed).await;
 }
 
+/// The answer that comes while the publisher is away for a moment is taken when it is back.
+#[tokio::test]
+async fn an_answer_that_came_too_early_may_be_sent_again() {
+    let server = Running::start().await;
+    let publisher = Peer::publish(&server, "demo", 1).await;
+    let offered = server.ask(&Request::sdp("/whep/demo?offer=server", "")).await;
+    assert_eq!(offered.header("accept-patch"), Some("application/sdp, application/trickle-ice-sdpfrag"));
+    assert!(offered.all("link").iter().any(|link| link.contains(":layer\"")), "{offered:?}");
+    assert_eq!(server.ask(&Request::new("DELETE", &publisher.path)).await.status, 200);
+    let answer = Request::new("PATCH", offered.location()).with("Content-Type", "application/sdp");
+    let answer = answer.body(offer("play/chromium"));
+    let early = server.ask_until("the publisher is gone", &answer, |reply| reply.status == 409).await;
+    assert_eq!(early.header("retry-after"), Some("2"));
+    let _publisher = Peer::publish(&server, "demo", 1).await;
+    server.ask_until("it is taken", &answer, |reply| reply.status == 204).await;
+}
+
 #[tokio::test]
 async fn a_counter_offer_is_answered_once_or_given_up() {
     let server = Running::start().await;

@@ -140,6 +140,28 @@ async fn a_stream_of_some_events_is_made_and_deleted() {
 }
 
 #[tokio::test]
+async fn who_listens_is_counted_whichever_way_it_came() {
+    let server = Running::start().await;
+    let _publisher = Peer::publish(&server, "demo", 1).await;
+    let viewer = Peer::watch(&server, "demo").await;
+    let path = format!("{}/events", viewer.path);
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let mut events = Events::open(&server, &path).await;
+        events.until("event: viewercount").await;
+        open.push(events);
+    }
+    let fifth = server.ask(&Request::new("GET", &path)).await;
+    assert_eq!((fifth.status, fifth.problem().as_deref()), (429, Some("streams")), "{fifth:?}");
+    open.clear();
+    let mut events = Events::open(&server, &path).await;
+    while events.until("\r\n").await.starts_with("HTTP/1.1 429 ") {
+        events = Events::open(&server, &path).await;
+    }
+    events.until("event: viewercount").await;
+}
+
+#[tokio::test]
 async fn viewers_are_told_to_come_back_when_the_server_stops() {
     let server = Running::start().await;
     let _publisher = Peer::publish(&server, "demo", 1).await;
@@ -182,6 +204,46 @@ async fn a_viewer_chooses() {
     }
     let so_far = viewer.seen().frames_of(1);
     viewer.until("ten frames more", |seen| seen.frames_of(1) >= so_far + 10).await;
+}
+
+#[tokio::test]
+async fn a_choice_is_not_made_without_end() {
+    let server = Running::start().await;
+    let _publisher = Peer::publish(&server, "demo", 1).await;
+    let viewer = Peer::watch(&server, "demo").await;
+    let path = format!("{}/layer", viewer.path);
+    let mut last = 200;
+    for _ in 0..200 {
+        last = server.ask(&json(&path, "{}")).await.status;
+        if last != 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 429, "five a second are enough for anybody");
+}
+
+/// Those who wait fill the server, and what they wait for comes all the same.
+#[tokio::test]
+async fn viewers_who_wait_do_not_keep_their_publisher_out() {
+    let server = Running::with(|config| {
+        config.http.wait_for_stream = true;
+        config.limits.sessions = 2;
+    })
+    .await;
+    let mut viewers = Vec::new();
+    for _ in 0..2 {
+        let mut viewer = Peer::watch(&server, "demo").await;
+        viewer.until("the viewer is connected", |seen| seen.connected).await;
+        viewers.push(viewer);
+    }
+    let offering = Offering::new(Direction::SendOnly, Codec::Vp8).await;
+    let stranger = server.ask(&Request::sdp("/whip/other", offering.offer.clone())).await;
+    assert_eq!(stranger.status, 503, "the server is full for others");
+    let reply = server.ask(&Request::sdp("/whip/demo", offering.offer.clone())).await;
+    let _publisher = offering.accept(&reply, 1);
+    for viewer in &mut viewers {
+        viewer.until("a frame", |seen| seen.frames_of(1) > 0).await;
+    }
 }
 
 #[tokio::test]

@@ -243,6 +243,33 @@ async fn a_restart_is_answered_with_new_credentials_and_a_new_tag() {
     assert_eq!(session.server.ask(&Request::new("GET", &session.path)).await.status, 204);
 }
 
+/// An answer that got lost on the way is told again; candidates are not taken for that question.
+#[tokio::test]
+async fn a_restart_can_be_asked_for_again_and_not_without_end() {
+    let session = Session::start().await;
+    let ask = |name: usize| {
+        format!(
+            "a=ice-ufrag:new{name}\r\na=ice-pwd:new-password-of-24-letters-{name}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n"
+        )
+    };
+    let patch = |body: String| session.patch(body).with("If-Match", "*");
+    let first = session.server.ask(&patch(ask(1))).await;
+    let again = session.server.ask(&patch(ask(1))).await;
+    assert_eq!((first.status, again.status), (200, 200));
+    assert_eq!((&first.body, first.header("etag")), (&again.body, again.header("etag")));
+    assert_eq!(session.server.ask(&patch(format!("{}{HOST}", ask(1)))).await.status, 204);
+    let mut restarted = 0;
+    for name in 2..40 {
+        let reply = session.server.ask(&patch(ask(name))).await;
+        match reply.status {
+            200 => restarted += 1,
+            429 => assert_eq!(reply.header("retry-after"), Some("1"), "{reply:?}"),
+            other => panic!("{other}"),
+        }
+    }
+    assert!((4..30).contains(&restarted), "five at once, then one a second: {restarted}");
+}
+
 #[tokio::test]
 async fn a_session_is_known_by_its_whole_path_only() {
     let session = Session::start().await;

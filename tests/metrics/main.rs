@@ -109,12 +109,10 @@ fn two_workers_are_summed() {
     assert_eq!(get("sluice_session_join_duration_seconds_sum", ""), 20.53);
 }
 
-/// A number that is copied from the wrong field would otherwise go unnoticed.
-#[test]
-fn each_field_has_its_own_metric() {
-    let mut snapshot = Snapshot::default();
+/// The counters and gauges that stand alone, each with its metric.
+fn fields_of(snapshot: &mut Snapshot) -> Vec<(&mut u64, &'static str)> {
     let (core, udp) = (&mut snapshot.core, &mut snapshot.udp);
-    let fields = [
+    vec![
         (&mut core.sessions, "sluice_sessions"),
         (&mut core.sessions_started, "sluice_sessions_started_total"),
         (&mut core.sessions_connected, "sluice_sessions_connected_total"),
@@ -125,6 +123,8 @@ fn each_field_has_its_own_metric() {
         (&mut core.links.allotted, "sluice_links_allotted_bytes_per_second"),
         (&mut core.links.waiting_bytes, "sluice_links_waiting_bytes"),
         (&mut core.links.paused_slots, "sluice_paused_slots"),
+        (&mut core.switches_up, "sluice_layer_switches_up_total"),
+        (&mut core.switches_down, "sluice_layer_switches_down_total"),
         (&mut core.probes, "sluice_probes_sent_total"),
         (&mut core.media_packets_in, "sluice_media_received_packets_total"),
         (&mut core.media_bytes_in, "sluice_media_received_bytes_total"),
@@ -147,12 +147,19 @@ fn each_field_has_its_own_metric() {
         (&mut udp.packets_out, "sluice_udp_sent_datagrams_total"),
         (&mut udp.bytes_out, "sluice_udp_sent_bytes_total"),
         (&mut udp.send_calls, "sluice_udp_send_calls_total"),
-    ];
+    ]
+}
+
+/// A number that is copied from the wrong field would otherwise go unnoticed.
+#[test]
+fn each_field_has_its_own_metric() {
+    let mut snapshot = Snapshot::default();
     let mut expected = vec![(101, "sluice_media_unsent_packets_total", "reason=awaiting_keyframe")];
-    for (number, (field, name)) in (1_u32..).zip(fields) {
+    for (number, (field, name)) in (1_u32..).zip(fields_of(&mut snapshot)) {
         *field = number.into();
         expected.push((number, name, ""));
     }
+    let (core, udp) = (&mut snapshot.core, &mut snapshot.udp);
     udp.unsent.too_large = 103;
     expected.push((103, "sluice_udp_unsent_datagrams_total", "reason=too_large"));
     core.awaiting_keyframe = 101;

@@ -1,6 +1,7 @@
 //! What the core tells the control plane.
 
 use crate::ids::{RequestId, SessionId, TrackId};
+use crate::sfu::forward::habits::Advice;
 use crate::sfu::session::EndReason;
 use crate::sfu::session::channels::{ChannelKind, DataMessage};
 use crate::sfu::session::offer::OfferError;
@@ -15,6 +16,8 @@ pub enum CoreEvent {
     Connected(SessionId),
     /// A track is received for the first time, or in another format than before.
     TrackFormat(TrackId, Format),
+    /// A track's encoder does something that spoils it for viewers. Told once for each source and habit.
+    Advice(TrackId, Advice),
     /// A participant's later offer was answered or refused.
     Answered {
         /// The participant's session.

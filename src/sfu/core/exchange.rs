@@ -108,8 +108,12 @@ impl Core {
         if !track.relayed_to.contains(&to) {
             track.relayed_to.push(to);
         }
-        self.relay.tell(to, Note::Ladder(id, track.ladder().clone()));
-        self.want_keyframe(id, None, true);
+        let ladder = track.ladder().clone();
+        // As when a subscriber of this core comes: the other core asks for what it deals out.
+        if ladder.rungs.is_empty() {
+            self.want_keyframe(id, None, true);
+        }
+        self.relay.tell(to, Note::Ladder(id, ladder));
     }
 
     /// The ladder of another worker's track. Tells in turn which of its encodings are used here.

@@ -84,6 +84,9 @@ pub(super) struct Relay {
     uses: HashMap<(TrackId, WorkerId), u8>,
 }
 
+/// More key frames than there are: who saw no packet of an encoding missed none that it asks for.
+const UNSEEN: u64 = u64::MAX;
+
 /// A track of another core.
 #[derive(Debug)]
 pub(super) struct Import {
@@ -96,7 +99,7 @@ pub(super) struct Import {
     wanted: [Option<bool>; MOST_ENCODINGS],
     /// The epoch of the last packet.
     pub(super) epoch: Option<u32>,
-    /// The key frames counted with the last packet of each encoding.
+    /// The key frames counted with the last packet of each encoding; [`UNSEEN`] before the first.
     seen: [u64; MOST_ENCODINGS],
     /// What could be followed with the last packet.
     target: Option<Target>,
@@ -166,7 +169,7 @@ impl Relay {
             subscribers: Vec::new(),
             wanted: [None; MOST_ENCODINGS],
             epoch: None,
-            seen: [0; MOST_ENCODINGS],
+            seen: [UNSEEN; MOST_ENCODINGS],
             target: None,
             ladder: Ladder::default(),
             told: None,
@@ -207,12 +210,13 @@ impl Relay {
     pub(super) fn subscribe(&mut self, track: TrackId, to: (SessionId, usize)) -> bool {
         let Some(import) = self.imports.get_mut(&track) else { return false };
         if import.subscribers.is_empty() {
-            // Brings a key frame by itself.
+            // Brings what it can be received as, or a key frame where that is not known.
             self.notes.push((import.home, Note::Subscribe(track)));
             import.epoch = None;
             import.target = None;
             import.told = None;
-        } else if import.want_keyframe(None, true) {
+            import.seen = [UNSEEN; MOST_ENCODINGS];
+        } else if import.ladder.rungs.is_empty() && import.want_keyframe(None, true) {
             self.wanting.insert(track);
         }
         import.subscribers.push(to);

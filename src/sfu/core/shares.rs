@@ -48,7 +48,7 @@ impl Core {
         let (tracks, relay) = (&self.tracks, &self.relay);
         let ladder_of = |id| tracks.get(&id).map(Track::ladder).or_else(|| relay.ladder_of(id));
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.allot(now, ladder_of, &mut self.session_events);
+        session.allot(now, ladder_of, &mut self.counters, &mut self.session_events);
         if !self.session_events.is_empty() {
             self.tell(id);
         }

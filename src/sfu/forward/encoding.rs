@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::habits::Habits;
 use super::keyframe::KeyframeRequests;
 use super::ladder::{Rung, Selection};
 use super::packet::{EncodingIndex, Packet, SourceId};
@@ -37,6 +38,7 @@ pub(super) struct Encoding {
     pub(super) silent: u32,
     pub(super) reader: LayerReader,
     pub(super) keyframes: KeyframeRequests,
+    pub(super) habits: Habits,
     /// How many key frames have begun.
     pub(super) begun: u64,
     /// When the last packet came.
@@ -125,6 +127,7 @@ impl Encoding {
             silent: 0,
             reader: LayerReader::default(),
             keyframes: KeyframeRequests::default(),
+            habits: Habits::default(),
             begun: 0,
             last: now,
             returns: false,
@@ -182,6 +185,7 @@ impl Encoding {
         self.source = packet.source;
         self.highest = packet.sequence;
         self.reader = LayerReader::default();
+        self.habits = Habits::default();
         self.picture = None;
     }
 

@@ -27,6 +27,8 @@ pub struct KeyframeRequests {
     /// When requests were sent, the last of them at the end.
     sent: VecDeque<Instant>,
     unanswered: u32,
+    /// Since when one is asked for in vain.
+    asked: Option<Instant>,
 }
 
 impl KeyframeRequests {
@@ -53,6 +55,13 @@ impl KeyframeRequests {
         self.wanted = false;
         self.newcomer = false;
         self.unanswered = 0;
+        self.asked = None;
+    }
+
+    /// Since when one is asked for that has not come.
+    #[must_use]
+    pub fn asked(&self) -> Option<Instant> {
+        self.asked
     }
 
     /// Whether a request is to be sent now. It counts as sent.
@@ -64,6 +73,7 @@ impl KeyframeRequests {
             }
             self.sent.push_back(now);
             self.unanswered = self.unanswered.saturating_add(1);
+            self.asked.get_or_insert(now);
         }
         due
     }

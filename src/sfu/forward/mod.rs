@@ -7,6 +7,7 @@ mod reader;
 pub mod target;
 mod cut;
 mod encoding;
+pub mod habits;
 pub mod history;
 pub mod histories;
 mod stretch;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::encoding::Encoding;
 use super::gate::Gate;
+use super::habits::Advice;
 use super::keyframe::KeyframeRequests;
 use super::ladder::Ladder;
 use super::level::{Meter, SILENCE};
@@ -50,6 +51,8 @@ pub struct Track {
     /// When something came again after all encodings had been silent.
     returned: Option<Instant>,
     told: Option<(Format, Instant)>,
+    /// What is to be told of its encoder.
+    advice: Option<Advice>,
 }
 
 /// Where a packet stands in its track, for subscribers on other workers.
@@ -70,6 +73,8 @@ pub struct Received {
     pub has_new_ladder: bool,
     /// The track's format, when the control plane is to be told.
     pub format: Option<Format>,
+    /// What whoever runs the encoder should be told.
+    pub advice: Option<Advice>,
 }
 
 impl Track {
@@ -94,6 +99,7 @@ impl Track {
             laddered: None,
             returned: None,
             told: None,
+            advice: None,
         }
     }
 
@@ -211,7 +217,8 @@ impl Track {
             self.arrange(now);
         }
         let target = self.target?;
-        Some(Received { target, has_new_ladder, format: self.tell(now, packet, &target) })
+        let format = self.tell(now, packet, &target);
+        Some(Received { target, has_new_ladder, format, advice: self.advice.take() })
     }
 
     /// Lets time pass. Returns whether the ladder was made anew: an encoding has fallen silent, though nothing may come of the
@@ -256,6 +263,10 @@ impl Track {
             (packet.layer, packet.entry) = encoding.reader.read(packet);
             // What comes behind its successors cannot be begun with: they have been passed over already.
             packet.entry &= packet.sequence >= encoding.highest;
+        }
+        if self.kind == MediaKind::Video && packet.sequence >= encoding.highest && !packet.payload.is_empty()
+        {
+            self.advice = self.advice.or(encoding.habits.note(packet, encoding.keyframes.asked()));
         }
         encoding.highest = encoding.highest.max(packet.sequence);
         if packet.entry {

@@ -72,6 +72,24 @@ fn key_frames_are_asked_of_those_encodings_that_somebody_waits_for() {
     assert!(!track.awaits_keyframes());
 }
 
+/// The one key frame that was there before counts as well.
+#[test]
+fn an_encoder_is_advised_as_soon_as_somebody_has_waited_for_its_second_key_frame() {
+    let start = Instant::now();
+    let (mut track, mut advice) = (track(), Vec::new());
+    for step in 0..200_u32 {
+        let now = start + Duration::from_millis(100) * step;
+        if step == 10 {
+            track.want_keyframe(Some(EncodingIndex(1)), true);
+        }
+        track.poll_keyframes(now).for_each(drop);
+        let sent = packet(1, step.into(), 100, step % 80 == 0);
+        let sent = Packet { timestamp: step * 9_000, arrived: now, captured: now, ..sent };
+        advice.extend(receive(&mut track, now, sent).and_then(|(_, received)| received.advice));
+    }
+    assert_eq!(advice, [Advice::KeyframesSooner(Duration::from_secs(8))]);
+}
+
 #[test]
 fn a_still_picture_keeps_its_place_and_a_stopped_one_loses_it() {
     let start = Instant::now();

@@ -7,6 +7,7 @@ use super::link::{ASK_AGAIN, ASK_EVERY, Link, PAYLOAD_PERCENT, Probing, VOICE, W
 use super::turn::{Served, SessionEvent, TurnMedia, Want};
 use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
+use crate::sfu::counters::Counters;
 use crate::sfu::egress::allocate::Request;
 use crate::sfu::egress::bandwidth::Purpose;
 use crate::sfu::egress::pacer::{Admit, Frame};
@@ -152,16 +153,17 @@ impl Session {
         &mut self,
         now: Instant,
         ladder_of: impl Fn(TrackId) -> Option<&'a Ladder>,
+        counters: &mut Counters,
         events: &mut Vec<SessionEvent>,
     ) {
         let Some(link) = &mut self.link else { return };
         let mut requests = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            if slot.allotted_to != slot.track {
-                slot.allotted_to = slot.track;
+            let track = slot.track.filter(|_| slot.is_open && slot.kind == MediaKind::Video);
+            if slot.allotted_to != track {
+                slot.allotted_to = None;
                 link.allocator.forget(index);
             }
-            let track = slot.track.filter(|_| slot.is_open && slot.kind == MediaKind::Video);
             let Some(ladder) = track.and_then(&ladder_of).filter(|ladder| !ladder.rungs.is_empty()) else {
                 continue;
             };
@@ -196,9 +198,9 @@ impl Session {
             allotted += rung.map_or(0, |rung| rung.bitrate.0);
             let Some(slot) = self.slots.get_mut(index) else { continue };
             slot.height = rung.map_or(0, |rung| rung.height);
-            if let Some(event) = slot.show(index, request.ladder, selection) {
-                events.push(event);
-            }
+            events.extend(slot.show(index, request.ladder, selection, counters));
+            let is_new = std::mem::replace(&mut slot.allotted_to, slot.track).is_none();
+            events.extend(slot.entry_of(selection).filter(|_| is_new));
             let is_left = slot.step_down(request.ladder, rung, is_flooded, events);
             if is_left || selection.is_none() {
                 link.pacer.remove(stream(index));
@@ -210,7 +212,20 @@ impl Session {
 
 impl Slot {
     /// Forwards this much of its track. Returns what the client is to be told.
-    fn show(&mut self, index: usize, ladder: &Ladder, selection: Option<Selection>) -> Option<SessionEvent> {
+    fn show(
+        &mut self,
+        index: usize,
+        ladder: &Ladder,
+        selection: Option<Selection>,
+        counters: &mut Counters,
+    ) -> Option<SessionEvent> {
+        let place = |selection| ladder.rungs.iter().position(|rung| rung.selection == selection);
+        if let Some((before, after)) =
+            self.subscription.selected().and_then(place).zip(selection.and_then(place))
+        {
+            counters.switches_up += u64::from(after > before);
+            counters.switches_down += u64::from(after < before);
+        }
         let was_paused = self.subscription.is_paused();
         // Of a track that comes in one way only there is nothing to choose.
         let is_only = ladder.rungs.len() == 1 && self.subscription.selected().is_none() && !was_paused;
@@ -224,6 +239,12 @@ impl Slot {
 }
 
 impl Slot {
+    /// Asks for the key frame of what is given to a slot that shows nothing yet, without waiting for a packet of it.
+    fn entry_of(&self, given: Option<Selection>) -> Option<SessionEvent> {
+        let (track, given) = self.track.zip(given).filter(|_| self.subscription.awaits_entry())?;
+        Some(SessionEvent::Awaits { track, encoding: given.encoding, begins: true })
+    }
+
     /// Makes room for the key frame of the smaller encoding that is selected now, and asks for it. Returns whether nothing is
     /// forwarded until then.
     fn step_down(
@@ -238,7 +259,7 @@ impl Slot {
         if current.encoding == rung.selection.encoding || flowing(ladder, current) <= rung.bitrate.0 {
             return false;
         }
-        events.push(SessionEvent::Awaits(track, rung.selection.encoding));
+        events.push(SessionEvent::Awaits { track, encoding: rung.selection.encoding, begins: false });
         if is_flooded {
             return self.subscription.leave();
         }

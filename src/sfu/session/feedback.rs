@@ -139,7 +139,7 @@ impl Session {
             // The picture that it is missing from cannot be shown, nor those after it. A key frame of what is left is smaller
             // than what the link has no room for any more.
             slot.subscription.rebind();
-            turn.events.push(SessionEvent::Awaits(track, packet.encoding));
+            turn.events.push(SessionEvent::Awaits { track, encoding: packet.encoding, begins: false });
             return None;
         }
         let csrc = self.agreement.is_some().then(|| track.csrc());

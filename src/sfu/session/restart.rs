@@ -55,6 +55,7 @@ impl Session {
         self.rtc.direct_api().set_local_ice_credentials(local_credentials(ice));
         self.ufrag = ice.ufrag;
         self.paths.restart();
-        self.unchecked = Some(now);
+        // Who restarts again and again without a check is not there any more.
+        self.unchecked.get_or_insert(now);
     }
 }

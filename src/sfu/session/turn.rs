@@ -124,7 +124,14 @@ pub enum SessionEvent {
     /// The decoder behind a slot needs a key frame of this encoding; of the best one, if it has none.
     KeyframeWanted(TrackId, Option<EncodingIndex>),
     /// A slot is to show this encoding, which takes a key frame of it.
-    Awaits(TrackId, EncodingIndex),
+    Awaits {
+        /// The track.
+        track: TrackId,
+        /// The encoding.
+        encoding: EncodingIndex,
+        /// Whether it shows nothing of the track yet.
+        begins: bool,
+    },
     /// So many more packets were asked of this publisher again.
     Nacks(u64),
     /// The client opened one of the two data channels.

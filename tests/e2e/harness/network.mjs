@@ -39,3 +39,13 @@ export function onlyTcp(scope, port, namespace) {
     add rule inet strict arriving meta l4proto udp drop`);
   scope.defer(() => nft('delete table inet strict'));
 }
+
+/// What comes to this TCP port of the server's machine goes to another, until the scope ends: as `docker run -p` does it.
+export function mapTcp(scope, port, to) {
+  const { server } = JSON.parse(process.env.E2E_NAMESPACES);
+  const nft = (rules) => execFileSync('ip', ['netns', 'exec', server, 'nft', rules], { stdio: 'pipe' });
+  nft(`add table inet mapped
+    add chain inet mapped before { type nat hook prerouting priority -100 ; }
+    add rule inet mapped before tcp dport ${port} redirect to :${to}`);
+  scope.defer(() => nft('delete table inet mapped'));
+}

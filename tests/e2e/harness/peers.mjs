@@ -36,7 +36,7 @@ function ownCertificate() {
 
 const words = (options) => Object.entries(options).flatMap(([key, value]) => [`--${key}`, value]);
 
-/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, first, token; and namespace,
+/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, gop, first, token; and namespace,
 /// where it is not to be the clients'.
 export async function publishFfmpeg(scope, url, { namespace, ...options } = {}) {
   const child = python(scope, 'publish_ffmpeg.py', [url, ...words({ ...ownCertificate(), ...options })], namespace);

@@ -143,6 +143,8 @@ export async function members(scope, browser, server, more) {
 /// The same on a page of the server's own, for browsers that reach nothing else: `browser` opens it.
 export async function membersAtServer(browser, server) {
   const page = await browser(`${server.url}/`, { scripts: [cast, member] });
+  // Tiles that nobody sees, below what stands there, get no picture.
+  await page.evaluate(() => document.body.replaceChildren());
   await page.evaluate((url) => member.load(url), server.url);
   return page;
 }

@@ -23,12 +23,13 @@ def options(arguments):
     return told
 
 
-def open_streams(container, fps):
+def open_streams(container, fps, gop):
     video = container.add_stream("libx264", rate=fps)
     video.width, video.height, video.pix_fmt = picture.WIDTH, picture.HEIGHT, "yuv420p"
     video.bit_rate = 1_200_000
-    video.gop_size = fps  # FFmpeg answers no PLI: a viewer that joins waits for the next key frame.
-    video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0"}
+    video.gop_size = fps * gop  # FFmpeg answers no PLI: a viewer that joins waits for the next key frame.
+    video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0",
+                     "sc_threshold": "0"}
     audio = container.add_stream("libopus", rate=picture.SAMPLE_RATE, layout="stereo")
     return video, audio
 
@@ -52,13 +53,14 @@ def main():
     parser.add_argument("--left", default="red")
     parser.add_argument("--right", default="blue")
     parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--gop", type=int, default=1, help="seconds from one key frame to the next")
     parser.add_argument("--first", type=int, default=0, help="number of the first frame")
     arguments = parser.parse_args()
 
     stopping = []
     signal.signal(signal.SIGINT, lambda *_: stopping.append(True))
     container = av.open(arguments.url, "w", format="whip", options=options(arguments))
-    video, audio = open_streams(container, arguments.fps)
+    video, audio = open_streams(container, arguments.fps, arguments.gop)
     base = picture.background(arguments.left, arguments.right)
     container.start_encoding()
     print(json.dumps({"up": True}), flush=True)

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { Authority, NAME } from '../harness/authority.mjs';
 import { chromium, chromiumIn } from '../harness/browsers.mjs';
 import { Child } from '../harness/child.mjs';
 import * as net from '../harness/internet.mjs';
@@ -66,6 +67,32 @@ e2e('a cloud machine behind 1:1 NAT, told its public address', async (scope) => 
   assert.deepEqual(found(report, 'HTTP port'), ['ok: TCP 0.0.0.0:8080 answers']);
   assert.deepEqual(found(report, 'addresses'), [`ok: clients are told to send media to UDP ${net.PUBLIC}:3478`]);
 });
+
+e2e('a cloud machine with a name, as docs/deploy.md configures it, with a certificate for it', async (scope) => {
+  const authority = await Authority.start(scope, { tls: 443, http: 80 });
+  const folder = scope.folder();
+  const config = fromDocs('toml', 'acme = [')
+    .replaceAll('live.example.org', NAME)
+    .replaceAll('/var/lib/sluice', folder)
+    .replaceAll('[::]:', `${SERVER_ADDRESS}:`);
+  writeFileSync(join(folder, 'sluice.toml'), config);
+  net.hosts(scope, GATEWAY, `${SERVER_ADDRESS} ${NAME}`);
+  const env = { SSL_CERT_FILE: authority.root, SLUICE__TLS__ACME_DIRECTORY: authority.directory };
+  const server = start(scope, [], { cwd: folder, env });
+  await until('the certificate', () => server.lines.some((line) => line.includes('certificate got')), 30);
+
+  const args = ['--ignore-certificate-errors', `--host-resolver-rules=MAP ${NAME} ${SERVER_ADDRESS}`];
+  const page = await chromiumIn(scope, CLIENTS, `http://${NAME}/publish/stage`, { args });
+  assert.equal(page.url(), `https://${NAME}/publish/stage`, 'people are sent to HTTPS');
+  const key = config.match(/stream_keys = \{ "\*" = "(.*)" \}/)[1];
+  const refused = await page.evaluate((url) => probe.publish(url, 'VP8'), `https://${NAME}/whip/stage`);
+  assert.equal(refused.status, 401);
+  const published = await page.evaluate((...words) => probe.publish(words[0], 'VP8', words[1]), `https://${NAME}/whip/stage`, key);
+  assert.equal(published.status, 201);
+  await until('the stream to flow', async () => (await page.evaluate(() => probe.stats())).sentFrames > 10, 30);
+  assert.equal(await remoteOf(page), SERVER_ADDRESS);
+  assert.deepEqual(await server.stop('SIGINT'), { code: 0, signal: null });
+}, { seconds: 120 });
 
 e2e('a cloud machine that asks a STUN server for its public address', async (scope) => {
   const machine = net.cloudMachine(scope);
@@ -147,8 +174,8 @@ e2e('a container on a bridge: without a word it is warned of, with one it works'
   assert.equal(await remoteOf(viewer.page), net.CONTAINER_HOST);
 });
 
-e2e('nginx in front, as docs/deploy.md sets it up', async (scope) => {
-  const folder = scope.folder();
+/// nginx with the site of docs/deploy.md: what its words and the files of its certificate are.
+function nginx(folder) {
   const [certificate, key] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
   execFileSync('openssl', ['req', '-new', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes',
     '-keyout', key, '-out', certificate, '-subj', '/CN=live.example.org', '-days', '2',
@@ -162,30 +189,46 @@ e2e('nginx in front, as docs/deploy.md sets it up', async (scope) => {
     http { access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
       fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
       ${site} }`);
-  const url = `https://${SERVER_ADDRESS}`;
-  const settings = { 'http.listen': '127.0.0.1:8080', 'http.public_url': url, 'media.announce': SERVER_ADDRESS };
-  const server = start(scope, words({ ...settings, 'auth.open': true }));
-  const nginx = new Child(scope, 'nginx', 'ip', ['netns', 'exec', GATEWAY, 'nginx', '-c', config]);
-  const page = await chromium(scope, 'about:blank', { trusting: true });
-  await until('the page through the proxy', async () => {
-    assert.equal(nginx.end, undefined, 'nginx runs');
-    return (await page.goto(`${url}/publish/proxied`)).ok();
-  });
-  const published = await page.evaluate((address) => probe.publish(address, 'VP8'), `${url}/whip/proxied`);
-  assert.equal(published.status, 201);
-  assert.match(published.location, new RegExp(`^${url}/whip/proxied/`), 'the session is told by its public address');
-  const watching = await chromium(scope, `${url}/watch/proxied`, { trusting: true });
-  await new Viewer(watching).plays();
-  // The WebSocket of rooms passes too.
-  const opened = await watching.evaluate((address) => new Promise((resolve) => {
-    const socket = new WebSocket(address);
-    socket.onopen = () => resolve('open');
-    socket.onerror = () => resolve('failed');
-  }), `wss://${SERVER_ADDRESS}/ws`);
-  assert.equal(opened, 'open');
+  return ['nginx', '-c', config];
+}
 
-  const { report } = net.doctor(GATEWAY, BINARY, words({ ...settings, 'auth.open': true }), folder);
-  assert.deepEqual(found(report, 'certificate'), [`ok: none here, as the proxy of ${url} speaks HTTPS`]);
-  await nginx.stop('SIGTERM');
-  assert.deepEqual(await server.stop('SIGINT'), { code: 0, signal: null });
-}, { seconds: 120 });
+/// Caddy with that page's lines. For an address instead of a name it signs a certificate itself.
+function caddy(folder) {
+  const config = join(folder, 'Caddyfile');
+  const site = fromDocs('text', 'reverse_proxy').replaceAll('live.example.org', SERVER_ADDRESS);
+  writeFileSync(config, `{\n\tadmin off\n\tskip_install_trust\n\tdefault_sni ${SERVER_ADDRESS}\n}\n${site}`);
+  return ['env', `HOME=${folder}`, 'caddy', 'run', '--config', config, '--adapter', 'caddyfile'];
+}
+
+for (const proxied of [nginx, caddy]) {
+  e2e(`${proxied.name} in front, as docs/deploy.md sets it up`, async (scope) => {
+    const folder = scope.folder();
+    const command = proxied(folder);
+    const url = `https://${SERVER_ADDRESS}`;
+    const settings = { 'http.listen': '127.0.0.1:8080', 'http.public_url': url, 'media.announce': SERVER_ADDRESS };
+    const server = start(scope, words({ ...settings, 'auth.open': true }));
+    const proxy = new Child(scope, proxied.name, 'ip', ['netns', 'exec', GATEWAY, ...command]);
+    const page = await chromium(scope, 'about:blank', { trusting: true });
+    await until('the page through the proxy', async () => {
+      assert.equal(proxy.end, undefined, `${proxied.name} runs`);
+      return (await page.goto(`${url}/publish/proxied`)).ok();
+    });
+    const published = await page.evaluate((address) => probe.publish(address, 'VP8'), `${url}/whip/proxied`);
+    assert.equal(published.status, 201);
+    assert.match(published.location, new RegExp(`^${url}/whip/proxied/`), 'the session is told by its public address');
+    const watching = await chromium(scope, `${url}/watch/proxied`, { trusting: true });
+    await new Viewer(watching).plays();
+    // The WebSocket of rooms passes too.
+    const opened = await watching.evaluate((address) => new Promise((resolve) => {
+      const socket = new WebSocket(address);
+      socket.onopen = () => resolve('open');
+      socket.onerror = () => resolve('failed');
+    }), `wss://${SERVER_ADDRESS}/ws`);
+    assert.equal(opened, 'open');
+
+    const { report } = net.doctor(GATEWAY, BINARY, words({ ...settings, 'auth.open': true }), folder);
+    assert.deepEqual(found(report, 'certificate'), [`ok: none here, as the proxy of ${url} speaks HTTPS`]);
+    await proxy.stop('SIGTERM');
+    assert.deepEqual(await server.stop('SIGINT'), { code: 0, signal: null });
+  }, { seconds: 120 });
+}

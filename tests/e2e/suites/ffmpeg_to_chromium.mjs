@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 
 import { chromium } from '../harness/browsers.mjs';
-import { SERVER_ADDRESS_6 } from '../harness/namespaces.mjs';
+import { SERVER_ADDRESS, SERVER_ADDRESS_6 } from '../harness/namespaces.mjs';
 import { publishFfmpeg } from '../harness/peers.mjs';
 import { Server } from '../harness/server.mjs';
 import { e2e } from '../harness/test.mjs';
 import { Viewer, assertGood } from '../harness/viewer.mjs';
+import { until } from '../harness/wait.mjs';
 
 const WATCH_SECONDS = 8;
 
@@ -54,4 +55,29 @@ e2e('a viewer is served over IPv6', async (scope) => {
   const viewer = new Viewer(page);
   await viewer.plays();
   await viewer.shows('red', 'blue');
+});
+
+const KEY = 'a-key-for-the-admin-api';
+
+e2e('who publishes with rare key frames is told what to set', async (scope) => {
+  const server = await Server.start(scope, { 'admin.listen': `${SERVER_ADDRESS}:8081`, 'admin.key': KEY });
+  await publishFfmpeg(scope, server.whip('rare'), { gop: 8 });
+  const viewer = await Viewer.bare(scope, chromium, server.whep('rare'));
+  const advice = async () => {
+    const reply = await fetch(`http://${SERVER_ADDRESS}:8081/admin/rooms/rare`, { headers: { Authorization: `Bearer ${KEY}` } });
+    return (await reply.json()).participants[0].session.advice;
+  };
+  const [said] = await until('advice', async () => (await advice()).length === 1 && advice(), 30);
+  assert.match(said, /^Key frames are [78] s apart, .*Keyframe Interval to 1 s/);
+  assert.equal(server.log.split('Key frames are').length, 2, 'the log says it once');
+  await viewer.plays();
+}, { seconds: 60 });
+
+e2e('who publishes as it should is told nothing', async (scope) => {
+  const server = await Server.start(scope, { 'admin.listen': `${SERVER_ADDRESS}:8081`, 'admin.key': KEY });
+  await publishFfmpeg(scope, server.whip('well'));
+  const viewer = await Viewer.bare(scope, chromium, server.whep('well'));
+  await viewer.plays();
+  await viewer.watch(5);
+  assert.doesNotMatch(server.log, /Key frames|B-frames/);
 });

@@ -8,6 +8,7 @@ import * as net from '../harness/internet.mjs';
 import { samples, sum } from '../harness/metrics.mjs';
 import { changeAddress } from '../harness/namespaces.mjs';
 import { publishFfmpeg } from '../harness/peers.mjs';
+import { join, membersAtServer, showsAll } from '../harness/rooms.mjs';
 import { Server } from '../harness/server.mjs';
 import { e2e } from '../harness/test.mjs';
 import { Viewer } from '../harness/viewer.mjs';
@@ -45,6 +46,17 @@ e2e('a viewer behind a symmetric NAT', async (scope) => {
   await viewer.plays();
   await viewer.shows('red', 'blue');
   assert.equal(await path(viewer.page), 'udp direct');
+}, { seconds: 120 });
+
+e2e('a call with two people behind a symmetric NAT', async (scope) => {
+  const server = await cloudServer(scope);
+  const home = net.home(scope, { symmetric: true });
+  const open = (_, more) => pageIn(scope, home, server, '/', more);
+  const pages = { Ada: await membersAtServer(open, server), Bob: await membersAtServer(open, server) };
+  for (const [name, page] of Object.entries(pages)) await join(page, 'symmetric', name, { watches: true });
+  await showsAll(pages.Ada, ['Bob']);
+  await showsAll(pages.Bob, ['Ada']);
+  for (const page of Object.values(pages)) assert.equal(await path(page), 'udp direct');
 }, { seconds: 120 });
 
 /// How long it takes until `count` grows again, which it may still do for some milliseconds, when everybody in a home has another address in the world all of a sudden.

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import { chromium, chromiumIn, firefox } from '../harness/browsers.mjs';
 import { withTls } from '../harness/certificate.mjs';
 import { SERVER_ADDRESS, slowNamespace } from '../harness/namespaces.mjs';
-import { onlyTcp } from '../harness/network.mjs';
+import { mapTcp, onlyTcp } from '../harness/network.mjs';
 import { publishFfmpeg } from '../harness/peers.mjs';
 import { join, members, showsAll } from '../harness/rooms.mjs';
 import { Server } from '../harness/server.mjs';
@@ -95,6 +95,23 @@ for (const browser of [chromium, firefox]) {
     });
   }
 }
+
+/// Not below 1024: there Chromium takes 80 and 443 alone, and of public addresses only.
+const MAPPED = 8443;
+
+e2e('the TCP port is announced by the number that a router or a container engine maps to it', async (scope) => {
+  const url = `https://${SERVER_ADDRESS}:${MAPPED}`;
+  const server = await Server.start(scope, { ...withTls(scope), 'http.public_url': url });
+  mapTcp(scope, MAPPED, 8080);
+  onlyTcp(scope, MAPPED);
+  // What is asked of the server from now on goes by the mapped port too.
+  server.metricsUrl = `${url}/metrics`;
+  const page = await chromium(scope, undefined, { trusting: true });
+  const reply = await page.evaluate((to) => probe.publish(to, 'VP8'), `${url}/whip/camera`);
+  assert.equal(reply.status, 201, JSON.stringify(reply));
+  await until('the camera to be sent', async () => (await page.evaluate(() => probe.stats())).sentFrames > 10, 30);
+  assert.deepEqual(await route(page), { protocol: 'tcp', candidateType: 'host', port: MAPPED });
+});
 
 e2e('UDP is taken where there is UDP', async (scope) => {
   const server = await Server.start(scope);
