@@ -71,24 +71,19 @@ impl Play {
     /// way is new, it may be what arrives instead, as the estimate is lowered further to drain it. The viewer of one stream
     /// alone gets its lowest layer, whatever the link.
     pub(crate) fn judge_dealt(&mut self) -> Result<(), String> {
-        for worker in 0..self.dealt.len() {
-            if self.dealt[worker] == self.world.dealt[worker] {
+        for (session, link) in std::mem::take(&mut self.world.dealt) {
+            let people = self.seats.iter().enumerate();
+            let people = people.filter_map(|(place, seat)| Some((place, seat.person.as_ref()?)));
+            let mut people = people.filter(|(_, person)| person.views.len() > 1);
+            let Some((place, person)) = people.find(|(_, person)| person.joined.session == session) else {
                 continue;
-            }
-            self.dealt[worker] = self.world.dealt[worker];
-            for (place, seat) in self.seats.iter().enumerate() {
-                let Some(person) = &seat.person else { continue };
-                if usize::from(seat.worker.0) != worker || person.views.len() < 2 {
-                    continue;
-                }
-                let Some(link) = self.world.cores[worker].link_of(person.joined.session) else { continue };
-                let Some((estimate, allotted)) = link.estimate.zip(link.allotted) else { continue };
-                let voices = if person.sound.is_some() { VOICE } else { 0 };
-                let budget = link.allotted_of.0.saturating_sub(voices) * PAYLOAD_PERCENT / 100;
-                let is_queued = link.queue >= QUEUED_FROM;
-                if allotted.0 > budget || link.allotted_of > estimate && !is_queued {
-                    return Err(format!("{place} was given more than {budget} bit/s: {link:?}"));
-                }
+            };
+            let Some((estimate, allotted)) = link.estimate.zip(link.allotted) else { continue };
+            let voices = if person.sound.is_some() { VOICE } else { 0 };
+            let budget = link.allotted_of.0.saturating_sub(voices) * PAYLOAD_PERCENT / 100;
+            let is_queued = link.queue >= QUEUED_FROM;
+            if allotted.0 > budget || link.allotted_of > estimate && !is_queued {
+                return Err(format!("{place} was given more than {budget} bit/s: {link:?}"));
             }
         }
         Ok(())

@@ -48,7 +48,6 @@ pub(crate) struct Play {
     log: VecDeque<String>,
     /// The last number of each stream of sound that left, by client and source.
     pub(crate) sound: HashMap<(usize, [u8; 4]), u16>,
-    pub(crate) dealt: Vec<Option<Instant>>,
     pub(crate) tally: Tally,
 }
 
@@ -83,7 +82,6 @@ impl Play {
             seats.map(|(place, role)| Seat::new(*role, worker(place), plan.lasts, &mut random, plan.is_calm));
         let seats: Vec<_> = seats.collect();
         let now = world.now;
-        let dealt = vec![None; workers.into()];
         let mut play = Self {
             plan,
             world,
@@ -95,7 +93,6 @@ impl Play {
             next_look: now + LOOK,
             log: VecDeque::new(),
             sound: HashMap::new(),
-            dealt,
             tally: Tally::default(),
         };
         for seat in 0..play.seats.len() {

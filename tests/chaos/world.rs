@@ -12,6 +12,7 @@ use sluice::sfu::relay::{Relayed, TrackHome};
 use sluice::sfu::session::dtls::Identity;
 use sluice::sfu::session::negotiate::{Endpoint, NewSession, answer};
 use sluice::sfu::session::offer::Role;
+use sluice::sfu::session::stats::Link as Known;
 use sluice::sfu::{Core, CoreEvent};
 use sluice::wire::ntp::{Epoch, NtpTime};
 
@@ -54,8 +55,10 @@ pub(crate) struct World {
     pub(crate) events: Vec<CoreEvent>,
     /// What left the server since this was looked at last: the client's place, and the datagram.
     pub(crate) left: Vec<(usize, Vec<u8>)>,
-    /// When each core dealt out what links carry.
-    pub(crate) dealt: Vec<Option<Instant>>,
+    /// What is known of links since this was looked at last, each as it was dealt out.
+    pub(crate) dealt: Vec<(SessionId, Known)>,
+    /// When each core did so last.
+    dealt_at: Vec<Option<Instant>>,
     endpoint: Endpoint,
     batch: SendBatch,
     sessions: u64,
@@ -76,7 +79,8 @@ impl World {
             ends: Vec::new(),
             events: Vec::new(),
             left: Vec::new(),
-            dealt: vec![None; workers.into()],
+            dealt: Vec::new(),
+            dealt_at: vec![None; workers.into()],
             endpoint: Endpoint { identity, candidates, epoch },
             batch: SendBatch::new(),
             sessions: 0,
@@ -165,12 +169,14 @@ impl World {
                 self.feed(address_of(place), &payload);
             }
         }
-        for (core, dealt) in self.cores.iter_mut().zip(&mut self.dealt) {
+        for (core, dealt_at) in self.cores.iter_mut().zip(&mut self.dealt_at) {
             if core.deadline().is_some_and(|at| at <= now) {
                 core.drive(now, &mut self.batch);
                 // As the core does it.
-                if dealt.is_none_or(|at| now - at >= EVERY) {
-                    *dealt = Some(now);
+                if dealt_at.is_none_or(|at| now - at >= EVERY) {
+                    *dealt_at = Some(now);
+                    let sessions = (1..=self.sessions).map(SessionId);
+                    self.dealt.extend(sessions.filter_map(|id| Some((id, core.link_of(id)?))));
                 }
             }
         }

@@ -113,7 +113,7 @@ impl Session {
         if !due || now < link.ask_from {
             return;
         }
-        let probe = link.estimator.poll_probe(now);
+        let probe = link.poll_probe(now);
         link.ask_from = now + if probe.is_some() { ASK_EVERY } else { ASK_AGAIN };
         turn.counters.probes += u64::from(probe.is_some());
         link.probing = probe.map(|probe| Probing { probe, begun: now, bytes: 0, packets: 0 });

@@ -263,8 +263,20 @@ impl Link {
         let before = if self.queued.is_some() { self.arrives } else { lately };
         self.arrives = Bitrate(before.0.midpoint(lately.0));
         self.queued = self.queued.filter(|_| is_full).or_else(|| is_full.then_some(now));
-        self.is_short = self.carries(now).0 < self.allotted_of.0 / 100 * HASTE_PERCENT;
+        self.compare(now);
         self.set_pace(now);
+    }
+
+    /// Sees whether what was dealt out still fits.
+    fn compare(&mut self, now: Instant) {
+        self.is_short = self.carries(now).0 < self.allotted_of.0 / 100 * HASTE_PERCENT;
+    }
+
+    /// What to try now, if anything. As time passes without a word from the client, less is taken to fit.
+    pub(super) fn poll_probe(&mut self, now: Instant) -> Option<Probe> {
+        let probe = self.estimator.poll_probe(now);
+        self.compare(now);
+        probe
     }
 
     /// What was given out is never held up for good, whatever the estimate: too much shows on the way, not here. A queue that

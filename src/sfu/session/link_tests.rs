@@ -87,6 +87,20 @@ fn a_link_that_breaks_down_is_noticed_by_its_queue() {
 }
 
 #[test]
+fn a_link_that_went_silent_is_dealt_out_anew_without_a_word_from_it() {
+    let mut way = Way::new();
+    way.run(100, 1_600_000, 3_000_000);
+    way.link.dealt_out(way.now, Some(Bitrate(1_500_000)));
+    for _ in 0..20 {
+        way.link.departed(way.now, Departed { bytes: 1_000, number: Some(way.number) }, Purpose::Media);
+        way.number += 1;
+        way.now += Duration::from_millis(100);
+        way.link.poll_probe(way.now);
+    }
+    assert!(way.link.is_short, "2 s in which nothing was told of what left");
+}
+
+#[test]
 fn while_a_new_queue_goes_away_what_arrives_may_be_used() {
     let mut way = Way::new();
     way.run(100, 1_600_000, 3_000_000);
