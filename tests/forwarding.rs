@@ -35,14 +35,14 @@ fn sound_reaches_the_viewer_too() {
 }
 
 #[test]
-fn a_late_viewer_begins_with_a_key_frame_that_was_asked_for_once() {
+fn late_viewers_ask_for_a_key_frame_together() {
     let (mut world, publisher, _) = World::publisher_and_viewer(Codec::Vp8);
     publish(&mut world, 0, 0..10, 0);
     let before = world.clients[0].keyframe_requests;
     let late: Vec<_> = (0..5).map(|_| world.join(Role::Watch, &[Codec::Vp8])).collect();
     late.iter().for_each(|(_, viewer)| world.watch(viewer, &publisher));
     world.run_until("connected", |world| world.clients.iter().all(|client| client.connected));
-    // Delta frames go on; nobody can begin with them.
+    // Delta frames go on; the publisher may answer or not.
     for frame in 10..14 {
         let (now, client) = (world.now, &mut world.clients[0]);
         let video = client.video;
@@ -52,7 +52,11 @@ fn a_late_viewer_begins_with_a_key_frame_that_was_asked_for_once() {
     assert_eq!(world.clients[0].keyframe_requests - before, 1, "five viewers make one request");
     publish(&mut world, 0, 20..25, 20);
     for (place, _) in late {
-        assert_eq!(numbers(&world, place), [20, 21, 22, 23, 24]);
+        let seen = numbers(&world, place);
+        assert!(
+            seen[0] == 0 && seen.ends_with(&[20, 21, 22, 23, 24]),
+            "from one key frame to another: {seen:?}"
+        );
     }
     assert_eq!(numbers(&world, 1).len(), 10 + 4 + 5, "the first viewer sees all of it");
 }

@@ -159,6 +159,16 @@ pub static METRICS: &[Metric] = &[
         "Times that a subscriber was given a smaller picture.",
         |sum| sum.core.switches_down,
     ),
+    counter(
+        "sluice_catch_ups_total",
+        "Times that a subscriber began with a key frame from before it came, and caught up.",
+        |sum| sum.core.caught_up,
+    ),
+    gauge(
+        "sluice_catch_up_bytes",
+        "Media since the last key frames of encoders that make none when asked, kept for who comes.",
+        |now| now.core.group_bytes,
+    ),
     counter("sluice_probes_sent_total", "Attempts to send faster, to see what a link carries.", |sum| {
         sum.core.probes
     }),

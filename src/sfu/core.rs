@@ -1,6 +1,7 @@
 //! All sessions and tracks of one worker, and the way of a packet between them.
 
 mod allotting;
+mod dealing;
 mod event;
 mod exchange;
 mod keyframes;
@@ -22,7 +23,6 @@ use self::levels::Levels;
 use self::relay::{Note, Relay};
 use super::counters::{Counters, Links};
 use super::forward::histories::Histories;
-use super::forward::packet::Packet;
 use super::forward::track::Track;
 use super::session::channels::{ChannelKind, DataMessage};
 use super::session::{EndReason, Session, SessionEvent, Turn, TurnMedia};
@@ -31,7 +31,6 @@ use crate::ids::{IdMap, RequestId, SessionId, TrackId, WorkerId};
 use crate::net::addresses::AddressMap;
 use crate::net::datagram::{Datagram, SendBatch};
 use crate::net::demux::{Demux, IceCredentials};
-use crate::units::{AudioLevel, MediaKind};
 
 /// A forwarding core. See [`crate::sfu`] for its turn.
 pub struct Core {
@@ -116,7 +115,8 @@ impl Core {
         let (sessions, tracks) = (self.sessions.len() as u64, self.tracks.len() as u64);
         let mut links = Links::default();
         self.sessions.values().for_each(|session| session.count_link(&mut links));
-        Counters { sessions, tracks, subscriptions, links, ..self.counters.clone() }
+        let group_bytes = self.histories.group_bytes() as u64;
+        Counters { sessions, tracks, subscriptions, links, group_bytes, ..self.counters.clone() }
     }
 
     /// For what is counted outside of sessions.
@@ -141,7 +141,7 @@ impl Core {
         let id = session.id;
         self.demux.insert_ufrag(session.ufrag, id);
         for track in &session.published {
-            self.tracks.insert(track.id, Track::new(track.id, id, track.kind));
+            self.tracks.insert(track.id, Track::new(track.id, id, track.kind, !session.takes_part()));
         }
         self.counters.sessions_started += 1;
         self.timers.set(id, now);
@@ -214,7 +214,7 @@ impl Core {
             self.end_track(track.id);
         }
         for track in after.iter().filter(|track| !before.contains(track)) {
-            self.tracks.insert(track.id, Track::new(track.id, id, track.kind));
+            self.tracks.insert(track.id, Track::new(track.id, id, track.kind, false));
         }
         self.events.push(CoreEvent::Answered { session: id, request, outcome });
     }
@@ -245,7 +245,12 @@ impl Core {
     fn unbound(&mut self, id: SessionId, slot: usize, track: TrackId) {
         match self.tracks.get_mut(&track) {
             Some(track) => track.subscribers.retain(|subscriber| *subscriber != (id, slot)),
-            None => self.relay.unbound(track, (id, slot)),
+            None => {
+                if self.relay.unbound(track, (id, slot)) {
+                    // From here on nothing of it comes.
+                    self.histories.drop_groups_of(track);
+                }
+            }
         }
     }
 
@@ -324,12 +329,7 @@ impl Core {
             self.broke(id);
             return self.tell(id);
         };
-        self.counters.media_packets_out += served.packets;
-        self.counters.media_bytes_out += served.bytes;
-        self.counters.awaiting_keyframe += served.awaiting;
-        self.counters.unplayable += served.unplayable;
-        self.counters.unsent += served.unsent;
-        self.counters.given_up += served.given_up;
+        served.count(&mut self.counters);
         if let Some(deadline) = served.deadline {
             self.timers.set(id, deadline);
         }
@@ -447,59 +447,6 @@ impl Core {
         }
     }
 
-    fn media(&mut self, id: TrackId, mut packet: Packet) {
-        let Some(track) = self.tracks.get_mut(&id) else { return };
-        self.counters.media_packets_in += 1;
-        self.counters.media_bytes_in += packet.payload.len() as u64;
-        if track.is_muted() {
-            return self.counters.muted += track.receivers();
-        }
-        let Some(received) = track.receive(packet.arrived, &mut packet) else {
-            self.counters.unknown_media += 1;
-            return;
-        };
-        if let Some(format) = received.format {
-            self.events.push(CoreEvent::TrackFormat(id, format));
-        }
-        self.events.extend(received.advice.map(|advice| CoreEvent::Advice(id, advice)));
-        if received.has_new_ladder {
-            self.relay.tell_ladder(track);
-        }
-        if !track.passes(&mut packet) {
-            return self.counters.silent += track.receivers();
-        }
-        if track.kind == MediaKind::Audio && track.level(packet.arrived) > AudioLevel::SILENT {
-            self.levels.heard(packet.arrived, id);
-        }
-        let media = TurnMedia { track: id, target: received.target, packet };
-        if !track.relayed_to.is_empty() {
-            self.relay.send(track, &media);
-            self.counters.relayed_packets_out += track.relayed_to.len() as u64;
-        }
-        let subscribers = std::mem::take(&mut track.subscribers);
-        self.deal(&subscribers, media);
-        if let Some(track) = self.tracks.get_mut(&id) {
-            track.subscribers = subscribers;
-        }
-    }
-
-    /// Puts a packet on the lists of those who get it.
-    fn deal(&mut self, subscribers: &[(SessionId, usize)], media: TurnMedia) {
-        if subscribers.is_empty() {
-            return;
-        }
-        self.histories.push(media.packet.arrived, media.track, &media.packet);
-        let place = self.media.len();
-        for (id, slot) in subscribers {
-            let Some(session) = self.sessions.get_mut(id) else { continue };
-            if session.work.is_empty() {
-                self.touched.push(*id);
-            }
-            session.work.push((place, *slot));
-        }
-        self.media.push(media);
-    }
-
     fn end(&mut self, id: SessionId, reason: EndReason) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.demux.remove(id);
@@ -519,6 +466,7 @@ impl Core {
     /// Takes a track from everybody who has it.
     fn end_track(&mut self, id: TrackId) {
         self.levels.remove(id);
+        self.histories.drop_groups_of(id);
         let Some(track) = self.tracks.remove(&id) else { return };
         for worker in track.relayed_to {
             self.relay.uses_nothing(id, worker);

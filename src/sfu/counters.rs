@@ -31,6 +31,8 @@ pub struct Counters {
     pub switches_up: u64,
     /// Times that a subscriber was given a smaller picture of what it shows, but one.
     pub switches_down: u64,
+    /// Times that a subscriber began with a key frame from before it came, and caught up with the stream.
+    pub caught_up: u64,
     /// Probes that were begun.
     pub probes: u64,
     /// Bytes of padding that were sent to see what links carry.
@@ -85,6 +87,8 @@ pub struct Counters {
     pub tracks: u64,
     /// Bound slots at this moment.
     pub subscriptions: u64,
+    /// Payload bytes that are kept for those who come between two key frames, at this moment.
+    pub group_bytes: u64,
     /// The links of subscribers at this moment.
     pub links: Links,
 }

@@ -71,7 +71,7 @@ impl Core {
     /// Takes packets of other workers' tracks, as [`Self::receive`] takes datagrams: they leave with [`Self::forward`].
     /// What nobody here subscribes to any more is left out.
     pub fn relayed(&mut self, packets: impl IntoIterator<Item = Relayed>) {
-        for Relayed { media, mark } in packets {
+        for Relayed { mut media, mark } in packets {
             let Some(import) = self.relay.imports.get_mut(&media.track) else { continue };
             if import.subscribers.is_empty() {
                 continue;
@@ -82,8 +82,10 @@ impl Core {
             let subscribers = std::mem::take(&mut import.subscribers);
             if before.is_some_and(|before| before != mark.epoch) {
                 self.begin_anew(&subscribers);
+                self.histories.drop_groups_of(media.track);
             }
             let track = media.track;
+            media.entry = self.histories.keep_group(media.entry.is_some(), track, &media.packet);
             self.deal(&subscribers, media);
             if let Some(import) = self.relay.imports.get_mut(&track) {
                 import.subscribers = subscribers;
@@ -126,6 +128,7 @@ impl Core {
     }
 
     fn import_ended(&mut self, id: TrackId) {
+        self.histories.drop_groups_of(id);
         for (session, slot) in self.relay.ended(id) {
             let slot = self.sessions.get_mut(&session).and_then(|session| session.slots.get_mut(slot));
             if let Some(slot) = slot.filter(|slot| slot.track == Some(id)) {

@@ -17,6 +17,7 @@ impl Core {
         let wants = track.wants_keyframes();
         let subscribers = std::mem::take(&mut track.subscribers);
         self.begin_anew(&subscribers);
+        self.histories.drop_groups_of(id);
         if let Some(track) = self.tracks.get_mut(&id) {
             track.subscribers = subscribers;
         }

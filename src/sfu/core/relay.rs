@@ -156,7 +156,8 @@ impl Relay {
     pub(super) fn send(&mut self, track: &Track, media: &TurnMedia) {
         for worker in &track.relayed_to {
             let mark = track.mark(media.packet.encoding);
-            let media = TurnMedia { track: media.track, target: media.target, packet: media.packet.clone() };
+            let TurnMedia { track, target, entry, .. } = *media;
+            let media = TurnMedia { track, target, packet: media.packet.clone(), entry };
             self.packets.entry(*worker).or_default().push(Relayed { media, mark });
         }
     }
@@ -223,18 +224,20 @@ impl Relay {
         true
     }
 
-    /// A slot has this track no more.
-    pub(super) fn unbound(&mut self, track: TrackId, from: (SessionId, usize)) {
-        let Some(import) = self.imports.get_mut(&track) else { return };
+    /// A slot has this track no more. Returns whether that was the last one that got it.
+    pub(super) fn unbound(&mut self, track: TrackId, from: (SessionId, usize)) -> bool {
+        let Some(import) = self.imports.get_mut(&track) else { return false };
         import.bound.remove(&from);
         let before = import.subscribers.len();
         import.subscribers.retain(|subscriber| *subscriber != from);
-        if before > 0 && import.subscribers.is_empty() {
+        let was_last = before > 0 && import.subscribers.is_empty();
+        if was_last {
             self.notes.push((import.home, Note::Unsubscribe(track)));
         }
         if import.bound.is_empty() {
             self.imports.remove(&track);
         }
+        was_last
     }
 
     /// A subscriber of another core's track needs a key frame, see [`Track::want_keyframe`].

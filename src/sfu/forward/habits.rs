@@ -10,7 +10,7 @@ use super::packet::Packet;
 pub enum Advice {
     /// It sends frames in another order than they are shown in (B-frames), for which WebRTC has no place.
     NoBFrames,
-    /// Its key frames are so far apart, and it makes none when it is asked: so long may whoever comes have to wait.
+    /// Its key frames are so far apart, and it makes none when it is asked: so long may whoever loses the picture have to wait.
     KeyframesSooner(Duration),
 }
 
@@ -23,8 +23,8 @@ impl fmt::Display for Advice {
             ),
             Self::KeyframesSooner(apart) => write!(
                 f,
-                "Key frames are {} s apart, and the encoder makes none when it is asked: who comes to watch may wait for so \
-                 long. In OBS, set Keyframe Interval to 1 s in Settings > Output (FFmpeg: -g with the frames of one second).",
+                "Key frames are {} s apart, and the encoder makes none when it is asked: who loses the picture may wait for \
+                 so long. In OBS, set Keyframe Interval to 1 s in Settings > Output (FFmpeg: -g with the frames of one second).",
                 apart.as_secs(),
             ),
         }

@@ -9,6 +9,7 @@ mod cut;
 mod encoding;
 pub mod habits;
 pub mod history;
+pub mod group;
 pub mod histories;
 mod stretch;
 mod used;

@@ -33,6 +33,8 @@ pub struct Track {
     pub publisher: SessionId,
     /// Audio or video.
     pub kind: MediaKind,
+    /// It comes from an encoder, by WHIP, which may make no key frames when it is asked.
+    pub is_stream: bool,
     /// Everyone who receives it: the session and the index of its slot.
     pub subscribers: Vec<(SessionId, usize)>,
     /// The other workers that have subscribers of it.
@@ -80,11 +82,12 @@ pub struct Received {
 impl Track {
     /// A track that nothing was received of yet.
     #[must_use]
-    pub fn new(id: TrackId, publisher: SessionId, kind: MediaKind) -> Self {
+    pub fn new(id: TrackId, publisher: SessionId, kind: MediaKind, is_stream: bool) -> Self {
         Self {
             id,
             publisher,
             kind,
+            is_stream,
             subscribers: Vec::new(),
             relayed_to: Vec::new(),
             muted: false,
@@ -121,6 +124,14 @@ impl Track {
     #[must_use]
     pub fn wants_keyframes(&self) -> bool {
         !self.muted && self.receivers() > 0
+    }
+
+    /// Whether an encoding's last key frame, and what came since, is kept for those who come: of an encoder that is not known
+    /// to make one when it is asked.
+    #[must_use]
+    pub fn keeps_group(&self, encoding: EncodingIndex) -> bool {
+        let answers = |encoding: &Encoding| encoding.keyframes.are_answered();
+        self.is_stream && self.kind == MediaKind::Video && !self.encoding(encoding).is_some_and(answers)
     }
 
     /// How many get it; another worker counts as one.
@@ -270,7 +281,7 @@ impl Track {
         }
         encoding.highest = encoding.highest.max(packet.sequence);
         if packet.entry {
-            encoding.keyframes.arrived();
+            encoding.keyframes.arrived(packet.arrived);
             encoding.begun += 1;
         }
         Some(encoding.count(now, packet) || begins)

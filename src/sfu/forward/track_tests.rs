@@ -26,7 +26,7 @@ fn packet(encoding: u8, sequence: u64, bytes: usize, entry: bool) -> Packet {
 }
 
 fn track() -> Track {
-    Track::new(TrackId(1), SessionId(1), MediaKind::Video)
+    Track::new(TrackId(1), SessionId(1), MediaKind::Video, false)
 }
 
 /// The source of the best encoding, once a packet is received.

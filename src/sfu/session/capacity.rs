@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::link::{ASK_AGAIN, ASK_EVERY, Link, PAYLOAD_PERCENT, Probing, VOICE, Waiting, voices};
+use super::link::{ASK_AGAIN, ASK_EVERY, Link, Probing, Waiting, voices};
 use super::turn::{Served, SessionEvent, TurnMedia, Want};
 use super::{Session, Slot, Turn};
 use crate::ids::TrackId;
@@ -88,6 +88,7 @@ impl Session {
                 turn.counters.unsent += 1;
             }
         }
+        self.catch_up(now, turn);
         self.begin_probe(now, turn);
         self.send_probe(now, turn);
     }
@@ -183,8 +184,7 @@ impl Session {
         let (mut given, budget) = (Vec::new(), link.budget(now, voices));
         link.allocator.allocate(now, budget, &requests, &mut given);
         dare(now, link, &self.slots, &requests, &mut given);
-        let wanted = link.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT + voices * VOICE;
-        link.estimator.want(Bitrate(wanted));
+        link.want(voices);
         let flows = requests.iter().filter_map(|request| {
             Some(flowing(request.ladder, self.slots.get(request.slot)?.subscription.current()?))
         });

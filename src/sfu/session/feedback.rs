@@ -129,13 +129,14 @@ impl Session {
         slot.sender.asked();
         let sent = slot.subscription.sent(number)?;
         let (track, packet) = turn.histories.get(sent.source, sent.sequence)?;
-        let numbers = sent.numbers(packet)?;
+        let packet = slot.stamped(packet)?;
+        let numbers = sent.numbers(&packet)?;
         // While it waits for a key frame, and behind one, what was before it would only be in the way.
         let is_past = slot.subscription.awaits_entry() || numbers.sequence < slot.subscription.entered();
         if is_past || slot.lost_until >= Some(numbers.sequence) || !may_resend {
             return None;
         }
-        if slot.subscription.has_left(packet) && self.link.as_ref().is_some_and(|link| link.is_full()) {
+        if slot.subscription.has_left(&packet) && self.link.as_ref().is_some_and(|link| link.is_full()) {
             // The picture that it is missing from cannot be shown, nor those after it. A key frame of what is left is smaller
             // than what the link has no room for any more.
             slot.subscription.rebind();
@@ -143,7 +144,7 @@ impl Session {
             return None;
         }
         let csrc = self.agreement.is_some().then(|| track.csrc());
-        let outgoing = Outgoing { packet, numbers, csrc };
+        let outgoing = Outgoing { packet: &packet, numbers, csrc };
         let stamp = self.egress.stamp(now);
         let slot = self.slots.get_mut(place)?;
         let departed = self.egress.resend(&stamp, path, &mut slot.sender, &outgoing, turn.batch).ok()?;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::behind::CatchUp;
 use crate::ids::TrackId;
 use crate::sfu::egress::Departed;
 use crate::sfu::egress::allocate::Allocator;
@@ -17,11 +18,11 @@ const START: Bitrate = Bitrate(1_000_000);
 /// A client that negotiated feedback and gave none for so long will give none.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// What is kept free for each voice: Opus as browsers send it, with headers.
-pub(super) const VOICE: u64 = 50_000;
+const VOICE: u64 = 50_000;
 /// Who was sent to a client within this time may be heard there. The silence of a voice is not sent.
 const HEARD_LATELY: Duration = Duration::from_secs(5);
 /// The percents of the estimate that are given to tracks: it counts headers, seals and resends, they do not.
-pub(super) const PAYLOAD_PERCENT: u64 = 92;
+const PAYLOAD_PERCENT: u64 = 92;
 /// Of a link that carries less than this percents of what was dealt out, it is dealt out anew at once.
 const HASTE_PERCENT: u64 = 85;
 /// Packets that wait for longer on the way mean that more is sent than is carried.
@@ -42,6 +43,8 @@ const DARES_FIRST: Duration = Duration::from_millis(300);
 const DARES_AGAIN: Duration = Duration::from_secs(5);
 /// and for so long, in which a client that reports at all has done so.
 const DARES_FOR: Duration = Duration::from_secs(2);
+/// How many times as much as all tracks take the link is tried for, while somebody has to catch up.
+const BEHIND_TIMES: u64 = 4;
 /// What left longer ago than this is told of no more.
 const TOLD: Duration = Duration::from_secs(1);
 
@@ -73,6 +76,9 @@ pub(super) struct Link {
     pub(super) allotted_of: Bitrate,
     /// So much less fits that it is to be dealt out anew at once.
     pub(super) is_short: bool,
+    /// Slots that have to catch up, and when more is sent to them.
+    pub(super) behind: Vec<CatchUp>,
+    pub(super) catch_up_at: Option<Instant>,
     /// Since when packets wait on the way for long.
     queued: Option<Instant>,
     /// What arrives of late, smoothed while they do: what is sent then comes in key frames.
@@ -131,6 +137,8 @@ impl Link {
             allotted: None,
             allotted_of: START,
             is_short: false,
+            behind: Vec::new(),
+            catch_up_at: None,
             queued: None,
             arrives: Bitrate(0),
         }
@@ -161,6 +169,13 @@ impl Link {
         self.estimator = Estimator::new(now, self.estimator.estimate());
         self.probing = None;
         self.ask_from = now;
+    }
+
+    /// Tries for what all tracks want, with so many voices; for much more while there is something to catch up with.
+    pub(super) fn want(&mut self, voices: u64) {
+        let tracks = self.allocator.desired().0.saturating_mul(100) / PAYLOAD_PERCENT;
+        let times = if self.behind.is_empty() { 1 } else { BEHIND_TIMES };
+        self.estimator.want(Bitrate(tracks.saturating_mul(times) + voices * VOICE));
     }
 
     /// Whether it is too early to say that the client tells nothing.
@@ -243,6 +258,12 @@ impl Link {
         part.unwrap_or_else(|| self.estimator.estimate())
     }
 
+    /// What it carries beyond what is given to tracks, of so many percents of it. Nothing while nothing was heard of it.
+    pub(super) fn spare(&self, now: Instant, percent: u64) -> Bitrate {
+        let given = self.allotted.filter(|_| self.is_heard).map_or(u64::MAX, |allotted| allotted.0);
+        Bitrate((self.carries(now).0 / 100 * percent).saturating_sub(given))
+    }
+
     /// Whether packets wait for long on the way.
     pub(super) fn is_full(&self) -> bool {
         self.queued.is_some()
@@ -293,7 +314,7 @@ impl Link {
         let ask = self.estimator.deadline().filter(|_| self.is_measured && self.probing.is_none());
         let ask = ask.map(|at| at.max(self.ask_from));
         let probing = self.probing.as_ref().map(Probing::deadline);
-        [ask, probing, self.pacer.deadline()].into_iter().flatten().min()
+        [ask, probing, self.pacer.deadline(), self.catch_up_at].into_iter().flatten().min()
     }
 }
 

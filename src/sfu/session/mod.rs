@@ -20,7 +20,9 @@ mod inbound;
 mod outbound;
 mod feedback;
 mod link;
+mod behind;
 mod capacity;
+mod catch_up;
 mod paths;
 
 use std::collections::HashMap;
@@ -46,6 +48,7 @@ use crate::units::{Format, MediaKind};
 use crate::wire::stun::{self, TransactionId};
 
 use self::agreement::Agreement;
+use self::behind::Stamps;
 use self::channels::{ChannelKind, DataMessage};
 use self::clock::CaptureClock;
 pub use self::ending::EndReason;
@@ -138,6 +141,8 @@ pub struct Slot {
     height: u16,
     /// What was given the numbers up to this one and not sent is not sent again: a key frame comes behind it.
     lost_until: Option<u64>,
+    /// What became of timestamps when it caught up with a source last. None of it is sent again otherwise.
+    stamps: Option<Box<Stamps>>,
     /// Whether the client receives on it. A closed slot may be opened again, with its numbering.
     pub is_open: bool,
     /// The format that could not be played, or was played since, and when the control plane was told.
@@ -151,6 +156,7 @@ impl Slot {
         self.subscription.reset();
         self.told = None;
         self.sent = None;
+        self.stamps = None;
         std::mem::replace(&mut self.track, track)
     }
 
@@ -297,6 +303,12 @@ impl Session {
         let over = since.as_nanos() % TOGETHER.as_nanos();
         let wait = if over == 0 { 0 } else { TOGETHER.as_nanos() - over };
         at + Duration::from_nanos(u64::try_from(wait).unwrap_or(0))
+    }
+
+    /// Whether it is of a participant, who sends, gets and negotiates as it likes.
+    #[must_use]
+    pub fn takes_part(&self) -> bool {
+        self.agreement.is_some()
     }
 
     /// Whether media can flow.

@@ -342,6 +342,7 @@ fn empty_slot(line: &Line, index: usize, seed: u64) -> Slot {
         sent: None,
         height: 0,
         lost_until: None,
+        stamps: None,
         is_open: true,
         told: None,
         sender: Sender::new(line.mid, line.codings.clone(), line.headers.clone(), seed, index),

@@ -33,7 +33,8 @@ impl Session {
             Some(path) => {
                 let stamp = self.egress.stamp(now);
                 for (place, index) in work.drain(..) {
-                    if let Some(media) = media.get(place) {
+                    let media = media.get(place);
+                    if let Some(media) = media.filter(|media| !self.is_behind(index, media)) {
                         self.serve_packet(&stamp, path, index, media, &mut served, batch, events);
                     }
                 }
@@ -45,7 +46,7 @@ impl Session {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the inside of a loop")]
-    fn serve_packet(
+    pub(super) fn serve_packet(
         &mut self,
         stamp: &Stamp,
         path: Path,
@@ -55,7 +56,7 @@ impl Session {
         batch: &mut SendBatch,
         events: &mut Vec<SessionEvent>,
     ) {
-        let TurnMedia { track, target, packet } = media;
+        let TurnMedia { track, target, packet, .. } = media;
         let takes_part = self.agreement.is_some();
         let is_behind = |slot: &&mut Slot| slot.is_open && slot.track == Some(*track);
         let Some(slot) = self.slots.get_mut(index).filter(is_behind) else { return };
@@ -69,7 +70,7 @@ impl Session {
             Verdict::AwaitsEntry => {
                 served.awaiting += 1;
                 served.wants = Some(Want { track: *track, encoding: packet.encoding, begins: true });
-                return;
+                return self.begin_behind(stamp.now, index, media, served);
             }
             Verdict::AwaitsSwitch => {
                 served.wants = Some(Want { track: *track, encoding: packet.encoding, begins: false });

@@ -42,6 +42,8 @@ pub struct TurnMedia {
     pub target: Target,
     /// The packet.
     pub packet: Packet,
+    /// The source's number of the key frame that is kept for those who come, where one is.
+    pub entry: Option<u64>,
 }
 
 /// A key frame that somebody waits for.
@@ -76,6 +78,18 @@ pub struct Served {
     pub refused: Option<Format>,
     /// When the session wants to be driven, if that is earlier now.
     pub deadline: Option<Instant>,
+}
+
+impl Served {
+    /// Adds to what is counted of all sessions.
+    pub fn count(&self, counters: &mut Counters) {
+        counters.media_packets_out += self.packets;
+        counters.media_bytes_out += self.bytes;
+        counters.awaiting_keyframe += self.awaiting;
+        counters.unplayable += self.unplayable;
+        counters.unsent += self.unsent;
+        counters.given_up += self.given_up;
+    }
 }
 
 /// What a session tells the core.

@@ -36,7 +36,8 @@ function ownCertificate() {
 
 const words = (options) => Object.entries(options).flatMap(([key, value]) => [`--${key}`, value]);
 
-/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, gop, first, token; and namespace,
+/// FFmpeg publishes H.264 and Opus; resolves when its session is up. Options: left, right, fps, gop, bitrate, snow, first, token; and
+/// namespace,
 /// where it is not to be the clients'.
 export async function publishFfmpeg(scope, url, { namespace, ...options } = {}) {
   const child = python(scope, 'publish_ffmpeg.py', [url, ...words({ ...ownCertificate(), ...options })], namespace);
@@ -44,7 +45,7 @@ export async function publishFfmpeg(scope, url, { namespace, ...options } = {}) 
   return child;
 }
 
-/// aiortc publishes VP8 (or H264) and Opus; resolves when connected. Options: left, right, fps, codec, token.
+/// aiortc publishes VP8 (or H264) and Opus; resolves when connected. Options: left, right, fps, codec, gop, token.
 export async function publishAiortc(scope, url, options = {}) {
   const child = python(scope, 'publish_aiortc.py', [url, ...words(options)]);
   await child.message('up');

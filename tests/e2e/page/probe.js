@@ -186,6 +186,23 @@
     return exchange(connection, url);
   };
 
+  /// Plays `url`. Tells how long the first picture takes, in ms, and which it is.
+  probe.firstPicture = async (url, video = probe.video()) => {
+    const began = performance.now();
+    video.srcObject = null;
+    const shown = new Promise((resolve) => {
+      video.requestVideoFrameCallback(() => resolve({ took: performance.now() - began, number: probe.look(video).number }));
+    });
+    const reply = await probe.watch(url);
+    return reply.status === 201 ? shown : reply;
+  };
+
+  /// Leaves what is played.
+  probe.leave = async (connection = probe.connections.at(-1)) => {
+    connection.close();
+    await fetch(connection.exchanged.session, { method: 'DELETE' });
+  };
+
   /// Publishes the fake camera and microphone to `url` in one codec ("VP8", "H264", "VP9", "AV1"), with the layers of a
   /// scalability mode if one is given, or in several encodings.
   probe.publish = async (url, codec, token, { mode, sendEncodings = mode && [{ scalabilityMode: mode }], height = 360, fps } = {}) => {

@@ -13,6 +13,8 @@ CELL_WIDTH, CELL_HEIGHT = WIDTH // CELLS, 40
 BLOCK = 60
 COLOURS = {"red": (224, 32, 32), "blue": (32, 32, 224), "green": (32, 192, 32), "yellow": (224, 224, 32)}
 
+RANDOM = np.random.default_rng(1)
+
 SAMPLE_RATE = 48_000
 TONE_HZ = 440
 
@@ -25,9 +27,12 @@ def background(left, right):
     return image
 
 
-def picture(base, number):
-    """A copy of `base` that shows frame `number` in the row of cells and in the block's place."""
+def picture(base, number, snow=0):
+    """A copy of `base` that shows frame `number` in the row of cells and in the block's place, with so many rows of snow, which
+    cost an encoder what it has, at the bottom."""
     image = base.copy()
+    if snow:
+        image[HEIGHT - snow :] = RANDOM.integers(0, 256, (snow, WIDTH, 1), np.uint8)
     bits = number % (1 << CELLS)
     for cell in range(CELLS):
         lit = bits >> (CELLS - 1 - cell) & 1

@@ -6,11 +6,13 @@ Prints {"up": true} when connected and the number of frames made every second. S
 import argparse
 import asyncio
 import fractions
+import itertools
 import json
 import time
 
 import av
 from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc.codecs.vpx import Vp8Encoder
 
 import picture
 import whip
@@ -55,6 +57,12 @@ class Tone(MediaStreamTrack):
         return frame
 
 
+def keep_to(frames):
+    """Lets the VP8 encoder make a key frame every so many frames, and none when it is asked."""
+    encode, count = Vp8Encoder.encode, itertools.count()
+    Vp8Encoder.encode = lambda self, frame, asked=False: encode(self, frame, next(count) % frames == 0)
+
+
 def prefer(transceiver, codec):
     codecs = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([one for one in codecs if one.mimeType in (f"video/{codec}", "video/rtx")])
@@ -68,8 +76,11 @@ async def main():
     parser.add_argument("--left", default="red")
     parser.add_argument("--right", default="blue")
     parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--gop", type=int, help="seconds between key frames, which are not made when asked for then")
     arguments = parser.parse_args()
 
+    if arguments.gop:
+        keep_to(arguments.fps * arguments.gop)
     pc = whip.connection()
     prefer(pc.addTransceiver(Picture(arguments.left, arguments.right, arguments.fps), "sendonly"), arguments.codec)
     pc.addTransceiver(Tone(), "sendonly")

@@ -23,10 +23,10 @@ def options(arguments):
     return told
 
 
-def open_streams(container, fps, gop):
+def open_streams(container, fps, gop, bitrate):
     video = container.add_stream("libx264", rate=fps)
     video.width, video.height, video.pix_fmt = picture.WIDTH, picture.HEIGHT, "yuv420p"
-    video.bit_rate = 1_200_000
+    video.bit_rate = bitrate
     video.gop_size = fps * gop  # FFmpeg answers no PLI: a viewer that joins waits for the next key frame.
     video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "bf": "0",
                      "sc_threshold": "0"}
@@ -54,20 +54,22 @@ def main():
     parser.add_argument("--right", default="blue")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--gop", type=int, default=1, help="seconds from one key frame to the next")
+    parser.add_argument("--bitrate", type=int, default=1_200_000, help="bit/s")
+    parser.add_argument("--snow", type=int, default=0, help="rows that are noise, so that the bitrate is used")
     parser.add_argument("--first", type=int, default=0, help="number of the first frame")
     arguments = parser.parse_args()
 
     stopping = []
     signal.signal(signal.SIGINT, lambda *_: stopping.append(True))
     container = av.open(arguments.url, "w", format="whip", options=options(arguments))
-    video, audio = open_streams(container, arguments.fps, arguments.gop)
+    video, audio = open_streams(container, arguments.fps, arguments.gop, arguments.bitrate)
     base = picture.background(arguments.left, arguments.right)
     container.start_encoding()
     print(json.dumps({"up": True}), flush=True)
 
     began, sent_audio, number = time.monotonic(), 0, 0
     while not stopping:
-        frame = av.VideoFrame.from_ndarray(picture.picture(base, arguments.first + number), format="rgb24")
+        frame = av.VideoFrame.from_ndarray(picture.picture(base, arguments.first + number, arguments.snow), format="rgb24")
         frame.pts = number
         container.mux(video.encode(frame.reformat(format="yuv420p")))
         number += 1
