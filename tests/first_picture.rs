@@ -166,7 +166,7 @@ fn a_link_that_carries_little_more_than_the_stream_has_one_picture_until_the_nex
         let client = &mut world.clients[viewer];
         if let Some(ssrc) = client.received_video().first().map(|packet| packet.header.ssrc) {
             let mut direct = client.rtc.direct_api();
-            direct.stream_rx(&ssrc).expect("it was received").request_remb(Bitrate::kbps(2_000));
+            direct.stream_rx(&ssrc).expect("it was received").request_remb(Bitrate::kbps(1_000));
         }
     }
     assert_eq!(pictures(&world, viewer).len(), 1, "the key frame, and nothing that would come too late");

@@ -109,11 +109,6 @@ impl CatchUp {
         }
     }
 
-    /// Begins anew, with the key frame of a group.
-    pub(super) fn restart(&mut self, entry: u64) {
-        (self.entry, self.next, self.sent) = (entry, entry, 0);
-    }
-
     /// Time passes on a link that carries so much more than it is given.
     pub(super) fn earn(&mut self, now: Instant, spare: Bitrate) {
         let passed = now.saturating_duration_since(self.at).as_micros();

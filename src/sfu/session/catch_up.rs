@@ -29,12 +29,19 @@ impl Slot {
 }
 
 impl Session {
-    /// Whether a packet waits for its turn, as its slot has to catch up first.
+    /// Whether a packet waits for its turn, as its slot has to catch up first. With the next key frame nobody has.
     pub(super) fn is_behind(&mut self, index: usize, media: &TurnMedia) -> bool {
         let Some(link) = self.link.as_mut().filter(|link| !link.behind.is_empty()) else { return false };
-        let source = media.packet.source;
-        let behind = link.behind.iter_mut().find(|behind| behind.slot == index && behind.source == source);
-        behind.map(|behind| behind.target = media.target).is_some()
+        let is_of = |behind: &CatchUp| (behind.slot, behind.source) == (index, media.packet.source);
+        let Some(place) = link.behind.iter().position(is_of) else { return false };
+        let Some(behind) = link.behind.get_mut(place) else { return false };
+        behind.target = media.target;
+        if media.entry == Some(behind.entry) {
+            return true;
+        }
+        let behind = link.behind.swap_remove(place);
+        self.give_up(&behind);
+        false
     }
 
     /// A slot has no picture yet. Lets it catch up from the key frame that is kept, if there is one with which it has not begun
@@ -97,10 +104,14 @@ impl Session {
             self.give_up(behind);
             return false;
         };
+        if first.sequence != behind.entry {
+            // The next key frame is here, and about to be served.
+            return true;
+        }
         if !self.is_on_its_way(behind) {
             return false;
         }
-        if behind.next == behind.entry || behind.entry != first.sequence {
+        if behind.next == behind.entry {
             self.begin_with(group, behind);
         }
         let stamp = self.egress.stamp(now);
@@ -130,13 +141,11 @@ impl Session {
         }
     }
 
-    /// Begins with the key frame of a group, whatever was before.
-    fn begin_with(&mut self, group: &Group, behind: &mut CatchUp) {
-        let Some(slot) = self.slots.get_mut(behind.slot) else { return };
-        let Some(stamps) = Stamps::of(group) else { return };
-        slot.subscription.rebind();
-        behind.restart(stamps.entry);
-        slot.stamps = Some(Box::new(stamps));
+    /// Begins with the key frame of a group.
+    fn begin_with(&mut self, group: &Group, behind: &CatchUp) {
+        if let Some(slot) = self.slots.get_mut(behind.slot) {
+            slot.stamps = Stamps::of(group).map(Box::new);
+        }
     }
 
     /// Whether a slot still goes where it is to catch up: it begins, or has begun, with what is kept.
