@@ -56,11 +56,11 @@ fn bindings(snapshots: &[Snapshot]) -> Vec<u64> {
 }
 
 /// New sockets, and the worker at which the datagrams of each arrive. Socket `n` sends `2^n` Binding requests, so that what
-/// the workers count tells whose they were.
-async fn sockets(pool: &Pool, server: SocketAddr) -> Vec<(UdpSocket, u8)> {
+/// the workers count tells whose they were. Those of each round have addresses of their own.
+async fn sockets(pool: &Pool, server: SocketAddr, round: u8) -> Vec<(UdpSocket, u8)> {
     let before = bindings(&pool.snapshots());
-    // Each at an address of its own: who asks too often without proof is not answered.
-    let sockets = (2..8).map(|place| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, place), 0)).expect("a port"));
+    // Who asks too often without proof is not answered.
+    let sockets = (2..8).map(|place| UdpSocket::bind((Ipv4Addr::new(127, 0, round, place), 0)).expect("a port"));
     let sockets: Vec<_> = sockets.collect();
     let mut request = Vec::new();
     Writer::new(&mut request, stun::Class::Request, Method::BINDING, TransactionId([1; 12])).fingerprint();
@@ -183,9 +183,12 @@ async fn media_flows_whichever_worker_the_datagrams_reach() {
     let mut wanted = vec![(Role::Publish, 0, 1)];
     wanted.extend([(0, 0), (0, 1), (1, 0), (1, 1)].map(|(home, arrival)| (Role::Watch, home, arrival)));
     let mut free: HashMap<u8, Vec<UdpSocket>> = HashMap::new();
-    while [0, 1].iter().any(|arrival| free.get(arrival).is_none_or(|sockets| sockets.len() < 3)) {
-        for (socket, arrival) in sockets(&pool, server).await {
+    for round in 0..=u8::MAX {
+        for (socket, arrival) in sockets(&pool, server, round).await {
             free.entry(arrival).or_default().push(socket);
+        }
+        if [0, 1].iter().all(|arrival| free.get(arrival).is_some_and(|sockets| sockets.len() >= 3)) {
+            break;
         }
     }
     let epoch = Epoch { instant: Instant::now(), ntp: NtpTime::default() };
