@@ -1,5 +1,7 @@
 // Runs the end-to-end suites: `node tests/e2e/main.mjs [part of a suite's file name]...`
 //
+// E2E_SUITES names the folder that they are in, if it is not `suites`.
+//
 // The first process makes two network namespaces joined by a veth pair, one for the server and one for its
 // clients, and starts itself again inside the clients' one, where the suites run. So every run has its own
 // addresses and ports, a browser sees a real interface with a default route (Firefox gathers no candidates without
@@ -13,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { makeNamespaces, removeNamespaces } from './harness/namespaces.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
+const folder = join(here, process.env.E2E_SUITES ?? 'suites');
 
 if (process.env.E2E_NAMESPACES) {
   await runSuites(process.argv.slice(2));
@@ -36,12 +39,12 @@ async function runInNamespaces() {
 }
 
 async function runSuites(wanted) {
-  const files = readdirSync(join(here, 'suites')).filter((file) => file.endsWith('.mjs')).sort();
+  const files = readdirSync(folder).filter((file) => file.endsWith('.mjs')).sort();
   const chosen = files.filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
   if (chosen.length === 0) {
     throw new Error(`no suite's file name contains ${wanted.join(' or ')}; there are ${files.join(', ')}`);
   }
   for (const file of chosen) {
-    await import(join(here, 'suites', file));
+    await import(join(folder, file));
   }
 }
