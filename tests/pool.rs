@@ -60,7 +60,8 @@ fn bindings(snapshots: &[Snapshot]) -> Vec<u64> {
 async fn sockets(pool: &Pool, server: SocketAddr, round: u8) -> Vec<(UdpSocket, u8)> {
     let before = bindings(&pool.snapshots());
     // Who asks too often without proof is not answered.
-    let sockets = (2..8).map(|place| UdpSocket::bind((Ipv4Addr::new(127, 0, round, place), 0)).expect("a port"));
+    let sockets =
+        (2..8).map(|place| UdpSocket::bind((Ipv4Addr::new(127, 0, round, place), 0)).expect("a port"));
     let sockets: Vec<_> = sockets.collect();
     let mut request = Vec::new();
     Writer::new(&mut request, stun::Class::Request, Method::BINDING, TransactionId([1; 12])).fingerprint();

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid, Rid};
 use str0m::net::{Protocol, Receive};
-use str0m::{Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcError};
 
 use crate::ids::{SessionId, TrackId};
 use crate::net::addresses::Announced;
@@ -374,8 +374,7 @@ impl Session {
 
     fn step(&mut self, input: Input<'_>, now: Instant, turn: &mut Turn<'_>, check: Option<Check>) {
         if let Err(error) = self.rtc.handle_input(input) {
-            tracing::warn!(session = %self.id, %error, "the session broke");
-            return turn.events.push(SessionEvent::Ended(self.failure()));
+            return self.broke(&error, turn);
         }
         self.drain(now, turn, check);
         if self.progress != Progress::Connected
@@ -385,6 +384,18 @@ impl Session {
         } else if self.unchecked.is_some_and(|since| now.saturating_duration_since(since) >= CONNECT_WITHIN) {
             turn.events.push(SessionEvent::Ended(EndReason::TimedOut));
         }
+    }
+
+    fn broke(&self, error: &RtcError, turn: &mut Turn<'_>) {
+        let what = match self.progress {
+            // Which certificate it has is seen in the handshake only.
+            Progress::Ice => {
+                "the DTLS handshake failed; clients need an ECDSA certificate on P-256 or P-384 (GStreamer up to 1.22 has RSA)"
+            }
+            Progress::New | Progress::Connected => "the session broke",
+        };
+        tracing::warn!(session = %self.id, %error, "{what}");
+        turn.events.push(SessionEvent::Ended(self.failure()));
     }
 
     /// What a failure at this point is called.
@@ -431,8 +442,7 @@ impl Session {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(session = %self.id, %error, "the session broke");
-                    return turn.events.push(SessionEvent::Ended(self.failure()));
+                    return self.broke(&error, turn);
                 }
             }
         }

@@ -45,7 +45,8 @@ export async function publishFfmpeg(scope, url, { namespace, ...options } = {}) 
   return child;
 }
 
-/// aiortc publishes VP8 (or H264) and Opus; resolves when connected. Options: left, right, fps, codec, gop, token.
+/// aiortc publishes VP8 (or H264) and Opus; resolves when connected. Options: left, right, fps, codec, gop, certificate,
+/// token.
 export async function publishAiortc(scope, url, options = {}) {
   const child = python(scope, 'publish_aiortc.py', [url, ...words(options)]);
   await child.message('up');

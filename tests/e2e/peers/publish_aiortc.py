@@ -5,14 +5,18 @@ Prints {"up": true} when connected and the number of frames made every second. S
 
 import argparse
 import asyncio
+import datetime
 import fractions
 import itertools
 import json
 import time
 
 import av
-from aiortc import MediaStreamTrack, RTCRtpSender
+from aiortc import MediaStreamTrack, RTCCertificate, RTCRtpSender
 from aiortc.codecs.vpx import Vp8Encoder
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 import picture
 import whip
@@ -63,6 +67,15 @@ def keep_to(frames):
     Vp8Encoder.encode = lambda self, frame, asked=False: encode(self, frame, next(count) % frames == 0)
 
 
+def rsa_certificate(kind):
+    """A certificate as GStreamer before 1.24 makes it."""
+    key = rsa.generate_private_key(65_537, 2_048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "publisher")])
+    today = datetime.datetime.now(datetime.timezone.utc)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, today, today + datetime.timedelta(days=2))
+    return kind(key, made.sign(key, hashes.SHA256()))
+
+
 def prefer(transceiver, codec):
     codecs = RTCRtpSender.getCapabilities("video").codecs
     transceiver.setCodecPreferences([one for one in codecs if one.mimeType in (f"video/{codec}", "video/rtx")])
@@ -77,8 +90,11 @@ async def main():
     parser.add_argument("--right", default="blue")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--gop", type=int, help="seconds between key frames, which are not made when asked for then")
+    parser.add_argument("--certificate", choices=("ecdsa", "rsa"), default="ecdsa")
     arguments = parser.parse_args()
 
+    if arguments.certificate == "rsa":
+        RTCCertificate.generateCertificate = classmethod(rsa_certificate)
     if arguments.gop:
         keep_to(arguments.fps * arguments.gop)
     pc = whip.connection()

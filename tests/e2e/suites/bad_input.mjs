@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import { chromium } from '../harness/browsers.mjs';
 import { SERVER_ADDRESS } from '../harness/namespaces.mjs';
-import { publishFfmpeg } from '../harness/peers.mjs';
+import { publishAiortc, publishFfmpeg } from '../harness/peers.mjs';
 import { Server } from '../harness/server.mjs';
 import { e2e } from '../harness/test.mjs';
 import { Viewer, assertGood } from '../harness/viewer.mjs';
@@ -137,4 +137,11 @@ e2e('a stream that nobody publishes: 409 and when to ask again', async (scope) =
     (await page.evaluate(() => probe.connections[0].localDescription?.sdp ?? '')) || OFFER_HEAD, [409],
   ]);
   assert.match(direct.headers.get('Retry-After') ?? '', /^\d+$/);
+});
+
+e2e('a publisher with an RSA certificate: the log says what it needs', async (scope) => {
+  const server = await Server.start(scope);
+  await assert.rejects(publishAiortc(scope, server.whip('studio'), { certificate: 'rsa' }));
+  assert.match(server.log, /DTLS handshake failed; clients need an ECDSA certificate/);
+  assert.match(server.log, /reason="dtls_failed"/);
 });
