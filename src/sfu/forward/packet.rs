@@ -116,14 +116,14 @@ pub fn is_entry(codec: Codec, payload: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-pub(super) mod test {
+pub(in crate::sfu) mod test {
     use std::sync::OnceLock;
     use std::time::Duration;
 
     use super::*;
 
     /// Packet `number` of a microphone: 20 ms of Opus, arriving when it should.
-    pub(in crate::sfu::forward) fn audio(source: u64, number: u64, dbov: Option<i8>) -> Packet {
+    pub(in crate::sfu) fn audio(source: u64, number: u64, dbov: Option<i8>) -> Packet {
         static START: OnceLock<Instant> = OnceLock::new();
         let start = *START.get_or_init(Instant::now);
         let arrived = start + Duration::from_millis(20) * u32::try_from(number).expect("few packets");

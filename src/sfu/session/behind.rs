@@ -131,3 +131,84 @@ impl CatchUp {
         self.credit > 0 && takes <= SHORT.max(came.unwrap_or_default() * WORTH_PERCENT / 100)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sfu::forward::packet::test::audio;
+
+    /// A group of pictures at 30 a second, each of so many packets, of which some are missing; the first is there.
+    fn group(sizes: &[u64], missing: &[bool]) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        for (place, size) in sizes.iter().enumerate() {
+            for part in 0..*size {
+                let sequence = sizes[..place].iter().sum::<u64>() + part + 100;
+                let timestamp = (u32::MAX - 20_000).wrapping_add(u32::try_from(place).unwrap() * 3_000);
+                packets.push(Packet { timestamp, entry: place == 0, ..audio(1, sequence, None) });
+            }
+        }
+        let is_there = |place: usize| place == 0 || !missing.get(place).copied().unwrap_or(false);
+        (0..packets.len()).filter(|place| is_there(*place)).map(|place| packets[place].clone()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pictures_stay_whole_in_order_and_just_before_the_newest(
+            sizes in prop::collection::vec(1_u64..5, 1..60),
+            missing in prop::collection::vec(prop::bool::weighted(0.1), 0..240),
+            late in 0_usize..20,
+        ) {
+            let packets = group(&sizes, &missing);
+            let mut kept = Group::default();
+            packets.iter().for_each(|packet| { kept.push(packet, usize::MAX); });
+            let stamps = Stamps::of(&kept).expect("it has a key frame");
+            let newest = packets.last().expect("not empty");
+            let stamped: Vec<_> = packets.iter().map(|packet| stamps.apply(packet).expect("it was there")).collect();
+            for (pair, own) in stamped.windows(2).zip(packets.windows(2)) {
+                let step = pair[1].timestamp.wrapping_sub(pair[0].timestamp);
+                prop_assert_eq!(step, if own[0].timestamp == own[1].timestamp { 0 } else { TICKS });
+            }
+            let last = stamped.last().expect("not empty");
+            prop_assert_eq!((last.timestamp, last.arrived), (newest.timestamp, newest.arrived));
+            // What comes later stays as it is, and of another source all does.
+            let mut later = Packet { sequence: newest.sequence + 1 + late as u64, ..newest.clone() };
+            prop_assert_eq!(stamps.apply(&later).expect("it is new").timestamp, newest.timestamp);
+            (later.source, later.sequence) = (SourceId(2), 100);
+            prop_assert_eq!(stamps.apply(&later).expect("not ours").timestamp, newest.timestamp);
+        }
+    }
+
+    #[test]
+    fn a_link_of_four_times_the_stream_catches_up_and_one_of_three_does_not() {
+        // Two seconds of 1 Mbit/s.
+        let mut kept = Group::default();
+        let began = audio(1, 0, None).arrived;
+        for number in 0..200_u64 {
+            let arrived = began + Duration::from_millis(10 * number);
+            let payload = vec![0; 1_250].into();
+            let timestamp = u32::try_from(number).unwrap() * 900;
+            kept.push(
+                &Packet { entry: number == 0, timestamp, arrived, payload, ..audio(1, number, None) },
+                usize::MAX,
+            );
+        }
+        let second = kept.get(1).expect("kept");
+        let may = |carries: u64| {
+            let now = began + Duration::from_secs(2);
+            let media = TurnMedia {
+                track: TrackId(1),
+                target: Target::only(EncodingIndex(0)),
+                packet: second.clone(),
+                entry: Some(0),
+            };
+            let mut behind = CatchUp::new(now, 0, 0, &media);
+            // Less a tenth, and what it is given already.
+            let spare = Bitrate(carries / 10 * 9 - 1_000_000);
+            behind.earn(now + Duration::from_millis(5), spare);
+            behind.may_go_on(spare, &kept, second)
+        };
+        assert!(may(4_000_000) && !may(3_000_000) && !may(1_200_000));
+    }
+}
