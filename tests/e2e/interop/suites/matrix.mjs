@@ -17,8 +17,6 @@ import { Viewer } from '../../harness/viewer.mjs';
 import { until } from '../../harness/wait.mjs';
 
 const here = (name) => new URL(`../${name}`, import.meta.url).pathname;
-/// A folder with a newer Debian and its FFmpeg and GStreamer, which tests/run makes.
-const DEBIAN = new URL('../../../../target/interop/forky', import.meta.url).pathname;
 const PAGE = new URL('../../../../docs/interop.md', import.meta.url).pathname;
 /// Of a picture that moves so many are proof.
 const FRAMES = 20;
@@ -27,28 +25,6 @@ const FRAMES = 20;
 async function publishNode(scope, script, ...words) {
   const child = new Child(scope, script, process.execPath, [here(`peers/${script}`), ...words], { env: process.env });
   await child.message('up');
-}
-
-/// A Python program of this folder, run with what the Debian folder has.
-function python(scope, script, ...words) {
-  return new Child(scope, script, 'chroot', [DEBIAN, 'python3', '-u', '-c', readFileSync(here(`peers/${script}`), 'utf8'), ...words]);
-}
-
-async function publishGstreamer(scope, url, { codec }) {
-  await python(scope, 'publish_gstreamer.py', url, '--codec', codec).message('up');
-}
-
-/// FFmpeg's own program.
-async function publishFfmpegItself(scope, url) {
-  const half = (colour, name) => `color=${colour}:s=320x360:r=25[${name}]`;
-  const picture = `${half('0xE02020', 'left')};${half('0x2020E0', 'right')};[left][right]hstack`;
-  const input = ['-re', '-f', 'lavfi', '-i', picture, '-f', 'lavfi', '-i', 'sine=frequency=440:sample_rate=48000'];
-  const video = '-c:v libx264 -preset ultrafast -tune zerolatency -profile:v baseline -bf 0 -g 25 -pix_fmt yuv420p'.split(' ');
-  const child = new Child(scope, 'ffmpeg', 'chroot', [DEBIAN, 'ffmpeg', ...input, ...video, ...'-c:a libopus -ac 2 -f whip'.split(' '), url]);
-  await until('the stream', async () => {
-    assert.equal(child.end, undefined, child.lines.slice(-3).join(' | '));
-    return (await fetch(url.replace('/whip/', '/whep/'), { method: 'HEAD' })).ok;
-  }, 20);
 }
 
 /// A browser publishes its fake camera.
@@ -63,15 +39,12 @@ const L1T2 = SIZES.map((size) => ({ ...size, scalabilityMode: 'L1T2' }));
 
 /// Who publishes: name, codec, how, and whether the picture is the known one.
 const PUBLISHERS = [
-  ['FFmpeg 8.1 (PyAV 18)', 'H264', (scope, url) => publishFfmpeg(scope, url), true],
-  ['FFmpeg 9', 'H264', publishFfmpegItself, true],
-  ['GStreamer 1.28 (webrtcbin)', 'VP8', publishGstreamer, true],
-  ['GStreamer 1.28 (webrtcbin)', 'H264', publishGstreamer, true],
+  ['FFmpeg 8.1 (PyAV 18)', 'H264', publishFfmpeg, true],
   ['libdatachannel, as OBS offers', 'H264', (scope, url) => publishNode(scope, 'publish_datachannel.mjs', url, '1'), true],
   ['libdatachannel, as OBS offers 3 layers', 'H264', (scope, url) => publishNode(scope, 'publish_datachannel.mjs', url, '3'), true],
   ['libwebrtc (@roamhq/wrtc), 3 layers', 'VP8', (scope, url) => publishNode(scope, 'publish_wrtc.mjs', url), true],
-  ['aiortc 1.16', 'VP8', publishAiortc, true],
-  ['aiortc 1.16', 'H264', publishAiortc, true],
+  ['aiortc 1.16', 'VP8', (scope, url) => publishAiortc(scope, url, { codec: 'VP8' }), true],
+  ['aiortc 1.16', 'H264', (scope, url) => publishAiortc(scope, url, { codec: 'H264' }), true],
   ...['VP8', 'VP9', 'H264', 'AV1'].map((codec) => ['Chromium', codec, browser(chromium, codec)]),
   ['Chromium, 3 layers', 'VP8', browser(chromium, 'VP8', { sendEncodings: SIZES, height: 720 })],
   ['Chromium, 3 layers', 'H264', browser(chromium, 'H264', { sendEncodings: SIZES, height: 720 })],
@@ -81,18 +54,16 @@ const PUBLISHERS = [
 ];
 
 /// What nobody can expect of a player: it has no decoder.
-const WITHOUT = { Firefox: ['H264'], aiortc: ['VP9', 'AV1'], 'GStreamer 1.28 (webrtcbin)': ['AV1'] };
+const WITHOUT = { Firefox: ['H264'], aiortc: ['VP9', 'AV1'] };
 
-/// Players: given a scope, the address, whether the picture is known and the codec, how many pictures were decoded, and their
-/// size if they tell.
+/// Players: given a scope, the address and whether the picture is known, how many pictures were decoded, and their size.
 const bare = (open) => async (scope, url, isKnown) => seen(await Viewer.bare(scope, open, url), isKnown);
 const PLAYERS = {
   Chromium: bare(chromium),
   Firefox: bare(firefox),
   'Eyevinn webrtc-player 0.13': theirs('eyevinn'),
   'medooze whip-whep 1.2': theirs('medooze'),
-  aiortc: (scope, url, isKnown) => watchAiortc(scope, url).then((child) => counted(child, isKnown)),
-  'GStreamer 1.28 (webrtcbin)': (scope, url, isKnown, codec) => counted(python(scope, 'watch_gstreamer.py', url, '--codec', codec), isKnown),
+  aiortc: watchedByAiortc,
 };
 
 /// What a viewer in a browser decodes.
@@ -114,8 +85,8 @@ function theirs(name) {
   };
 }
 
-/// What a player in Python decodes, as it tells.
-async function counted(child, isKnown) {
+async function watchedByAiortc(scope, url, isKnown) {
+  const child = await watchAiortc(scope, url);
   const reading = await until(`${FRAMES} frames`, () => {
     const last = child.messages.findLast((one) => one.seen)?.seen;
     return last?.video >= FRAMES && last;
@@ -154,7 +125,7 @@ const rows = [];
 for (const [name, codec, publish, isKnown] of PUBLISHERS) {
   e2e(`${name}, ${codec}: everybody who has the codec sees it`, async (scope) => {
     const server = await Server.start(scope);
-    await publish(scope, server.whip('interop'), { codec });
+    await publish(scope, server.whip('interop'), {});
     const row = {};
     for (const [player, watch] of Object.entries(PLAYERS)) {
       if (WITHOUT[player]?.includes(codec)) {
@@ -162,7 +133,7 @@ for (const [name, codec, publish, isKnown] of PUBLISHERS) {
         continue;
       }
       const began = performance.now();
-      const { decoded, size } = await new Part(scope).run((part) => watch(part, server.whep('interop'), isKnown, codec));
+      const { decoded, size } = await new Part(scope).run((part) => watch(part, server.whep('interop'), isKnown));
       row[player] = 'plays';
       console.log(`  ${name}, ${codec}: ${player} decoded ${decoded} pictures ${size} within ${Math.round(performance.now() - began)} ms`);
     }
