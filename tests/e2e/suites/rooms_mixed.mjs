@@ -23,7 +23,13 @@ async function come(scope, server, pages, names) {
     await join(pages[name], 'mixed', name, { hertz, fps: FPS, watches: true });
   }
   const all = Object.keys(pages);
-  await Promise.all(all.map((name) => showsAll(pages[name], all.filter((other) => other !== name))));
+  const shows = (name) => showsAll(pages[name], all.filter((other) => other !== name));
+  await Promise.all(all.filter((name) => BROWSERS[name] === chromium).map(shows));
+  // Firefox has one window for all its pages, and presents less and less of those in the background.
+  for (const name of all.filter((one) => BROWSERS[one] === firefox)) {
+    await pages[name].bringToFront();
+    await shows(name);
+  }
 }
 
 /// Where Firefox has no sound card it runs no AudioContext; its receiver tells the energy of what it decoded instead.
