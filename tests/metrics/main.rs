@@ -125,6 +125,8 @@ fn fields_of(snapshot: &mut Snapshot) -> Vec<(&mut u64, &'static str)> {
         (&mut core.links.paused_slots, "sluice_paused_slots"),
         (&mut core.switches_up, "sluice_layer_switches_up_total"),
         (&mut core.switches_down, "sluice_layer_switches_down_total"),
+        (&mut core.caught_up, "sluice_catch_ups_total"),
+        (&mut core.group_bytes, "sluice_catch_up_bytes"),
         (&mut core.probes, "sluice_probes_sent_total"),
         (&mut core.media_packets_in, "sluice_media_received_packets_total"),
         (&mut core.media_bytes_in, "sluice_media_received_bytes_total"),

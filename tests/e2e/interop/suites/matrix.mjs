@@ -129,6 +129,7 @@ for (const [name, codec, publish, isKnown] of PUBLISHERS) {
     const row = {};
     for (const [player, watch] of Object.entries(PLAYERS)) {
       if (WITHOUT[player]?.includes(codec)) {
+        await assert.rejects(new Part(scope).run((part) => watch(part, server.whep('interop'))), /422/);
         row[player] = 'no decoder';
         continue;
       }
