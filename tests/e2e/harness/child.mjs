@@ -37,13 +37,12 @@ export class Child {
 
   /// The first message that has `key`; fails at once when the process ends without it.
   async message(key, seconds = 20) {
-    return until(`${this.name} says "${key}"`, () => {
-      const found = this.messages.find((message) => key in message);
-      if (!found && this.end) {
-        throw new Error(`${this.name} ended: ${JSON.stringify(this.end)}; ${this.lines.slice(-3).join(' | ')}`);
-      }
-      return found;
-    }, seconds);
+    const found = () => this.messages.find((message) => key in message);
+    await until(`${this.name} says "${key}"`, () => found() ?? this.end, seconds);
+    if (!found()) {
+      throw new Error(`${this.name} ended: ${JSON.stringify(this.end)}; ${this.lines.slice(-3).join(' | ')}`);
+    }
+    return found();
   }
 
   /// Sends `signal` and waits for the end; returns { code, signal }.
